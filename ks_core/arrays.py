@@ -1,0 +1,48 @@
+"""Checks of arrays at the edges: NumPy and torch come in, checked float64 torch tensors go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ks_core.errors import InputError
+
+
+def as_float64(name: str, array: Any, ndim: int) -> Tensor:
+    """Convert an array to a float64 tensor and refuse what no formula here can use.
+
+    Args:
+        name: what the array is, for the error message.
+        array: torch tensor, NumPy array or nested sequence of real numbers.
+        ndim: the number of dimensions it must have.
+
+    Returns:
+        A float64 tensor on the array's own device (no copy when it already is one).
+
+    Raises:
+        InputError: wrong number of dimensions, an empty dimension, not real numbers, or NaN or infinity inside.
+
+    Example:
+        >>> as_float64("keys", [[1, 2], [3, 4]], ndim=2).shape
+        torch.Size([2, 2])
+    """
+    try:
+        tensor = torch.as_tensor(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} cannot be read as an array of numbers: {error}") from error
+    if tensor.is_complex():
+        raise InputError(f"{name} has dtype {tensor.dtype}; expected real numbers")
+    if tensor.ndim != ndim:
+        raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {ndim} dimensions")
+    if 0 in tensor.shape:
+        raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected at least one row and one column")
+    tensor = tensor.to(torch.float64)
+    bad = int((~torch.isfinite(tensor)).sum())
+    if bad:
+        raise InputError(
+            f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; "
+            "expected finite numbers: look for an overflow in a half-precision forward pass"
+        )
+    return tensor

@@ -1,0 +1,21 @@
+"""The errors this package raises. Each message says what is wrong, what was got, what was expected and what to do."""
+
+
+class KsError(Exception):
+    """Base of every error that the package raises on purpose; its text is complete without a traceback."""
+
+
+class InputError(KsError, ValueError):
+    """An argument, a file or an array that cannot be used as it is."""
+
+
+class RankDeficientError(InputError):
+    """A second moment (or a set of keys) spans fewer directions than the computation needs."""
+
+
+class ProvenanceError(KsError):
+    """Stored data that was made from something else than what is asked for; the message names the field."""
+
+
+class AssetError(KsError):
+    """A packaged file (model, text) that is missing, cannot be fetched, or has the wrong hash."""
