@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,8 @@ def as_float64(name: str, array: Any, ndim: int) -> Tensor:
         torch.Size([2, 2])
     """
     try:
-        tensor = torch.as_tensor(array)
+        # By way of NumPy: torch reads nested sequences as float32, which would round them.
+        tensor = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} cannot be read as an array of numbers: {error}") from error
     if tensor.is_complex():

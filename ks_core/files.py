@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Folder for everything the package keeps: `$KS_CORE_CACHE`, else `$XDG_CACHE_HOME/ks_core`, else `~/.cache/ks_core`."""
+    """Folder of all that is kept: `$KS_CORE_CACHE`, else `$XDG_CACHE_HOME/ks_core`, else `~/.cache/ks_core`."""
     own = os.environ.get("KS_CORE_CACHE")
     if own:
         return Path(own).expanduser()
@@ -42,6 +42,6 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield made
         if made.is_dir() and target.is_dir():
             shutil.rmtree(target)
-        os.replace(made, target)
+        made.replace(target)
     finally:
         shutil.rmtree(holder, ignore_errors=True)

@@ -1,1 +1,144 @@
-"""pytest plugin."""
+"""pytest plugin: the `--ks-*` options, one measurement per session, and the table of claims at its end.
+
+Nothing heavy is imported until a test asks for a measurement, so that having the package installed costs other test
+suites nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ks_core.reproduction.claims import Finding
+    from ks_core.reproduction.measure import Measurement
+    from ks_core.reproduction.session import PaperSession
+
+SESSION: pytest.StashKey[PaperSession] = pytest.StashKey()
+FIXTURE = "ks_measurement"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the options; `pytest --help` lists them under "knowledge superposition"."""
+    group = parser.getgroup("ks_core", "knowledge superposition (ks_core)")
+    add = group.addoption
+    add("--ks-model", metavar="MODEL", help="packaged model, local folder or hub id (default: smollm2-135m-instruct)")
+    add("--ks-revision", metavar="REV", help="branch, tag or commit of a hub model")
+    add(
+        "--ks-corpus",
+        metavar="TEXT",
+        help="packaged text, .txt/.jsonl/.parquet file or folder, hub:dataset:config:split",
+    )
+    add("--ks-facts", metavar="FILE", help="facts: CounterFact JSON or a file in ks_core's schema (default: packaged)")
+    add("--ks-num-facts", type=int, metavar="N", help="known facts to measure (default: 128)")
+    add("--ks-tokens", type=int, metavar="N", help="tokens of text for the second moments (default: 131072)")
+    add("--ks-layers", type=_layers, metavar="L,L,…", help="layers to measure, such as 0,8,16 (default: all)")
+    add("--ks-device", metavar="DEVICE", help="torch device (default: cpu)")
+    add("--ks-dtype", metavar="DTYPE", help="dtype of the forward passes (default: float32)")
+    add("--ks-batch-tokens", type=int, metavar="N", help="tokens in one forward pass over text (default: 2048)")
+    add("--ks-resamples", type=int, metavar="B", help="bootstrap samples of the facts (default: 400)")
+    add("--ks-seed", type=int, metavar="SEED", help="of the bootstrap and the null model (default: 0)")
+    group.addoption(
+        "--ks-results", metavar="DIR", default="ks-results", help="results.json and figures go to DIR/MODEL"
+    )
+    group.addoption("--ks-baselines", metavar="DIR", help="folder of baselines (default: those of the project)")
+    group.addoption("--ks-update-baseline", action="store_true", help="write the baseline of this request anew")
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(part) for part in text.split(",")}))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, so that projects that use the fixtures need not."""
+    config.addinivalue_line("markers", "paper: measures a claim of the paper on a real model")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Measure before the first test when any test needs it, outside of pytest's capture: progress is then seen."""
+    config = session.config
+    wanted = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or config.option.collectonly or session.testsfailed:
+        return
+    if hasattr(config, "workerinput"):
+        raise pytest.UsageError("tests marked paper share one measurement; run them without pytest-xdist (-p no:xdist)")
+    from ks_core.errors import KsError
+    from ks_core.reproduction.session import start_session
+
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        config.stash[SESSION] = start_session(_given(config), say=terminal.write_line)
+    except KsError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _given(config: pytest.Config) -> dict[str, Any]:
+    options = vars(config.option).items()
+    return {name.removeprefix("ks_"): value for name, value in options if name.startswith("ks_") and value is not None}
+
+
+@pytest.fixture(scope="session")
+def ks_measurement(request: pytest.FixtureRequest) -> Measurement:
+    """The measurement of the model, text and facts that the `--ks-*` options name."""
+    return request.config.stash[SESSION].measurement
+
+
+@pytest.fixture
+def ks_record(request: pytest.FixtureRequest) -> Callable[[Sequence[Finding]], None]:
+    """Put findings on the table of claims and hold them against the baseline.
+
+    With a baseline the test fails when a verdict changed or a value left its band. Without one the claim is judged
+    alone: a claim that does not hold, or cannot be decided, is reported as an expected failure, never as passed.
+    """
+    paper = request.config.stash[SESSION]
+
+    def record(findings: Sequence[Finding]) -> None:
+        problems = paper.record(findings)
+        if problems:
+            pytest.fail("\n".join(problems), pytrace=False)
+        open_or_failing = [f"{f.claim} {f.verdict.value}" for f in findings if f.verdict.value != "holds"]
+        if open_or_failing and not paper.has_baseline:
+            pytest.xfail("; ".join(open_or_failing))
+
+    return record
+
+
+@pytest.fixture
+def ks_baseline_problems(request: pytest.FixtureRequest) -> list[str]:
+    """How inputs and per-layer statistics differ from the baseline; skips where there is none for this request."""
+    paper = request.config.stash[SESSION]
+    if not paper.has_baseline:
+        pytest.skip(f"not compared with a baseline: {paper.baseline_note}")
+    return paper.measurement_problems()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write results.json, and the baseline where that was asked for."""
+    paper = session.config.stash.get(SESSION, None)
+    if paper is not None:
+        paper.finish(complete=exitstatus == pytest.ExitCode.OK)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table of claims and where everything was written."""
+    paper = terminalreporter.config.stash.get(SESSION, None)
+    if paper is not None:
+        terminalreporter.section("claims of the paper")
+        for line in paper.summary():
+            terminalreporter.write_line(line)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Name the package's version beside pytest's own."""
+    from ks_core import __version__
+
+    return f"ks_core {__version__}, results in {Path(config.option.ks_results)}" if _asks_for_paper(config) else None
+
+
+def _asks_for_paper(config: pytest.Config) -> bool:
+    expression = config.option.markexpr or ""
+    return "paper" in expression and "not paper" not in expression

@@ -1,0 +1,1 @@
+"""Model × data → arrays: second moments from text, keys and known facts from prompts, and the store that keeps them."""

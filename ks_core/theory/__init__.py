@@ -1,0 +1,1 @@
+"""The linear algebra of edits: whitening, superposition, closed-form edits and their interference."""

@@ -1,0 +1,248 @@
+"""Facts: what each one says, sets of them, and the JSON files they are read from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ks_core.data.fixtures import fixture_path
+from ks_core.data.records import Record, shown
+from ks_core.errors import InputError
+
+SCHEMA = "ks_core/facts/1"
+"""marks a facts file in the package's own schema: an object with schema, origin, licence and facts"""
+
+PACKAGED = "packaged"
+"""the name under which `load_facts` finds the facts that ship with the package"""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One (subject, relation, object) triple as a prompt that the object completes, after CounterFact.
+
+    Example:
+        >>> fact = Fact(7, "Victor Hugo", "P103", "As a child, {} spoke", "French", "Dutch")
+        >>> fact.text
+        'As a child, Victor Hugo spoke'
+        >>> fact.subject_span
+        (12, 23)
+    """
+
+    case_id: int
+    subject: str
+    relation_id: str
+    prompt: str
+    """text with exactly one `{}`, where the subject goes; the object is its continuation"""
+    target_true: str
+    target_new: str
+    paraphrase_prompts: tuple[str, ...] = ()
+    neighborhood_prompts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        places = self.prompt.count("{}")
+        if places != 1:
+            raise InputError(
+                f"prompt is {shown(self.prompt)} with {places} places for the subject; expected exactly one {{}}"
+            )
+        if not self.subject.strip():
+            raise InputError(f"subject is {shown(self.subject)}; expected a non-empty text")
+        if self.target_true == self.target_new:
+            raise InputError(
+                f"target_true and target_new are both {shown(self.target_true)}; expected two different objects"
+            )
+
+    @property
+    def text(self) -> str:
+        """The prompt with the subject filled in."""
+        return self.prompt.replace("{}", self.subject)
+
+    @property
+    def subject_span(self) -> tuple[int, int]:
+        """Start and end of the subject in `text`, in characters; the end is exclusive."""
+        start = self.prompt.index("{}")
+        return start, start + len(self.subject)
+
+
+@dataclass(frozen=True)
+class FactSet:
+    """Facts in a fixed order, with the file they came from.
+
+    Example:
+        >>> hugo = Fact(7, "Victor Hugo", "P103", "As a child, {} spoke", "French", "Dutch")
+        >>> facts = FactSet((hugo,), name="mine", sha256="0" * 64, origin="an example")
+        >>> len(facts), facts.relations, facts.objects("P103")
+        (1, ('P103',), ('French',))
+    """
+
+    facts: tuple[Fact, ...]
+    name: str
+    sha256: str
+    """hash of the whole file; a subset keeps it, `fingerprint` tells subsets apart"""
+    origin: str
+
+    def __post_init__(self) -> None:
+        if not self.facts:
+            raise InputError(f"{self.name} holds no facts; expected at least one")
+        most_common, count = Counter(fact.case_id for fact in self.facts).most_common(1)[0]
+        if count > 1:
+            raise InputError(
+                f"{self.name}: case_id {most_common} occurs {count} times; expected distinct ids: renumber the records"
+            )
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def __iter__(self) -> Iterator[Fact]:
+        return iter(self.facts)
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """All relation ids, sorted."""
+        return tuple(sorted({fact.relation_id for fact in self.facts}))
+
+    def objects(self, relation_id: str) -> tuple[str, ...]:
+        """All distinct true objects of one relation, sorted; empty for a relation that does not occur."""
+        return tuple(sorted({fact.target_true for fact in self.facts if fact.relation_id == relation_id}))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over the content of these facts in this order: a measurement depends on no more."""
+        content = json.dumps([asdict(fact) for fact in self.facts], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def subset(self, case_ids: Iterable[int]) -> FactSet:
+        """The facts with these ids, in the order of the ids.
+
+        Raises:
+            InputError: an id that is not there, an id given twice, or no id at all.
+        """
+        by_id = {fact.case_id: fact for fact in self.facts}
+        wanted = tuple(case_ids)
+        missing = [case_id for case_id in wanted if case_id not in by_id]
+        if missing:
+            raise InputError(
+                f"{self.name} has no fact with case_id {missing[0]} ({len(missing)} of {len(wanted)} ids are missing); "
+                "take ids from the same file"
+            )
+        return replace(self, facts=tuple(by_id[case_id] for case_id in wanted))
+
+
+def load_facts(path_or_name: str | Path) -> FactSet:
+    """Read facts from a CounterFact JSON, from a file in the package's own schema, or those that ship with it.
+
+    A CounterFact file is a list of records; the package's own schema is an object with `schema`, `origin`, `licence`
+    and `facts`, the list of the same records. Wikidata ids, attribute prompts and generation prompts are not read.
+
+    Args:
+        path_or_name: path of a JSON file in UTF-8, or "packaged".
+
+    Raises:
+        InputError: names the file, the record, the field, what was found and what was expected.
+
+    Source: Meng et al. 2022 (arXiv 2202.05262) for the records' fields.
+
+    Example:
+        >>> load_facts("packaged").name
+        'packaged'
+    """
+    if path_or_name == PACKAGED:
+        return packaged_facts()
+    path = Path(path_or_name)
+    return _read(path, path.name)
+
+
+def packaged_facts() -> FactSet:
+    """The facts that ship with the package (`fixtures/facts/README.md` tells their origin).
+
+    Example:
+        >>> "P103" in packaged_facts().relations
+        True
+    """
+    return _read(fixture_path("facts/facts.json"), PACKAGED)
+
+
+def _read(path: Path, name: str) -> FactSet:
+    raw = _bytes_of(path)
+    records, origin = _records_of(path, _parsed(path, raw))
+    facts = tuple(_fact_of(path, index, record) for index, record in enumerate(records))
+    return FactSet(facts, name, hashlib.sha256(raw).hexdigest(), origin)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"facts file {path} cannot be read: {reason}; expected a JSON file or the name {PACKAGED!r}"
+        ) from error
+    if not raw.strip():
+        raise InputError(f"facts file {path} is empty; expected a JSON list of CounterFact records")
+    return raw
+
+
+def _parsed(path: Path, raw: bytes) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"facts file {path} is not UTF-8 (byte {error.start}); expected JSON in UTF-8: convert it, as with iconv"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"facts file {path} is not JSON: {error.msg} at line {error.lineno}; "
+            "expected one JSON list of records (not JSON lines)"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"facts file {path} is nested too deeply to be a list of records") from error
+
+
+def _records_of(path: Path, content: Any) -> tuple[list[Any], str]:
+    """The list of records and where they are from."""
+    if isinstance(content, dict):
+        top = Record(content, str(path))
+        if top.text("schema") != SCHEMA:
+            raise InputError(f"{path}: schema is {shown(content['schema'])}; expected {SCHEMA!r}")
+        top.text("licence")
+        if "facts" not in content:
+            raise InputError(f"{path}: facts is missing; expected a JSON list of records")
+        origin, content = top.text("origin"), content["facts"]
+    else:
+        origin = f"{path.name}, in CounterFact's format"
+    if not isinstance(content, list):
+        raise InputError(f"{path}: the records are {shown(content)}; expected a JSON list")
+    if not content:
+        raise InputError(f"{path}: the list of records is empty; expected at least one fact")
+    return content, origin
+
+
+def _fact_of(path: Path, index: int, content: Any) -> Fact:
+    place = f"{path}, record {index}"
+    if not isinstance(content, dict):
+        raise InputError(f"{place}: the record is {shown(content)}; expected an object")
+    record = Record(content, place)
+    case_id = record.integer("case_id")
+    record = Record(content, f"{place} (case_id {case_id})")
+    fields = _fields_of(record)
+    try:
+        return Fact(case_id=case_id, **fields)
+    except InputError as error:
+        raise InputError(f"{record.place}: {error}") from error
+
+
+def _fields_of(record: Record) -> dict[str, Any]:
+    rewrite = record.child("requested_rewrite")
+    return {
+        "subject": rewrite.text("subject"),
+        "relation_id": rewrite.text("relation_id"),
+        "prompt": rewrite.text("prompt"),
+        "target_true": rewrite.child("target_true").text("str"),
+        "target_new": rewrite.child("target_new").text("str"),
+        "paraphrase_prompts": record.texts("paraphrase_prompts"),
+        "neighborhood_prompts": record.texts("neighborhood_prompts"),
+    }

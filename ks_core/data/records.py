@@ -1,0 +1,86 @@
+"""Typed reading of JSON objects: every complaint names the file, the record and the field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ks_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Record:
+    """One JSON object and where it stands.
+
+    Example:
+        >>> record = Record({"prompt": 7}, "facts.json, record 0")
+        >>> record.text("prompt")
+        Traceback (most recent call last):
+        ...
+        ks_core.errors.InputError: facts.json, record 0: prompt is 7; expected a non-empty text
+    """
+
+    content: dict[str, Any]
+    place: str
+    """file and record, as an error message begins"""
+    path: str = ""
+    """dotted path from the record to this object, with a final dot; empty at the top"""
+
+    def integer(self, field: str) -> int:
+        """An integer field; JSON's true and false are not integers here."""
+        value = self._value(field, "an integer")
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self._wrong(field, value, "an integer")
+        return value
+
+    def text(self, field: str) -> str:
+        """A text field that is not blank."""
+        value = self._value(field, "a non-empty text")
+        if not is_text(value):
+            raise self._wrong(field, value, "a non-empty text")
+        return str(value)
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of texts, none of them blank; the list itself may be empty."""
+        value = self._value(field, "a list of texts")
+        if not isinstance(value, list):
+            raise self._wrong(field, value, "a list of texts")
+        for index, item in enumerate(value):
+            if not is_text(item):
+                raise self._wrong(f"{field}[{index}]", item, "a non-empty text")
+        return tuple(value)
+
+    def child(self, field: str) -> Record:
+        """A nested object."""
+        value = self._value(field, "an object")
+        if not isinstance(value, dict):
+            raise self._wrong(field, value, "an object")
+        return Record(value, self.place, f"{self.path}{field}.")
+
+    def _value(self, field: str, expected: str) -> Any:
+        if field not in self.content:
+            raise InputError(f"{self.place}: {self.path}{field} is missing; expected {expected}")
+        return self.content[field]
+
+    def _wrong(self, field: str, value: Any, expected: str) -> InputError:
+        return InputError(f"{self.place}: {self.path}{field} is {shown(value)}; expected {expected}")
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a string that is not blank and can be written as UTF-8.
+
+    JSON escapes can spell half of a surrogate pair, which no tokenizer accepts.
+    """
+    if not isinstance(value, str) or not value.strip():
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: on one line and not longer than a line."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,65 @@
+"""Which facts a model knows: those whose true object it finds the most probable among all objects of the relation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ks_core.data.facts import FactSet
+from ks_core.errors import ProvenanceError
+from ks_core.files import atomic_path, cache_dir
+from ks_core.measurement.scoring import continuation_log_probabilities
+from ks_core.models.loading import LoadedModel
+
+DEFINITION = (
+    "a fact is known when, among all distinct true objects of its relation in the fact file, the continuation of its "
+    "prompt with the highest probability (a space and the object; the sum of its tokens' log-probabilities) is its own"
+)
+
+
+@dataclass(frozen=True)
+class KnownFacts:
+    """What a model knows of a fact file, by `DEFINITION`."""
+
+    case_ids: tuple[int, ...]
+    """known facts, in the file's order"""
+    asked: int
+    """facts asked about"""
+
+
+def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
+    """Ask the model about every fact; the answer is kept in the cache under the hashes of model and facts.
+
+    Raises:
+        InputError: an object of no tokens.
+    """
+    key = "|".join((DEFINITION, model.weights_sha256, model.tokenizer_sha256, model.dtype, facts.fingerprint))
+    path = cache_dir() / "known" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if path.is_file():
+        return _read(path, len(facts))
+    known = ask(model, facts)
+    with atomic_path(path) as made:
+        made.write_text(json.dumps({"definition": DEFINITION, "model": model.name, "case_ids": known.case_ids}))
+    return known
+
+
+def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
+    """The same without the cache: every prompt with every object of its relation behind it."""
+    questions = [(fact, candidate) for fact in facts for candidate in facts.objects(fact.relation_id)]
+    scores = continuation_log_probabilities(
+        model, [fact.text for fact, _ in questions], [candidate for _, candidate in questions]
+    )
+    best: dict[int, tuple[float, str]] = {}
+    for (fact, candidate), score in zip(questions, scores, strict=True):
+        best[fact.case_id] = max(best.get(fact.case_id, (score, candidate)), (score, candidate))
+    known = tuple(fact.case_id for fact in facts if best[fact.case_id][1] == fact.target_true)
+    return KnownFacts(known, len(facts))
+
+
+def _read(path: Path, asked: int) -> KnownFacts:
+    try:
+        return KnownFacts(tuple(int(case_id) for case_id in json.loads(path.read_text())["case_ids"]), asked)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProvenanceError(f"{path} is damaged ({error}); remove it and the model is asked again") from error

@@ -1,0 +1,173 @@
+"""Second moments of every layer's keys, from one pass over the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.data.corpus import Corpus
+from ks_core.errors import InputError, RankDeficientError
+from ks_core.files import cache_dir
+from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
+from ks_core.measurement.provenance import MomentProvenance
+from ks_core.measurement.store import load_moment, load_sum, save_moments
+from ks_core.measurement.text import TokenIds, batches, segments, take_tokens
+from ks_core.models.loading import LoadedModel
+from ks_core.models.tokens import pad_rows, padding_id
+
+SEGMENTS = 8
+"""The text is read in this many equal segments with a checkpoint after each, so an interrupt loses one at most."""
+
+KEPT = (1, 2, 4, 8)
+"""Checkpoints that stay: after 1/8, 1/4, 1/2 and all of the text, to see how a number moves as the text doubles."""
+
+
+@dataclass(frozen=True)
+class SecondMoments:
+    """Second moments of all measured layers after growing amounts of text; read from disk one layer at a time."""
+
+    folder: Path
+    provenance: MomentProvenance
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Token counts at which the moments are known, increasing; the last is all of the text."""
+        return tuple(self.provenance.tokens * kept // SEGMENTS for kept in KEPT)
+
+    def at(self, layer: int, count: int | None = None) -> SecondMoment:
+        """The second moment of `layer` over the first `count` tokens (default: all)."""
+        count = self.provenance.tokens if count is None else count
+        return load_moment(_file(self.folder, count), layer, count, self.provenance)
+
+    def halves(self, layer: int) -> tuple[SecondMoment, SecondMoment]:
+        """The second moments of `layer` over the first and over the second half of the text."""
+        half, whole = self.counts[-2:]
+        first = load_sum(_file(self.folder, half), layer, half, self.provenance)
+        total = load_sum(_file(self.folder, whole), layer, whole, self.provenance)
+        return moment_of(first, half), moment_of(total - first, whole - half)
+
+
+def moment_provenance(
+    model: LoadedModel, corpus: Corpus, tokens: int, layers: Sequence[int], longest_text: int = 1024
+) -> MomentProvenance:
+    """What the second moments of this model over the first `tokens` tokens of this corpus depend on."""
+    return MomentProvenance(
+        model=model.name,
+        weights_sha256=model.weights_sha256,
+        tokenizer_sha256=model.tokenizer_sha256,
+        dtype=model.dtype,
+        layers=tuple(layers),
+        corpus=corpus.name,
+        corpus_sha256=corpus.sha256,
+        tokens=tokens,
+        longest_text=min(longest_text, model.context_length),
+    )
+
+
+def moments_folder(provenance: MomentProvenance) -> Path:
+    """Where the cache keeps the second moments of this provenance."""
+    return cache_dir() / "moments" / f"{Path(provenance.model).name}-{provenance.digest()}"
+
+
+def collect_second_moments(
+    model: LoadedModel,
+    corpus: Corpus,
+    *,
+    tokens: int,
+    layers: Sequence[int] | None = None,
+    batch_tokens: int = 2048,
+    longest_text: int = 1024,
+    folder: Path | None = None,
+) -> SecondMoments:
+    """Second moments of the keys of all layers in one pass over the text, taken from the cache where they are there.
+
+        C = E[k k^T], k the input of the layer's projection at every token that is not padding     (paper, §2 protocol)
+
+    Args:
+        model: the model, on its device and in its dtype.
+        corpus: texts are taken in its order, special tokens included.
+        tokens: exactly this many tokens are read.
+        layers: which layers; default all.
+        batch_tokens: rows × longest row of a batch, padding included: bounds memory, whatever the context length.
+        longest_text: a text is cut after this many tokens, or at the context length when that is shorter.
+        folder: where to keep them; default a folder of the cache named after the provenance.
+
+    Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
+        InputError: the corpus has too few tokens, or keys are not finite.
+        ProvenanceError: a file in `folder` was made from something else.
+    """
+    layers = tuple(range(model.adapter.num_layers)) if layers is None else tuple(layers)
+    if tokens // 2 < model.adapter.d_key:
+        raise RankDeficientError(
+            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {model.adapter.d_key:,} and the "
+            "error over text needs two halves of full rank; "
+            f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
+        )
+    provenance = moment_provenance(model, corpus, tokens, layers, min(longest_text, batch_tokens))
+    moments = SecondMoments(folder or moments_folder(provenance), provenance)
+    if not all(_file(moments.folder, count).is_file() for count in moments.counts):
+        texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
+        _collect(model, texts, moments, batch_tokens)
+    return moments
+
+
+def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
+    provenance = moments.provenance
+    ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
+    done = max((end for end in ends if _file(moments.folder, end).is_file()), default=0)
+    sums = _restore(model, moments, done)
+    with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:
+        for end, segment in zip(ends, segments(texts, ends), strict=True):
+            if end <= done:
+                continue
+            for batch in batches(segment, batch_tokens):
+                accumulate(model, batch, sums)
+                bar.update(sum(map(len, batch)))
+            packed = {layer: accumulator.packed() for layer, accumulator in sums.items()}
+            bad = [layer for layer, packed_sum in packed.items() if not torch.isfinite(packed_sum).all()]
+            if bad:
+                raise InputError(
+                    f"the keys of layer {bad[0]} are NaN or infinite within the first {end:,} tokens; "
+                    "expected finite keys: run the model in float32 or bfloat16"
+                )
+            save_moments(_file(moments.folder, end), packed, end, provenance)
+            _drop_passing_checkpoints(moments, ends, end)
+
+
+def accumulate(model: LoadedModel, batch: Sequence[TokenIds], sums: Mapping[int, SecondMomentAccumulator]) -> None:
+    """One forward pass over one batch, without the LM head; adds each layer's keys at real tokens to `sums`."""
+    ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
+    real = mask.bool()
+
+    def receive(layer: int, keys: Tensor) -> None:
+        sums[layer].update(keys[real])
+
+    with torch.inference_mode(), model.adapter.capture_keys(list(sums), receive):
+        model.adapter.hidden_states(ids, mask)
+
+
+def _restore(model: LoadedModel, moments: SecondMoments, done: int) -> dict[int, SecondMomentAccumulator]:
+    device, provenance = model.adapter.device, moments.provenance
+    if not done:
+        return {layer: SecondMomentAccumulator(model.adapter.d_key, device) for layer in provenance.layers}
+    path = _file(moments.folder, done)
+    return {
+        layer: SecondMomentAccumulator.restore(load_sum(path, layer, done, provenance), done, device)
+        for layer in provenance.layers
+    }
+
+
+def _drop_passing_checkpoints(moments: SecondMoments, ends: Sequence[int], newest: int) -> None:
+    for end in ends:
+        if end < newest and end not in moments.counts:
+            _file(moments.folder, end).unlink(missing_ok=True)
+
+
+def _file(folder: Path, count: int) -> Path:
+    return folder / f"{count:012d}-tokens.safetensors"

@@ -1,0 +1,48 @@
+"""What stored data was made from, and the refusal of data made from something else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ks_core.errors import ProvenanceError
+
+
+@dataclass(frozen=True)
+class MomentProvenance:
+    """Everything that changes the value of a second moment. Two runs with equal fields may share one."""
+
+    model: str
+    weights_sha256: str
+    tokenizer_sha256: str
+    dtype: str
+    layers: tuple[int, ...]
+    corpus: str
+    corpus_sha256: str
+    tokens: int
+    longest_text: int
+
+    def digest(self) -> str:
+        """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""
+        values = {k: v for k, v in asdict(self).items() if k not in ("model", "corpus")}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_provenance(found: dict[str, Any], expected: MomentProvenance, where: str) -> None:
+    """Refuse stored data whose provenance differs in any field that changes numbers.
+
+    Raises:
+        ProvenanceError: names the first field that differs, with both values and the remedy.
+    """
+    for field in fields(expected):
+        if field.name in ("model", "corpus"):
+            continue
+        got, want = found.get(field.name), getattr(expected, field.name)
+        want = list(want) if isinstance(want, tuple) else want
+        if got != want:
+            raise ProvenanceError(
+                f"{where} was made with {field.name} = {got!r}; expected {want!r}: "
+                "it belongs to another measurement; remove the file, or ask for what it holds"
+            )

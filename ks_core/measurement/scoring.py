@@ -1,0 +1,88 @@
+"""Log-probabilities of continuations: how much a model expects an object behind a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ks_core.errors import InputError
+from ks_core.measurement.text import TokenIds, batches
+from ks_core.models.loading import LoadedModel
+from ks_core.models.tokens import pad_rows, padding_id
+
+LOGITS_AT_ONCE = 1 << 26
+"""Entries of the logits of one batch: 256 MiB in float32, whatever the size of the vocabulary."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A prompt with its continuation, as tokens; the continuation's stand from `start` to the end."""
+
+    ids: tuple[int, ...]
+    start: int
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """What the model must read to be asked for every token of the continuation."""
+        return self.ids[:-1]
+
+
+def continuation_log_probabilities(
+    model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str], *, batch_tokens: int = 2048
+) -> list[float]:
+    """log p(" " + continuation | prompt), natural logarithm, summed over the continuation's tokens.
+
+    Args:
+        model: read with its LM head.
+        prompts: n texts, none ending in a space.
+        continuations: n texts, not starting with a space; one is put between.
+        batch_tokens: rows × longest row of one forward pass; fewer where the vocabulary is large.
+
+    Returns:
+        n numbers ≤ 0. Questions that differ in their last token only share one row of the forward pass.
+
+    Raises:
+        InputError: a continuation of no tokens.
+    """
+    questions = _questions(model, prompts, continuations)
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for number, question in enumerate(questions):
+        rows.setdefault(question.row, []).append(number)
+    vocabulary = model.model.get_output_embeddings().weight.shape[0]
+    budget = max(1, min(batch_tokens, LOGITS_AT_ONCE // vocabulary))
+    scores = [0.0] * len(questions)
+    with tqdm(total=len(rows), unit="prompt", desc="log-probabilities", disable=None) as bar:
+        for batch in batches([np.asarray(row, dtype=np.int32) for row in rows], budget):
+            log_probabilities = _log_probabilities(model, batch)
+            for index, row in enumerate(batch):
+                for number in rows[tuple(row.tolist())]:
+                    targets = torch.tensor(questions[number].ids[questions[number].start :])
+                    places = torch.arange(questions[number].start - 1, len(row))
+                    scores[number] = float(log_probabilities[index, places, targets].double().sum())
+            bar.update(len(batch))
+    return scores
+
+
+def _questions(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[_Question]:
+    texts = [f"{prompt} {continuation}" for prompt, continuation in zip(prompts, continuations, strict=True)]
+    encoded = model.tokenizer(texts, return_offsets_mapping=True)
+    questions = []
+    for prompt, continuation, ids, offsets in zip(
+        prompts, continuations, encoded["input_ids"], encoded["offset_mapping"], strict=True
+    ):
+        own = [place for place, (_, end) in enumerate(offsets) if end > len(prompt)]
+        if not own or not continuation.strip():
+            raise InputError(f"the continuation {continuation!r} of {prompt!r} has no tokens of its own")
+        questions.append(_Question(tuple(ids[: own[-1] + 1]), own[0]))
+    return questions
+
+
+def _log_probabilities(model: LoadedModel, batch: Sequence[TokenIds]) -> torch.Tensor:
+    """(rows, longest, vocabulary) float32 on the CPU. Padding is right of the text: causal models never see it."""
+    ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
+    with torch.inference_mode():
+        return torch.log_softmax(model.adapter.logits(ids, mask).float(), dim=-1).cpu()

@@ -1,0 +1,214 @@
+"""One view of every family: keys and weights of the edited projection, with the storage layout hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from ks_core.errors import InputError
+from ks_core.models.families import family_of
+
+ReceiveKeys = Callable[[int, Tensor], None]
+
+
+class Adapter:
+    """A causal language model seen as a stack of linear associative memories.
+
+        weight(layer) @ key + bias(layer) == output of projection(layer)
+
+    Args:
+        model: a `transformers` causal language model of a family in `ks_core.models.families.FAMILIES`.
+
+    Raises:
+        InputError: the family is not known, or the model lacks the family's modules (a bare backbone, a wrapped or
+            quantised model).
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.model_type: str = model.config.model_type
+        self._family = family_of(self.model_type)
+        self.backbone: nn.Module = self._submodule(self._family.backbone)
+        self.num_layers: int = len(self._layers())
+        for layer in range(self.num_layers):
+            self._check_layout(layer)
+        self.d_value, self.d_key = self.weight(0).shape
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model was built to read at once."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first layer's projection lives."""
+        return self.weight(0).device
+
+    def layer_name(self, layer: int) -> str:
+        """Path of the projection inside the model, as in `model.named_modules()`."""
+        self._check_layer(layer)
+        return f"{self._family.backbone}.{self._family.layers}.{layer}.{self._family.projection}"
+
+    def projection(self, layer: int) -> nn.Module:
+        """Return the module whose input is the key and whose output is the value."""
+        return self._submodule(self.layer_name(layer))
+
+    def weight(self, layer: int) -> Tensor:
+        """Weight as (d_value, d_key), a view without gradient: what is written into it, the model uses."""
+        weight: Tensor = self.projection(layer).weight.detach()  # type: ignore[operator]
+        return weight.T if self._family.transposed else weight
+
+    def bias(self, layer: int) -> Tensor | None:
+        """Bias as (d_value,), a view without gradient, or None when the projection has none."""
+        bias: Any = self.projection(layer).bias
+        return None if bias is None else bias.detach()
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the model without its head; positions count attended tokens only, so either padding side will do.
+
+        Args:
+            input_ids: (batch, tokens) int64.
+            attention_mask: (batch, tokens), 1 for a token and 0 for padding.
+
+        Returns:
+            (batch, tokens, d_model), in the model's dtype; rows of padding are meaningless.
+        """
+        states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
+        return states
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the model with its head; arguments as in `hidden_states`, returns (batch, tokens, vocabulary)."""
+        logits: Tensor = self._run(self.model, input_ids, attention_mask).logits
+        return logits
+
+    @contextmanager
+    def capture_keys(self, layers: Sequence[int], receive: ReceiveKeys) -> Iterator[None]:
+        """Inside the block, each forward pass calls `receive(layer, keys)` once per given layer, in the pass's order.
+
+        Args:
+            layers: layers to listen to, each at most once.
+            receive: gets the layer and its keys, (batch, tokens, d_key), padding included, exactly as the projection
+                sees them: the tensor belongs to the forward pass, so read or copy it, do not write into it.
+
+        Raises:
+            InputError: a layer does not exist or is given twice.
+        """
+        if len(set(layers)) != len(layers):
+            raise InputError(f"layers {list(layers)} name a layer twice; expected each at most once")
+        modules = {layer: self.projection(layer) for layer in layers}
+        batch_shape = _BatchShape()
+        with ExitStack() as hooks:
+            hooks.enter_context(self.backbone.register_forward_pre_hook(batch_shape.note, with_kwargs=True))
+            for layer, module in modules.items():
+                hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
+            yield
+
+    def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        return module(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids(attention_mask),
+            use_cache=False,
+        )
+
+    def _layers(self) -> nn.ModuleList:
+        layers = self._submodule(f"{self._family.backbone}.{self._family.layers}")
+        if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
+            raise InputError(f"{type(self.model).__name__} has no transformer blocks at {self._family.layers}")
+        return layers
+
+    def _submodule(self, path: str) -> nn.Module:
+        try:
+            return self.model.get_submodule(path)  # type: ignore[no-any-return]
+        except AttributeError:
+            raise InputError(
+                f"{type(self.model).__name__} of model_type {self.model_type!r} has no module {path!r}; "
+                "expected an unwrapped model from AutoModelForCausalLM"
+            ) from None
+
+    def _check_layer(self, layer: int) -> None:
+        if not 0 <= layer < self.num_layers:
+            raise InputError(f"layer {layer} does not exist; expected 0 to {self.num_layers - 1}")
+
+    def _check_layout(self, layer: int) -> None:
+        """Refuse a projection whose class stores its weight otherwise than the table says."""
+        module = self.projection(layer)
+        weight = getattr(module, "weight", None)
+        expected = Conv1D if self._family.transposed else nn.Linear
+        if not isinstance(module, expected) or weight is None or not weight.is_floating_point():
+            raise InputError(
+                f"{self.layer_name(layer)} is a {type(module).__name__}; expected a {expected.__name__} "
+                "with floating-point weights: load the model without quantisation or adapters"
+            )
+
+
+class _BatchShape:
+    """Remembers (batch, tokens) of the forward pass under way, for families that flatten them before the MLP."""
+
+    def __init__(self) -> None:
+        self.value: tuple[int, int] | None = None
+
+    def note(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        inputs = kwargs.get("input_ids")
+        if inputs is None:
+            inputs = kwargs.get("inputs_embeds", args[0] if args else None)
+        if inputs is not None:
+            self.value = (inputs.shape[0], inputs.shape[1])
+
+
+def _sender(layer: int, receive: ReceiveKeys, batch_shape: _BatchShape) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def send(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        keys: Tensor = args[0].detach()
+        if keys.ndim == 2 and batch_shape.value is not None:  # OPT: (batch * tokens, d_key)
+            keys = keys.reshape(*batch_shape.value, -1)
+        receive(layer, keys)
+
+    return send
+
+
+def position_ids(attention_mask: Tensor) -> Tensor:
+    """Position of each token among the attended ones, (batch, tokens) int64; 0 on padding.
+
+    Without these, a left-padded row would start at the position where its padding ends.
+
+    Example:
+        >>> position_ids(torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])).tolist()
+        [[0, 0, 0, 1], [0, 1, 2, 3]]
+    """
+    return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+@contextmanager
+def edited(adapter: Adapter, layer: int, delta: Tensor) -> Iterator[None]:
+    """Add `delta` to a layer's weight inside the block; the weight is bit for bit the old one afterwards.
+
+    A copy of the old weight is kept and put back, on exceptions too. Subtracting `delta` again would not do: the sum
+    was rounded to the weight's dtype, so (W + delta) - delta differs from W in its last bits, and the differences
+    would add up over edits. The sum is taken in float64 and rounded once.
+
+    Args:
+        adapter: the model to edit.
+        layer: the layer to edit.
+        delta: (d_value, d_key), any floating dtype.
+
+    Raises:
+        InputError: the layer does not exist, or `delta` has another shape than the weight.
+    """
+    weight = adapter.weight(layer)
+    if delta.shape != weight.shape:
+        raise InputError(
+            f"delta has shape {tuple(delta.shape)} but the weight of layer {layer} has {tuple(weight.shape)}; "
+            "expected (d_value, d_key)"
+        )
+    original = weight.clone()
+    try:
+        weight.copy_(weight.double() + delta.detach().to(weight.device, torch.float64))
+        yield
+    finally:
+        weight.copy_(original)

@@ -1,0 +1,118 @@
+"""From keys and second moments to pair matrices and their statistics with errors, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.measurement.moments import SecondMoments
+from ks_core.statistics.bootstrap import bootstrap
+from ks_core.statistics.estimate import Replicates
+from ks_core.statistics.pairs import Array
+from ks_core.statistics.summaries import SHARE_THRESHOLD, summarise
+from ks_core.theory.superposition import cosines, gram, superposition
+from ks_core.theory.whitening import Whitening, whiten
+
+MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
+"""The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
+
+Statistics = Mapping[str, Mapping[str, Replicates]]
+"""matrix → statistic → one number per layer with its errors"""
+
+
+@dataclass(frozen=True)
+class LayerPairs:
+    """The pair matrices of one layer: over all the text, over its halves, and over growing parts of it."""
+
+    layer: int
+    matrices: Mapping[str, Array]
+    """name in `MATRICES` → (n, n)"""
+    halves: tuple[Mapping[str, Array], Mapping[str, Array]]
+    """the matrices that text enters (P and whitened cosines), from each half of the text"""
+    by_tokens: Mapping[int, Array]
+    """tokens → P from the first so many tokens, where they have full rank"""
+    pool: Array
+    """P between all facts of the pool, (M, M)"""
+    whitening: Whitening
+
+
+def layer_pairs(layer: int, keys: Tensor, measured: int, moments: SecondMoments) -> LayerPairs:
+    """Compute one layer's pair matrices.
+
+    Args:
+        layer: the layer.
+        keys: (M, d_key) of the pool; its first `measured` rows are the facts that are measured.
+        measured: n.
+        moments: of this model; the layer's are read from disk here, so that one layer at a time is in memory.
+    """
+    whole = moments.at(layer)
+    whitening = whiten(whole.matrix, count=whole.count)
+    pool = superposition(whitening.whiten(keys)).numpy()
+    own = keys[:measured]
+    matrices = _from_text(own, whitening) | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()}
+    first, second = (_from_text(own, whiten(half.matrix, count=half.count)) for half in moments.halves(layer))
+    by_tokens = {whole.count: matrices["P"]}
+    for count in moments.counts[:-1]:
+        if count >= len(whole.matrix):
+            part = moments.at(layer, count)
+            by_tokens[count] = superposition(whiten(part.matrix, count=count).whiten(own)).numpy()
+    return LayerPairs(layer, matrices, (first, second), by_tokens, pool, whitening)
+
+
+def _from_text(keys: Tensor, whitening: Whitening) -> dict[str, Array]:
+    whitened = whitening.whiten(keys)
+    return {"P": superposition(whitened).numpy(), "whitened_cosine": cosines(whitened).numpy()}
+
+
+def pair_statistics(
+    layers: Sequence[LayerPairs], weights: NDArray[np.int64], facts: NDArray[np.intp] | None = None
+) -> Statistics:
+    """All statistics of all pair matrices, with errors over facts and over text.
+
+    Args:
+        layers: pair matrices of L layers.
+        weights: (B, n) bootstrap draws of the facts, the same for every layer and matrix.
+        facts: use these rows and columns only (one fact per subject); `weights` are then for them.
+
+    Returns:
+        matrix → statistic → `Replicates` of shape (L,). Statistics of extremes (min, max) have no bootstrap error and
+        are left out.
+    """
+    picked = np.arange(len(layers[0].matrices["P"])) if facts is None else facts
+    square = np.ix_(picked, picked)
+    found: dict[str, dict[str, Replicates]] = {}
+    for name in tqdm(MATRICES, desc="statistics", unit="matrix", disable=None):
+        values, resampled, halves = [], [], []
+        for pairs in layers:
+            matrix = pairs.matrices[name][square]
+            threshold = share_threshold(name, matrix)
+            values.append(summarise(matrix, threshold=threshold))
+            resampled.append(bootstrap(matrix, weights, threshold=threshold))
+            halves.append([summarise(half[name][square], threshold=threshold) for half in pairs.halves if name in half])
+        found[name] = {
+            statistic: Replicates(
+                value=np.array([value[statistic] for value in values]),
+                facts=np.stack([draws[statistic] for draws in resampled], axis=1),
+                text=np.array([[half[statistic] for half in of_layer] for of_layer in halves]).T.reshape(
+                    -1, len(layers)
+                ),
+            )
+            for statistic in resampled[0]
+        }
+    return found
+
+
+def share_threshold(name: str, matrix: Array) -> float:
+    """Above what `share_above` counts: 0.1, for Q 0.1 of the mean diagonal, so that it has no unit either."""
+    return SHARE_THRESHOLD * (float(np.diag(matrix).mean()) if name == "Q" else 1.0)
+
+
+def analyse(keys: Mapping[int, Tensor], measured: int, moments: SecondMoments) -> list[LayerPairs]:
+    """`layer_pairs` of every layer, in order."""
+    layers: Iterable[int] = tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
+    return [layer_pairs(layer, keys[layer], measured, moments) for layer in layers]

@@ -1,0 +1,176 @@
+"""Baselines: what a measurement gave before, kept per model, and the check that it still gives the same.
+
+A baseline belongs to a request (model, text, facts, their numbers). When the same request is made again, its inputs
+must have the same hashes, its verdicts must be the same and its values must stay inside their bands. Another request on
+the same model has no baseline; its claims are judged alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ks_core.errors import InputError
+from ks_core.files import atomic_path
+from ks_core.reproduction.claims import Finding
+from ks_core.reproduction.measure import Measurement
+from ks_core.reproduction.settings import Settings
+
+FORMAT = "ks_core/baseline/1"
+
+BAND = 0.1
+"""Half-width of a value's band, in sampling errors of the value. All inputs are pinned by hash, so that sampling cannot
+move a value, only rounding can (another processor, thread count or library); that was measured to stay below 0.01
+errors. A tenth leaves room for it and is far too little to change what anyone concludes."""
+
+REQUEST = ("model", "revision", "corpus", "facts", "num_facts", "tokens", "layers", "dtype", "resamples", "seed")
+"""Settings that make a request. Device and batch size are not among them: they must not move a value."""
+
+INPUTS = ("weights_sha256", "tokenizer_sha256", "corpus_sha256", "facts_sha256", "pool_sha256", "longest_text")
+"""What the same request must find again. The facts' hashes are of the selected facts: they gate the selection too."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A stored result of one request."""
+
+    path: Path
+    request: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    findings: Mapping[str, Mapping[str, Any]]
+    """claim → value, error, verdict"""
+    statistics: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+    """matrix → statistic → `value` and `error` by layer"""
+
+
+def baseline_path(folder: Path, model: str) -> Path:
+    """Where a folder of baselines keeps that of a model, by the last part of its name."""
+    return folder / (re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-") + ".json")
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        InputError: not a baseline file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise InputError(f"{path} has format {content['format']!r}; expected {FORMAT!r}: write it anew")
+        parts = (content[name] for name in ("request", "provenance", "findings", "statistics"))
+        return Baseline(path, *parts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} cannot be read as a baseline ({type(error).__name__}: {error}); "
+            "restore it, or write it anew with --ks-update-baseline"
+        ) from error
+
+
+def find_baseline(folder: Path, request: Mapping[str, Any]) -> tuple[Baseline | None, str]:
+    """The baseline for a request, or None with the reason in words."""
+    path = baseline_path(folder, str(request["model"]))
+    if not path.is_file():
+        return None, f"none for this model ({path} does not exist)"
+    baseline = load_baseline(path)
+    differing = [name for name in REQUEST if baseline.request.get(name) != request.get(name)]
+    if differing:
+        name = differing[0]
+        return None, f"{path} is for another request ({name} = {baseline.request.get(name)!r}, not {request[name]!r})"
+    return baseline, str(path)
+
+
+def request_of(settings: Settings) -> dict[str, Any]:
+    """The part of the settings that a baseline is for, as plain JSON values; of local paths only the last part."""
+    values = json.loads(json.dumps(asdict(settings)))
+    local = {"model", "corpus", "facts"}
+    return {name: _portable(values[name]) if name in local else values[name] for name in REQUEST}
+
+
+def _portable(name: str | None) -> str | None:
+    return Path(name).resolve().name if name and Path(name).exists() else name
+
+
+def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Finding]) -> Path:
+    """Write the baseline of a measurement, whole or not at all; returns its path."""
+    request = request_of(measurement.settings)
+    path = baseline_path(folder, request["model"])
+    content = {
+        "format": FORMAT,
+        "request": request,
+        "provenance": dict(measurement.provenance),
+        "findings": {
+            finding.claim: {"value": finding.value, "error": finding.error, "verdict": finding.verdict.value}
+            for finding in findings
+        },
+        "statistics": {
+            matrix: {
+                name: {"value": _rounded(estimates.value), "error": _rounded(estimates.error)}
+                for name, estimates in statistics.items()
+            }
+            for matrix, statistics in measurement.statistics.items()
+        },
+    }
+    with atomic_path(path) as made:
+        made.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
+    """How a finding differs from the baseline's; empty when verdict and value are as they were."""
+    before = baseline.findings.get(finding.claim)
+    if before is None:
+        return [f"{finding.claim} is not in {baseline.path}; write it anew with --ks-update-baseline"]
+    problems = []
+    if finding.verdict.value != before["verdict"]:
+        problems.append(f"{finding.claim}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
+    if not in_band(finding.value, before["value"], before["error"]):
+        problems.append(
+            f"{finding.claim}: value was {before['value']:.6g} ± {before['error']:.2g}, now {finding.value:.6g}; "
+            f"expected within {BAND} errors"
+        )
+    return problems
+
+
+def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[str]:
+    """Inputs and per-layer statistics that are not what they were."""
+    problems = [
+        f"{name} was {baseline.provenance.get(name)!r}, now {measurement.provenance[name]!r}"
+        for name in INPUTS
+        if baseline.provenance.get(name) != measurement.provenance[name]
+    ]
+    for matrix, statistics in measurement.statistics.items():
+        for name, estimates in statistics.items():
+            before = baseline.statistics.get(matrix, {}).get(name)
+            if before is None:
+                problems.append(f"{name} of {matrix} is not in the baseline")
+                continue
+            for layer, value, old, error in zip(
+                measurement.layers, estimates.value, before["value"], before["error"], strict=True
+            ):
+                if not in_band(float(value), old, error):
+                    problems.append(f"{name} of {matrix}, layer {layer}: was {old:.6g} ± {error:.2g}, now {value:.6g}")
+    return problems
+
+
+def in_band(value: float, before: float, error: float) -> bool:
+    """Whether a value is within `BAND` errors of what it was; NaN matches NaN only.
+
+    An error of zero (a share of 0 in every sample) still leaves eight digits of room for rounding.
+    """
+    if np.isnan(value) or np.isnan(before):
+        return bool(np.isnan(value) and np.isnan(before))
+    return abs(value - before) <= BAND * (0.0 if np.isnan(error) else error) + 1e-8 * abs(before)
+
+
+def _rounded(values: Any) -> list[float]:
+    """Ten significant digits: more than any band needs, and a file that a person can read."""
+    return [float(f"{value:.10g}") for value in np.asarray(values)]

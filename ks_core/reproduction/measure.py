@@ -1,0 +1,150 @@
+"""The whole measurement: model, text and facts in, one frozen value out, which the claims then read."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ks_core import __version__
+from ks_core.data.corpus import load_corpus
+from ks_core.data.facts import load_facts, packaged_facts
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.moments import collect_second_moments
+from ks_core.models.loading import LoadedModel, load_model
+from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
+from ks_core.reproduction.selection import Selection, is_gpt2_small, select_facts
+from ks_core.reproduction.settings import Settings
+from ks_core.statistics import null
+from ks_core.statistics.bootstrap import fact_weights
+from ks_core.statistics.null import NullStatistic, null_summaries
+from ks_core.statistics.pairs import Array, one_per_subject
+
+NULL_DRAWS = 200
+"""Random sets of keys of the null model: the quantile at 95 % then has ten draws above it."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that was measured on one model; nothing in it is judged yet."""
+
+    settings: Settings
+    provenance: Mapping[str, Any]
+    """what the numbers depend on, as plain JSON values"""
+    selection: Selection
+    pairs: tuple[LayerPairs, ...]
+    weights: NDArray[np.int64]
+    """(B, n), the bootstrap draws behind every error over facts"""
+    statistics: Statistics
+    distinct: Statistics
+    """the same with one fact per subject"""
+    null: Mapping[str, Mapping[str, NullStatistic]]
+    """`P` and `whitened_cosine` of Gaussian keys"""
+    is_gpt2_small: bool
+    seconds: Mapping[str, float]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The measured layers."""
+        return tuple(pairs.layer for pairs in self.pairs)
+
+    @property
+    def num_facts(self) -> int:
+        """How many facts were measured, n."""
+        return len(self.selection.measured)
+
+    @property
+    def num_pairs(self) -> int:
+        """Ordered pairs of two different facts, n (n - 1): the entries behind every number of a layer."""
+        return self.num_facts * (self.num_facts - 1)
+
+    def superposition(self) -> Array:
+        """P of every layer, (layers, n, n)."""
+        return np.stack([pairs.matrices["P"] for pairs in self.pairs])
+
+
+def measure(settings: Settings) -> Measurement:
+    """Run the protocol of the paper (§2) on one model.
+
+    Raises:
+        KsError: input that cannot be used, an asset that cannot be had, stored data made from something else.
+    """
+    clock = _Clock()
+    facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
+    model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
+    corpus = load_corpus(settings.corpus)
+    clock.lap("loading")
+    selection = select_facts(model, facts, settings.num_facts)
+    clock.lap("known facts")
+    keys = subject_keys(model, selection.pool.facts, settings.layers)
+    clock.lap("keys")
+    moments = collect_second_moments(
+        model, corpus, tokens=settings.tokens, layers=settings.layers, batch_tokens=settings.batch_tokens
+    )
+    clock.lap("second moments")
+    pairs = analyse(keys, settings.num_facts, moments)
+    clock.lap("superposition")
+    weights = fact_weights(settings.num_facts, settings.resamples, settings.seed)
+    one_each = one_per_subject([fact.subject for fact in selection.measured])
+    statistics = pair_statistics(pairs, weights)
+    distinct = pair_statistics(pairs, fact_weights(len(one_each), settings.resamples, settings.seed), one_each)
+    clock.lap("statistics")
+    null_model = _null(settings, model)
+    clock.lap("null model")
+    return Measurement(
+        settings=settings,
+        provenance=_provenance(settings, model, selection, asdict(moments.provenance)),
+        selection=selection,
+        pairs=tuple(pairs),
+        weights=weights,
+        statistics=statistics,
+        distinct=distinct,
+        null=null_model,
+        is_gpt2_small=is_gpt2_small(model),
+        seconds=clock.laps,
+    )
+
+
+def _null(settings: Settings, model: LoadedModel) -> dict[str, dict[str, NullStatistic]]:
+    draw = partial(null.null_whitened_keys, settings.num_facts, model.adapter.d_key)
+    formulas = {"P": null.superposition, "whitened_cosine": null.cosines}
+    return {name: null_summaries(draw, formula, NULL_DRAWS, settings.seed) for name, formula in formulas.items()}
+
+
+def _provenance(
+    settings: Settings, model: LoadedModel, selection: Selection, moments: dict[str, Any]
+) -> dict[str, Any]:
+    libraries = ("torch", "transformers", "numpy", "scipy")
+    return {
+        **moments,
+        "layers": list(moments["layers"]),
+        "revision": model.revision,
+        "facts": selection.measured.name,
+        "facts_sha256": selection.measured.fingerprint,
+        "pool_sha256": selection.pool.fingerprint,
+        "num_facts": settings.num_facts,
+        "resamples": settings.resamples,
+        "seed": settings.seed,
+        "ks_core": __version__,
+        "libraries": {name: version(name) for name in libraries},
+        "machine": f"{platform.system()} {platform.machine()}, {settings.device}",
+    }
+
+
+class _Clock:
+    """Seconds between laps, for the report."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now

@@ -1,0 +1,120 @@
+"""The table of claims on the terminal, and results.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ks_core.files import atomic_path
+from ks_core.reproduction.analysis import MATRICES, Statistics
+from ks_core.reproduction.claims import Finding
+from ks_core.reproduction.measure import Measurement
+
+COLUMNS = ("claim", "model", "layers", "what", "measured ± error", "required", "elsewhere", "verdict")
+
+
+def table(findings: Sequence[Finding], model: str) -> str:
+    """Findings as a table for the terminal, one row each.
+
+    The error is that over facts and text together; results.json has them apart.
+    """
+    rows = [
+        (f.claim, model, f.layers, f.quantity, plus_minus(f.value, f.error), f.threshold, f.reference, f.verdict.value)
+        for f in findings
+    ]
+    widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
+    return "\n".join([lines[0].rstrip(), "  ".join("-" * width for width in widths), *map(str.rstrip, lines[1:])])
+
+
+def plus_minus(value: float, error: float) -> str:
+    """A number with its error, cut at the error's second digit.
+
+    Example:
+        >>> plus_minus(12.3456, 0.234), plus_minus(1234.5, 56.0), plus_minus(0.5, float("nan"))
+        ('12.35 ± 0.23', '1234 ± 56', '0.5 ± ?')
+    """
+    if not math.isfinite(error):
+        return f"{value:.3g} ± ?"
+    if error == 0:
+        return f"{value:.4g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def write_results(path: Path, measurement: Measurement, findings: Sequence[Finding], baseline: str) -> None:
+    """Write everything that was measured and judged as JSON; NaN becomes null.
+
+    Args:
+        path: the file.
+        measurement: what was measured.
+        findings: what was judged.
+        baseline: the baseline held against, or why there was none.
+    """
+    selection = measurement.selection
+    content = {
+        "format": "ks_core/results/1",
+        "settings": asdict(measurement.settings),
+        "provenance": dict(measurement.provenance),
+        "baseline": baseline,
+        "findings": [asdict(finding) | {"error": finding.error} for finding in findings],
+        "facts": {
+            "rule": selection.rule,
+            "in_file": selection.asked,
+            "usable": len(selection.pool),
+            "usable_case_ids": [fact.case_id for fact in selection.pool],
+            "measured_case_ids": [fact.case_id for fact in selection.measured],
+            "distinct_subjects": len({fact.subject for fact in selection.measured}),
+        },
+        "layers": list(measurement.layers),
+        "pairs": measurement.num_pairs,
+        "condition_number": [pairs.whitening.condition_number for pairs in measurement.pairs],
+        "rank": [pairs.whitening.rank for pairs in measurement.pairs],
+        "extremes": {name: _extremes(measurement, name) for name in MATRICES},
+        "statistics": _numbers(measurement.statistics),
+        "one_fact_per_subject": _numbers(measurement.distinct),
+        "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
+        "seconds": dict(measurement.seconds),
+    }
+    with atomic_path(path) as made:
+        made.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:
+    return {
+        matrix: {
+            name: {
+                "value": of.value,
+                "facts_error": of.facts_error,
+                "text_error": of.text_error,
+                "error": of.error,
+            }
+            for name, of in by_name.items()
+        }
+        for matrix, by_name in statistics.items()
+    }
+
+
+def _extremes(measurement: Measurement, name: str) -> dict[str, list[float]]:
+    """Smallest and largest off-diagonal entry by layer, without error: resampling says nothing about extremes."""
+    inside = ~np.eye(measurement.num_facts, dtype=bool)
+    entries = [pairs.matrices[name][inside] for pairs in measurement.pairs]
+    return {"min": [float(of.min()) for of in entries], "max": [float(of.max()) for of in entries]}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.value if hasattr(value, "value") else value

@@ -1,0 +1,56 @@
+"""Which facts of a file are measured: the protocol's first known ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ks_core.data.facts import FactSet
+from ks_core.data.published import known_case_ids
+from ks_core.errors import InputError
+from ks_core.measurement.known import DEFINITION, KnownFacts, known_facts
+from ks_core.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The facts that are measured, and the larger pool they are the first of."""
+
+    measured: FactSet
+    """the first n of the pool"""
+    pool: FactSet
+    """all facts that could have been measured, in order"""
+    rule: str
+    """how the pool was chosen, in words"""
+    asked: int
+    """facts in the file"""
+
+
+def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
+    """Choose the facts to measure: those the model knows, in the file's order, the first `count` of them.
+
+    For GPT2-small on CounterFact the pool is the authors' own published list instead, so that numbers can be compared.
+
+    Raises:
+        InputError: fewer usable facts than asked for.
+    """
+    if _published_list_applies(model, facts):
+        ids, rule = known_case_ids(), "the published list of CounterFact records, in its order"
+    else:
+        known: KnownFacts = known_facts(model, facts)
+        ids, rule = known.case_ids, DEFINITION
+    if len(ids) < count:
+        raise InputError(
+            f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts; expected at least {count}: "
+            "give more facts, or ask for fewer (--ks-num-facts)"
+        )
+    pool = facts.subset(ids)
+    return Selection(pool.subset(ids[:count]), pool, rule, len(facts))
+
+
+def _published_list_applies(model: LoadedModel, facts: FactSet) -> bool:
+    return is_gpt2_small(model) and set(known_case_ids()) <= {fact.case_id for fact in facts}
+
+
+def is_gpt2_small(model: LoadedModel) -> bool:
+    """Whether a model has the shape of GPT2-small, for which the paper's numbers are published."""
+    return (model.adapter.model_type, model.adapter.num_layers, model.adapter.d_key) == ("gpt2", 12, 3072)

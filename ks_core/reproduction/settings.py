@@ -1,0 +1,34 @@
+"""Everything a measurement is asked for, in one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure and how; the defaults are the run that the README shows."""
+
+    model: str = "smollm2-135m-instruct"
+    """name of a packaged model, a local directory or a hub id"""
+    revision: str | None = None
+    """branch, tag or commit of a hub model"""
+    corpus: str = "wikipedia-introductions"
+    """name of the packaged text, a file or folder, or `hub:dataset:config:split`"""
+    facts: str | None = None
+    """CounterFact JSON or a file in our schema; default the packaged facts"""
+    num_facts: int = 128
+    """known facts that are measured (paper: m = 128)"""
+    tokens: int = 131_072
+    """tokens of text for the second moments"""
+    layers: tuple[int, ...] | None = None
+    """default all"""
+    device: str = "cpu"
+    dtype: str = "float32"
+    """of the forward passes; the mathematics is float64"""
+    batch_tokens: int = 2048
+    """rows × longest row of a forward pass over text"""
+    resamples: int = 400
+    """bootstrap samples of the facts: the error of an error is then 1 / sqrt(800) = 4 %"""
+    seed: int = 0
+    """of the bootstrap, the null model and random subsets"""

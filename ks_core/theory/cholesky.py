@@ -1,0 +1,79 @@
+"""Cholesky factors of second moments and Gram matrices, with an honest answer to "is it singular?"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.linalg.lapack import dpocon
+from torch import Tensor
+
+EPS = torch.finfo(torch.float64).eps
+
+# LAPACK's estimate of the 1-norm condition number is a lower bound, hardly ever below a third of the truth (Higham,
+# "Accuracy and Stability of Numerical Algorithms", ch. 15). A matrix within this factor of singular is looked at twice.
+ESTIMATE_MARGIN = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class CholeskyFactor:
+    """A lower Cholesky factor, and how far its matrix is from a singular one.
+
+    Attributes:
+        factor: (n, n) float64, lower triangular L with L Lᵀ = matrix.
+        condition_number: estimate of κ₁ = ‖matrix‖₁ ‖matrix⁻¹‖₁, itself between κ₂ and n κ₂.
+    """
+
+    factor: Tensor
+    condition_number: float
+
+
+def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | None:
+    """Factor a symmetric matrix if it is numerically positive definite.
+
+    Cholesky and a condition estimate cost about a quarter of the eigenvalues (width 1536), so the eigenvalues are
+    computed only where the estimate cannot tell a singular matrix from a regular one.
+
+    Args:
+        matrix: (n, n) float64, symmetric; only its lower triangle is read.
+        terms: see `numerical_rank`.
+
+    Returns:
+        The factor, or None when the numerical rank is below n.
+
+    Example:
+        >>> cholesky_factor(torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64)), terms=2).condition_number
+        4.0
+    """
+    factor, failed_at = torch.linalg.cholesky_ex(matrix)
+    if int(failed_at):
+        return None
+    condition_number = _condition_estimate(matrix, factor)
+    certainly_regular = condition_number * ESTIMATE_MARGIN * EPS * terms < 1
+    if not certainly_regular and numerical_rank(torch.linalg.eigvalsh(matrix), terms=terms) < len(matrix):
+        return None
+    return CholeskyFactor(factor, condition_number)
+
+
+def numerical_rank(eigenvalues: Tensor, *, terms: int) -> int:
+    """Count the eigenvalues that rounding cannot have made: those above eps · terms · λ_max.
+
+    Args:
+        eigenvalues: (n,) float64, of a positive semidefinite matrix; rounding may have made some negative.
+        terms: the larger of the matrix's width and the number of products summed in each of its entries.
+
+    Returns:
+        The numerical rank, 0 for the zero matrix.
+
+    Example:
+        >>> numerical_rank(torch.tensor([1.0, 1e-3, 1e-17, -1e-17], dtype=torch.float64), terms=4)
+        2
+    """
+    return int((eigenvalues > EPS * terms * eigenvalues.max()).sum())
+
+
+def _condition_estimate(matrix: Tensor, factor: Tensor) -> float:
+    """Estimate the 1-norm condition number from the factor with LAPACK's pocon: a few triangular solves, O(n²)."""
+    norm = float(torch.linalg.matrix_norm(matrix, 1))
+    reciprocal, _ = dpocon(factor.detach().cpu().numpy(), norm, uplo="L")
+    return 1.0 / float(reciprocal) if reciprocal > 0 else float("inf")

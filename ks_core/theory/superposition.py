@@ -1,0 +1,179 @@
+"""Superposition of keys: how much of an edit made at one key is felt at another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ks_core.arrays import as_float64
+from ks_core.errors import InputError
+from ks_core.theory.whitening import Whitening
+
+
+@dataclass(frozen=True, eq=False)
+class SuperpositionMatrices:
+    """The four (n, n) float64 matrices that compare n keys of one layer with each other.
+
+    Attributes:
+        superposition: P, whose row edits and whose column suffers; unit diagonal, not symmetric.
+        gram: Q = K Kᵀ, without whitening; in squared units of the keys.
+        whitened_cosines: cosines of the angles between whitened keys.
+        activation_cosines: cosines of the angles between the keys as they are.
+    """
+
+    superposition: Tensor
+    gram: Tensor
+    whitened_cosines: Tensor
+    activation_cosines: Tensor
+
+
+def superpose(keys: Any, whitening: Whitening) -> SuperpositionMatrices:
+    """Compare the keys of one layer with each other in every way the paper does.
+
+    Args:
+        keys: (n, d_key), one row per fact.
+        whitening: of the same layer.
+
+    Returns:
+        P, Q and the cosines in both spaces.
+
+    Raises:
+        InputError: a zero key, or keys of another width than the second moment.
+
+    Numerics:
+        O(n d_key² + n² d_key).
+    """
+    whitened = whitening.whiten(keys)
+    return SuperpositionMatrices(
+        superposition=superposition(whitened),
+        gram=gram(keys),
+        whitened_cosines=cosines(whitened),
+        activation_cosines=cosines(keys),
+    )
+
+
+def superposition(editors: Any, others: Any | None = None) -> Tensor:
+    """Share of an edit's residual that is felt at each key (paper, "How to Understand p(·)").
+
+        P[i, j] = ⟨a_i, b_j⟩ / ⟨a_i, a_i⟩ = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i,   a and b whitened
+
+    Args:
+        editors: (n, d_key), whitened keys that are edited.
+        others: (m, d_key), whitened keys that are disturbed; the editors themselves when left out.
+
+    Returns:
+        (n, m) float64, dimensionless. Among the editors themselves: (n, n) with a diagonal of exactly 1.
+
+    Raises:
+        InputError: an editor of zero norm, or two widths.
+
+    Example:
+        >>> superposition([[1.0, 0.0], [1.0, 1.0]])
+        tensor([[1.0000, 1.0000],
+                [0.5000, 1.0000]], dtype=torch.float64)
+    """
+    rows = as_float64("whitened keys", editors, ndim=2)
+    if others is None:
+        products = rows @ rows.T
+        # The norms are read off the same product, so the diagonal is x / x: exactly 1.
+        norms_squared = products.diagonal()
+    else:
+        columns = as_float64("other whitened keys", others, ndim=2)
+        if columns.shape[1] != rows.shape[1]:
+            raise InputError(
+                f"editors have width {rows.shape[1]}, the other keys {columns.shape[1]}; expected the same"
+            )
+        products = rows @ columns.T
+        norms_squared = rows.square().sum(dim=1)
+    _refuse_zero_rows(norms_squared)
+    return products / norms_squared[:, None]
+
+
+def gram(keys: Any) -> Tensor:
+    """Inner products of the keys without whitening, the paper's Q.
+
+        Q[i, j] = k_iᵀ k_j
+
+    Args:
+        keys: (n, d_key), one row per fact.
+
+    Returns:
+        (n, n) float64, symmetric, in squared units of the keys.
+
+    Raises:
+        InputError: not a matrix of finite numbers.
+
+    Example:
+        >>> gram([[1.0, 0.0], [1.0, 1.0]])
+        tensor([[1., 1.],
+                [1., 2.]], dtype=torch.float64)
+    """
+    rows = as_float64("keys", keys, ndim=2)
+    return rows @ rows.T
+
+
+def cosines(vectors: Any) -> Tensor:
+    """Cosines of the angles between all pairs of rows.
+
+        cos[i, j] = ⟨x_i, x_j⟩ / (‖x_i‖ ‖x_j‖)
+
+    Args:
+        vectors: (n, d), whitened keys or keys as they are.
+
+    Returns:
+        (n, n) float64 in [-1, 1], symmetric, with a diagonal of exactly 1.
+
+    Raises:
+        InputError: a row of zero norm.
+
+    Example:
+        >>> cosines([[1.0, 0.0], [0.0, 2.0]])
+        tensor([[1., 0.],
+                [0., 1.]], dtype=torch.float64)
+    """
+    rows = as_float64("vectors", vectors, ndim=2)
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
+    _refuse_zero_rows(norms)
+    units = rows / norms[:, None]
+    # Rounding takes parallel rows to 1 + a few eps, where the arc cosine is not a number.
+    products = (units @ units.T).clamp(-1.0, 1.0)
+    products.fill_diagonal_(1.0)
+    return products
+
+
+def angles(cosine: Any) -> Tensor:
+    """Angles from their cosines.
+
+        angle = arccos(cosine) · 180 / π
+
+    Args:
+        cosine: (n, n), from `cosines`.
+
+    Returns:
+        (n, n) float64, degrees in [0, 180]. Within √eps of 0 and 180 an angle is good to 1e-6 degrees only.
+
+    Raises:
+        InputError: a cosine outside [-1, 1].
+
+    Example:
+        >>> angles([[1.0, 0.0], [0.0, 1.0]])
+        tensor([[ 0., 90.],
+                [90.,  0.]], dtype=torch.float64)
+    """
+    checked = as_float64("cosines", cosine, ndim=2)
+    largest = float(checked.abs().max())
+    if largest > 1:
+        raise InputError(f"cosines reach {largest!r} in size; expected at most 1: take them from cosines()")
+    return torch.rad2deg(torch.arccos(checked))
+
+
+def _refuse_zero_rows(norms: Tensor) -> None:
+    zero = torch.nonzero(norms == 0).flatten().tolist()
+    if zero:
+        raise InputError(
+            f"row {zero[0]} has zero norm ({len(zero)} such rows of {len(norms)}); a zero key has no direction: "
+            "look for a padded or wrong token position"
+        )

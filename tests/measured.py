@@ -1,0 +1,53 @@
+"""A tiny real model, text and facts on disk, as the measurement tests need them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tiny_models import save_tiny_checkpoint
+
+# fmt: off
+WORDS = ["Paris", "Lisbon", "Kyoto", "river", "stone", "quickly", "above", "seven", "green", "walks", "under", "music",
+         "letters", "winter", "open", "small"]
+# fmt: on
+
+
+def write_text(path: Path, texts: int = 60) -> Path:
+    """Paragraphs of different lengths; deterministic, no two alike."""
+    path.write_text(
+        "\n\n".join(" ".join(WORDS[(i * j + j) % len(WORDS)] for j in range(3 + i % 13)) for i in range(texts))
+    )
+    return path
+
+
+def write_facts(path: Path, count: int = 24) -> Path:
+    """Facts about cities, two objects a relation, in the project's own schema."""
+    cities = ["Paris", "Lyon", "Nice", "Lisbon", "Porto", "Faro", "Kyoto", "Osaka", "Nara", "Rome", "Milan", "Turin"]
+    objects = ["France", "Portugal", "Japan", "Italy"]
+    records = [
+        {
+            "case_id": i,
+            "requested_rewrite": {
+                "prompt": ["The city of {} lies in", "People in {} live in"][i // len(cities) % 2],
+                "relation_id": ["P17", "P1376"][i // len(cities) % 2],
+                "subject": cities[i % len(cities)],
+                "target_true": {"str": objects[i % len(cities) // 3]},
+                "target_new": {"str": objects[(i % len(cities) // 3 + 1) % 4]},
+            },
+            "paraphrase_prompts": [],
+            "neighborhood_prompts": [],
+        }
+        for i in range(count)
+    ]
+    path.write_text(json.dumps({"schema": "ks_core/facts/1", "origin": "test", "licence": "MIT", "facts": records}))
+    return path
+
+
+def write_everything(folder: Path, model_type: str = "llama") -> tuple[Path, Path, Path]:
+    """Model, text and facts in one folder."""
+    return (
+        save_tiny_checkpoint(folder / "model", model_type),
+        write_text(folder / "text.txt"),
+        write_facts(folder / "facts.json"),
+    )

@@ -1,0 +1,82 @@
+"""Log-probabilities of continuations against one question at a time, and what counts as known."""
+
+import pytest
+import torch
+from measured import write_facts
+from tiny_models import save_tiny_checkpoint
+
+from ks_core.data.facts import load_facts
+from ks_core.errors import InputError, ProvenanceError
+from ks_core.files import cache_dir
+from ks_core.measurement.known import ask, known_facts
+from ks_core.measurement.scoring import continuation_log_probabilities
+from ks_core.models.loading import load_model
+
+RTOL = 1e-4  # float32 forward passes of different shapes
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def model(request, tmp_path_factory):
+    return load_model(save_tiny_checkpoint(tmp_path_factory.mktemp(request.param), request.param))
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory):
+    return load_facts(write_facts(tmp_path_factory.mktemp("facts") / "facts.json"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+
+
+def naive_score(model, prompt, continuation):
+    """The chain rule, token by token, from one unpadded row."""
+    start = len(model.tokenizer(prompt)["input_ids"])
+    ids = model.tokenizer(f"{prompt} {continuation}")["input_ids"]
+    with torch.no_grad():
+        logits = model.model(torch.tensor([ids])).logits[0].double()
+    return sum(float(torch.log_softmax(logits[place - 1], -1)[ids[place]]) for place in range(start, len(ids)))
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 60, 2048])
+def test_scores_equal_one_token_at_a_time(model, batch_tokens):
+    prompts = ["The city of Paris lies in", "The city of Paris lies in", "In Łódź people speak", "A"]
+    continuations = ["France", "the south of Portugal", "Polish", "b"]
+    found = continuation_log_probabilities(model, prompts, continuations, batch_tokens=batch_tokens)
+    expected = [naive_score(model, *question) for question in zip(prompts, continuations, strict=True)]
+    assert found == pytest.approx(expected, rel=RTOL)
+
+
+def test_a_fact_is_known_when_its_object_scores_highest(model, facts):
+    expected = []
+    for fact in facts:
+        scores = {candidate: naive_score(model, fact.text, candidate) for candidate in facts.objects(fact.relation_id)}
+        if max(scores, key=scores.get) == fact.target_true:
+            expected.append(fact.case_id)
+    found = ask(model, facts)
+    assert 0 < len(expected) < len(facts), "a fault could hide behind all or nothing"
+    assert list(found.case_ids) == expected
+    assert found.asked == len(facts)
+
+
+def test_the_answer_is_kept_and_not_asked_for_again(model, facts):
+    first = known_facts(model, facts)
+    passes = []
+    hook = model.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    assert known_facts(model, facts) == first
+    hook.remove()
+    assert not passes
+
+
+def test_a_damaged_answer_is_refused_with_its_path(model, facts):
+    known_facts(model, facts)
+    path = next((cache_dir() / "known").iterdir())
+    path.write_text('{"case_ids": ')
+    with pytest.raises(ProvenanceError, match=r"damaged.*remove it"):
+        known_facts(model, facts)
+
+
+def test_a_continuation_of_no_tokens_is_refused(model):
+    with pytest.raises(InputError, match="no tokens"):
+        continuation_log_probabilities(model, ["Paris is"], [" "])

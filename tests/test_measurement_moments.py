@@ -1,0 +1,210 @@
+"""Second moments of all layers from one pass: right, resumable, and refused when they belong to something else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from measured import write_text
+from tiny_models import save_tiny_checkpoint
+
+from ks_core.data.corpus import load_corpus
+from ks_core.errors import InputError, ProvenanceError, RankDeficientError
+from ks_core.measurement.moments import collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.text import take_tokens
+from ks_core.models.loading import load_model
+
+TOKENS = 256
+# float32 products of up to TOKENS terms; the tiny models' keys are of order 1 to 10
+RTOL = TOKENS * 2**-24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("moments")
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2", "opt"])
+def model(request, folder):
+    return load_model(save_tiny_checkpoint(folder / request.param, request.param))
+
+
+@pytest.fixture(scope="module")
+def corpus(folder):
+    return load_corpus(str(write_text(folder / "text.txt")))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+
+
+def naive_moment(model, texts, layer):
+    """One text at a time, without padding, hooks of torch and float64 throughout."""
+    total, count = 0.0, 0
+    for ids in texts:
+        seen = []
+        hook = model.adapter.projection(layer).register_forward_pre_hook(
+            lambda _, args, seen=seen: seen.append(args[0])
+        )
+        with torch.no_grad():
+            model.model(torch.from_numpy(ids).long()[None])
+        hook.remove()
+        keys = seen[0].reshape(-1, model.adapter.d_key).double()
+        assert len(keys) == len(ids)
+        total, count = total + keys.T @ keys, count + len(keys)
+    return total / count
+
+
+def count_forward_passes(model):
+    passes = []
+    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
+    return passes, hook
+
+
+def test_moments_of_all_layers_equal_one_text_at_a_time(model, corpus):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
+    # The first segment alone: behind its end a text goes on without its context.
+    count = TOKENS // 8
+    texts = take_tokens(corpus.texts(), model.tokenizer, count, 64)
+    for layer in range(model.adapter.num_layers):
+        expected = naive_moment(model, texts, layer)
+        found = moments.at(layer, count).matrix
+        torch.testing.assert_close(found, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
+
+
+def test_planted_fault_padding_counted_as_text_is_caught(model, corpus, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "bool", lambda mask: torch.ones_like(mask, dtype=torch.bool))
+    moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
+    monkeypatch.undo()
+    texts = take_tokens(corpus.texts(), model.tokenizer, TOKENS // 8, 64)
+    expected = naive_moment(model, texts, 0)
+    found = moments.at(0, TOKENS // 8).matrix
+    assert not torch.allclose(found, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
+
+
+@pytest.mark.parametrize("batch_tokens", [16, 1000])
+def test_moments_do_not_depend_on_the_batch_size(model, corpus, batch_tokens, tmp_path):
+    small, large = (
+        collect_second_moments(
+            model, corpus, tokens=TOKENS, batch_tokens=size, longest_text=16, folder=tmp_path / str(size)
+        )
+        for size in (batch_tokens, 100)
+    )
+    for layer in range(model.adapter.num_layers):
+        one, other = small.at(layer).matrix, large.at(layer).matrix
+        torch.testing.assert_close(one, other, rtol=RTOL, atol=RTOL * float(one.diagonal().max()))
+
+
+def test_the_text_is_read_once_for_all_layers_and_not_again_from_the_cache(model, corpus):
+    passes, hook = count_forward_passes(model)
+    with_all = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
+    first = len(passes)
+    again = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
+    assert len(passes) == first
+    collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64, layers=[1])
+    assert len(passes) == 2 * first, "one layer costs as many passes as all"
+    hook.remove()
+    assert torch.equal(with_all.at(1).matrix, again.at(1).matrix)
+
+
+def test_halves_add_up_to_the_whole(model, corpus):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    first, second = moments.halves(1)
+    whole = moments.at(1)
+    assert first.count + second.count == whole.count == TOKENS
+    together = (first.matrix * first.count + second.matrix * second.count) / TOKENS
+    torch.testing.assert_close(together, whole.matrix, rtol=1e-12, atol=1e-12 * float(whole.matrix.abs().max()))
+
+
+def test_too_few_tokens_for_two_halves_of_full_rank_are_refused(model, corpus):
+    with pytest.raises(RankDeficientError, match=r"d_key = 12.*at least 24 tokens"):
+        collect_second_moments(model, corpus, tokens=23)
+
+
+def test_too_little_text_leaves_nothing_behind(model, corpus):
+    with pytest.raises(InputError, match="ask for fewer tokens"):
+        collect_second_moments(model, corpus, tokens=10**6)
+    assert not moments_folder(moment_provenance(model, corpus, 10**6, (0, 1))).exists()
+
+
+def test_infinite_weights_are_named_by_layer(model, corpus):
+    weight = model.adapter.weight(0)
+    kept = weight.clone()
+    weight.fill_(float("inf"))
+    try:
+        with pytest.raises(InputError, match=r"keys of layer 1 are NaN or infinite"):
+            collect_second_moments(model, corpus, tokens=TOKENS)
+    finally:
+        weight.copy_(kept)
+
+
+def test_a_truncated_file_is_refused_and_left_alone(model, corpus):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    path = max(moments.folder.iterdir())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ProvenanceError, match=r"truncated or damaged.*remove it"):
+        moments.at(0)
+    assert len(path.read_bytes()) == len(whole) // 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("weights_sha256", "another"), ("dtype", "bfloat16"), ("corpus_sha256", "another"), ("tokens", 128),
+     ("longest_text", 7), ("layers", (0,)), ("tokenizer_sha256", "another")],
+)  # fmt: skip
+def test_moments_made_from_something_else_are_refused_by_field(model, corpus, field, value):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    other = replace(moments, provenance=replace(moments.provenance, **{field: value}))
+    path = max(moments.folder.iterdir())
+    target = moments.folder / f"{other.provenance.tokens:012d}-tokens.safetensors"
+    if path != target:
+        target.write_bytes(path.read_bytes())
+    with pytest.raises(ProvenanceError, match=f"{field} = "):
+        other.at(0)
+
+
+def test_another_model_text_or_dtype_has_another_folder(model, corpus):
+    provenance = moment_provenance(model, corpus, TOKENS, (0, 1))
+    changed = {"weights_sha256": "x", "corpus_sha256": "x", "dtype": "x", "tokens": 1, "layers": (1,)}
+    folders = {moments_folder(replace(provenance, **{name: value})) for name, value in changed.items()}
+    assert len(folders | {moments_folder(provenance)}) == len(changed) + 1
+
+
+INTERRUPTED = """
+import sys
+from ks_core.data.corpus import load_corpus
+from ks_core.measurement.moments import collect_second_moments
+from ks_core.models.loading import load_model
+model, text, folder = sys.argv[1:]
+print("loaded", flush=True)
+from pathlib import Path
+collect_second_moments(load_model(model), load_corpus(text), tokens=4000, batch_tokens=16, longest_text=16,
+                       folder=Path(folder))
+"""
+
+
+def test_an_interrupted_collection_resumes_to_the_same_bits(tmp_path):
+    model, text = save_tiny_checkpoint(tmp_path / "model"), write_text(tmp_path / "text.txt", 500)
+    stopped, straight = tmp_path / "stopped", tmp_path / "straight"
+    command = [sys.executable, "-c", INTERRUPTED, str(model), str(text)]
+    process = subprocess.Popen([*command, str(stopped)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(stopped.glob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0, "the collection ended before it could be interrupted"
+    before = {path.name for path in stopped.iterdir()}
+    assert before
+    assert all(name.endswith(".safetensors") for name in before), "half-written files were left"
+    for folder in (stopped, straight):
+        subprocess.run([*command, str(folder)], check=True, capture_output=True, env=os.environ)
+    assert sorted(p.name for p in stopped.iterdir()) == sorted(p.name for p in straight.iterdir())
+    for path in straight.iterdir():
+        assert Path(stopped / path.name).read_bytes() == path.read_bytes()

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ks_core.errors import InputError
+from ks_core.statistics.estimate import Replicates, derive
+
+numbers = st.floats(-1e3, 1e3)
+
+
+def replicates(rng, shape=(), resamples=50, halves=2):
+    return Replicates(
+        rng.standard_normal(shape), rng.standard_normal((resamples, *shape)), rng.standard_normal((halves, *shape))
+    )
+
+
+def own_text_error(value, halves):
+    return Replicates(value, np.zeros((2, *value.shape)), halves).text_error
+
+
+def check_noise_law(text_error, runs=4000):
+    """The law: for the mean of N = 100 tokens of noise, the error squared is 1 / N on average."""
+    halves = np.random.default_rng(0).standard_normal((2, runs)) / np.sqrt(50)
+    error = text_error(halves.mean(axis=0), halves)
+    # (error N^1/2)^2 is chi-square with one degree of freedom: standard error sqrt(2 / runs), five of them.
+    assert 100 * np.mean(error**2) == pytest.approx(1, abs=5 * np.sqrt(2 / runs))
+
+
+def check_bias_law(text_error):
+    """The law: for a number with bias 1 / N the error is that bias."""
+    assert text_error(np.array(1 / 100), np.array([1 / 50, 1 / 50])) == pytest.approx(1 / 100)
+
+
+def test_text_error_is_right_for_noise_and_for_bias():
+    check_noise_law(own_text_error)
+    check_bias_law(own_text_error)
+
+
+def test_text_error_of_halves_against_each_other_is_caught():
+    def planted(_, halves):
+        return halves.std(axis=0, ddof=1)
+
+    with pytest.raises(AssertionError):
+        check_noise_law(planted)
+    with pytest.raises(AssertionError):
+        check_bias_law(planted)
+
+
+def test_errors_add_in_quadrature():
+    found = replicates(np.random.default_rng(0), shape=(3,))
+    np.testing.assert_allclose(found.facts_error, found.facts.std(axis=0, ddof=1))
+    np.testing.assert_allclose(found.text_error**2, ((found.text - found.value) ** 2).mean(axis=0))
+    np.testing.assert_allclose(found.error**2, found.facts_error**2 + found.text_error**2)
+    np.testing.assert_allclose(found.bias, found.facts.mean(axis=0) - found.value)
+
+
+def test_a_number_that_no_text_enters_has_no_text_error():
+    found = Replicates(np.zeros(3), np.ones((5, 3)), np.empty((0, 3)))
+    assert found.text_error.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["value", "facts", "text"])
+def test_undefined_replicates_make_the_error_undefined_and_are_counted(where, bad):
+    parts = {"value": np.zeros(2), "facts": np.ones((5, 2)), "text": np.ones((2, 2))}
+    parts[where][..., 1] = bad
+    found = Replicates(**parts)
+    assert found.undefined.tolist() == [0, {"value": 1, "facts": 5, "text": 2}[where]]
+    assert np.isfinite(found.error[0])
+    assert np.isnan(found.error[1])
+
+
+@given(st.integers(0, 1000), numbers, numbers)
+def test_derive_is_exact_for_linear_functions(seed, a, b):
+    rng = np.random.default_rng(seed)
+    x, y = replicates(rng, (3,)), replicates(rng, (3,))
+    found = derive(lambda u, v: a * u + b * v, x, y)
+    for part in ("value", "facts", "text"):
+        np.testing.assert_array_equal(getattr(found, part), a * getattr(x, part) + b * getattr(y, part))
+
+
+def test_derive_cancels_what_the_arguments_share():
+    x = replicates(np.random.default_rng(0))
+    assert derive(lambda u, v: u - v, x, x).error == 0.0
+    shuffled = Replicates(x.value, np.random.default_rng(1).permutation(x.facts), x.text)  # planted: other weights
+    assert derive(lambda u, v: u - v, x, shuffled).error > x.facts_error
+
+
+def test_derive_reduces_over_layers_and_may_change_shape():
+    x = replicates(np.random.default_rng(0), (4,))
+    lowest = derive(np.min, x)
+    assert lowest.value == x.value.min()
+    np.testing.assert_array_equal(lowest.facts, x.facts.min(axis=1))
+    np.testing.assert_array_equal(derive(np.diff, x).text, np.diff(x.text, axis=1))
+
+
+def test_derive_keeps_numbers_without_text_beside_others():
+    rng = np.random.default_rng(0)
+    p, q = replicates(rng, (3,)), replicates(rng, (3,), halves=0)
+    found = derive(lambda u, v: u / v, p, q)
+    np.testing.assert_array_equal(found.text, p.text / q.value)
+    assert derive(np.sum, q).text.shape == (0,)
+
+
+def test_derive_refuses_arguments_that_are_not_paired():
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="same fact weights"):
+        derive(np.add, replicates(rng), replicates(rng, resamples=49))
+    with pytest.raises(InputError, match="same text"):
+        derive(np.add, replicates(rng), replicates(rng, halves=4))
+    with pytest.raises(InputError, match="got \\[\\] bootstrap samples"):
+        derive(lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "text", "said"),
+    [
+        (np.zeros((5, 2)), np.zeros((2, 3)), "expected facts"),
+        (np.zeros((5, 3)), np.zeros((2, 2)), "expected facts"),
+        (np.zeros((1, 3)), np.zeros((2, 3)), "needs at least 2"),
+    ],
+)
+def test_replicates_of_the_wrong_shape_are_refused(facts, text, said):
+    with pytest.raises(InputError, match=said):
+        Replicates(np.zeros(3), facts, text)

@@ -1,0 +1,168 @@
+"""Closed-form edits: the lossless theorem, exactness, optimality, and the slow oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import theory_laws as laws
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles import assert_close, tolerance
+from strategies import EditProblem, edit_problems, key_rows, second_moments
+from theory_laws import Theory
+
+from ks_core.errors import InputError, RankDeficientError
+from ks_core.theory.editing import Edit, joint_edit, lifelong_edits, single_edit
+from ks_core.theory.whitening import whiten
+
+PACKAGE = Theory()
+IDENTITY = whiten(np.eye(2))
+
+
+@given(edit_problems(("whitened_orthogonal",)))
+def test_lifelong_edits_of_orthogonal_keys_leave_other_values_and_stay_exact(problem: EditProblem) -> None:
+    laws.orthogonal_keys_are_edited_without_loss(PACKAGE, problem)
+
+
+@given(edit_problems(("whitened_orthogonal",)), st.integers(20, 200), st.integers(0, 2**32 - 1))
+def test_lifelong_edits_of_orthogonal_keys_are_lossless_however_many(
+    problem: EditProblem, count: int, seed: int
+) -> None:
+    """Far more edits than dimensions: the same orthogonal keys come back again and again."""
+    generator = np.random.default_rng(seed)
+    chosen = torch.from_numpy(generator.integers(len(problem.keys), size=count))
+    values = torch.from_numpy(generator.standard_normal((count, problem.values.shape[1])))
+    long = EditProblem(problem.moment, problem.weight, problem.keys[chosen], values, problem.others)
+    after = PACKAGE.lifelong(long).edit.apply(problem.weight)
+    allowed = laws.rounding(long) * laws.value_scale(long)
+    assert_close(laws.values_at(after, problem.others), laws.values_at(problem.weight, problem.others), allowed)
+    for which in set(chosen.tolist()):
+        last = int(torch.nonzero(chosen == which).max())
+        assert_close(after @ problem.keys[which], values[last], allowed)
+
+
+@given(st.data())
+def test_lifelong_edits_of_all_but_one_direction_are_lossless_at_width_64(data: st.DataObject) -> None:
+    moment = data.draw(second_moments(64))
+    rows = data.draw(key_rows(moment, 64, "whitened_orthogonal"))
+    generator = np.random.default_rng(0)
+    weight, values = (torch.from_numpy(generator.standard_normal(shape)) for shape in ((5, 64), (63, 5)))
+    laws.orthogonal_keys_are_edited_without_loss(PACKAGE, EditProblem(moment, weight, rows[:63], values, rows[63:]))
+
+
+@given(edit_problems())
+def test_lifelong_edits_equal_step_by_step(problem: EditProblem) -> None:
+    laws.triangular_solve_is_step_by_step(PACKAGE, problem)
+
+
+@given(edit_problems())
+def test_lifelong_edits_are_exact_when_made(problem: EditProblem) -> None:
+    laws.every_edit_is_exact_when_made(PACKAGE, problem)
+
+
+@given(edit_problems())
+def test_single_edit_is_exact(problem: EditProblem) -> None:
+    laws.single_edit_is_exact(PACKAGE, problem)
+
+
+@given(edit_problems())
+def test_single_edit_has_rank_one(problem: EditProblem) -> None:
+    laws.single_edit_has_rank_one(PACKAGE, problem)
+
+
+@given(edit_problems())
+def test_single_edit_is_optimal(problem: EditProblem) -> None:
+    laws.single_edit_is_optimal(PACKAGE, problem)
+
+
+@given(edit_problems(("generic", "clustered", "whitened_orthogonal"), distinct=True))
+def test_joint_edit_is_exact_for_all(problem: EditProblem) -> None:
+    laws.joint_edit_is_exact_for_all(PACKAGE, problem)
+
+
+@given(edit_problems(("generic", "duplicates", "clustered")), st.sampled_from([0.01, 0.5, 3.0]))
+def test_joint_edit_with_ridge_solves_the_normal_equations(problem: EditProblem, ridge: float) -> None:
+    laws.ridged_joint_edit_solves_the_normal_equations(PACKAGE, problem, ridge)
+
+
+@given(edit_problems(("generic",), distinct=True))
+def test_joint_edit_ridge_limits(problem: EditProblem) -> None:
+    """ridge → 0 gives the exact edit; ridge → ∞ gives Rᵀ K C⁻¹ / ridge, which vanishes."""
+    whitening = whiten(problem.moment.matrix)
+    arguments = (problem.weight, problem.keys, problem.values, whitening)
+    root = problem.moment.root
+    rows = whitening.whiten(problem.keys)
+    eigenvalues = torch.linalg.eigvalsh(rows @ rows.T)
+    residuals = problem.values - problem.keys @ problem.weight.T
+    # (ridge I + G)⁻¹ differs from G⁻¹ by ridge / λ_min of it, and from I / ridge by λ_max / ridge of it.
+    small, large = 1e-6 * float(eigenvalues[0]), 1e6 * float(eigenvalues[-1])
+    exact = joint_edit(*arguments).delta() @ root
+    scale = float(torch.linalg.matrix_norm(residuals) * rows.norm() / eigenvalues[0])
+    rounding = laws.rounding(problem) * float(eigenvalues[-1] / eigenvalues[0])
+    assert_close(joint_edit(*arguments, ridge=small).delta() @ root, exact, (2e-6 + rounding) * scale)
+    first_order = residuals.T @ whitening.solve(problem.keys) @ root
+    scale = float(torch.linalg.matrix_norm(residuals) * rows.norm())
+    allowed = (2e-6 + laws.rounding(problem)) * scale
+    assert_close(joint_edit(*arguments, ridge=large).delta() @ root * large, first_order, allowed)
+
+
+def test_joint_edit_of_repeated_keys_is_refused_but_lifelong_is_not() -> None:
+    keys, values = [[1.0, 2.0], [1.0, 2.0]], [[3.0], [4.0]]
+    with pytest.raises(RankDeficientError, match="2 keys of a joint edit span only 1 directions"):
+        joint_edit(np.zeros((1, 2)), keys, values, IDENTITY)
+    after = lifelong_edits(np.zeros((1, 2)), keys, values, IDENTITY).edit.apply(np.zeros((1, 2)))
+    assert_close(after @ torch.tensor([1.0, 2.0], dtype=torch.float64), torch.tensor([4.0]), tolerance(1.0, 2, 2) * 4)
+
+
+def test_joint_edit_of_more_keys_than_dimensions_is_refused_without_ridge() -> None:
+    keys, values = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[1.0], [2.0], [4.0]]
+    with pytest.raises(RankDeficientError, match="span only 2 directions"):
+        joint_edit(np.zeros((1, 2)), keys, values, IDENTITY)
+    assert joint_edit(np.zeros((1, 2)), keys, values, IDENTITY, ridge=1.0).delta().shape == (1, 2)
+
+
+def test_lifelong_edits_prefix_shares_memory_and_keeps_its_bounds() -> None:
+    stream = lifelong_edits(np.zeros((1, 2)), [[1.0, 0.0], [1.0, 1.0]], [[2.0], [5.0]], IDENTITY)
+    assert stream.prefix(1).right.data_ptr() == stream.edit.right.data_ptr()
+    assert stream.prefix(0).delta().tolist() == [[0.0, 0.0]]
+    assert stream.prefix(2).delta().tolist() == stream.edit.delta().tolist()
+    for count in (-1, 3):
+        with pytest.raises(InputError, match=f"first {count} edits were asked for; expected 0 to 2"):
+            stream.prefix(count)
+
+
+def test_edit_leaves_the_given_weight_alone() -> None:
+    weight = np.ones((1, 2))
+    assert single_edit(weight, [1.0, 0.0], [5.0], IDENTITY).apply(weight).tolist() == [[5.0, 1.0]]
+    assert weight.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("weight", "keys", "values", "message"),
+    [
+        (np.zeros((3, 2)), [[1.0, 1.0, 1.0]], [[1.0, 1.0]], "transpose the weight"),
+        (np.zeros((1, 2)), [[1.0, 1.0]], [[1.0, 1.0]], "transpose the weight"),
+        (np.zeros((1, 3)), [[1.0, 1.0, 1.0]], [[1.0]], "keys have d_key=3 but the second moment has d_key=2"),
+        (np.zeros((1, 2)), [[1.0, 1.0]], [[1.0], [2.0]], "1 keys but 2 values"),
+        (np.zeros((1, 2)), [[1.0, 1.0], [0.0, 0.0]], [[1.0], [2.0]], "key 1 is zero"),
+        (np.full((1, 2), np.nan), [[1.0, 1.0]], [[1.0]], "weight contains 2 NaN or infinite"),
+    ],
+)
+def test_edits_refuse_what_does_not_fit(weight: object, keys: object, values: object, message: str) -> None:
+    for method in (lifelong_edits, joint_edit):
+        with pytest.raises(InputError, match=message):
+            method(weight, keys, values, IDENTITY)
+
+
+@pytest.mark.parametrize("ridge", [-1.0, float("inf"), float("nan")])
+def test_joint_edit_refuses_a_bad_ridge(ridge: float) -> None:
+    with pytest.raises(InputError, match="ridge is"):
+        joint_edit(np.zeros((1, 2)), [[1.0, 0.0]], [[1.0]], IDENTITY, ridge=ridge)
+
+
+def test_edit_refuses_factors_and_weights_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="factors have shapes"):
+        Edit(torch.zeros(3, 2), torch.zeros(3, 4))
+    with pytest.raises(InputError, match=r"weight has shape \(4, 3\) but the edit was made for \(3, 4\)"):
+        Edit(torch.zeros(3, 2), torch.zeros(2, 4)).apply(np.zeros((4, 3)))

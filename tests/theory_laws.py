@@ -1,0 +1,263 @@
+"""The laws of the theory as functions of an implementation, so that a faulty one can be held against them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from oracles import (
+    assert_close,
+    joint_by_normal_equations,
+    lifelong_step_by_step,
+    pca_whitening,
+    superposition_by_loops,
+    tolerance,
+    zca_whitening,
+)
+from strategies import EditProblem
+from torch import Tensor
+
+from ks_core.theory import editing, interference, superposition, whitening
+
+
+@dataclass(frozen=True)
+class Theory:
+    """An implementation of the theory: the package's own unless a part is replaced."""
+
+    whiten: Callable[..., Any] = whitening.whiten
+    superposition: Callable[..., Tensor] = superposition.superposition
+    single_edit: Callable[..., Any] = editing.single_edit
+    lifelong_edits: Callable[..., Any] = editing.lifelong_edits
+    joint_edit: Callable[..., Any] = editing.joint_edit
+    predicted_original: Callable[..., Tensor] = interference.predicted_original
+    predicted_earlier: Callable[..., Tensor] = interference.predicted_earlier
+
+    def lifelong(self, problem: EditProblem) -> Any:
+        return self.lifelong_edits(problem.weight, problem.keys, problem.values, self.whiten(problem.moment.matrix))
+
+
+def rounding(problem: EditProblem) -> float:
+    """Relative rounding error of the whole stream; see `oracles.tolerance`."""
+    return tolerance(problem.moment.condition_number, problem.moment.dim, len(problem.keys))
+
+
+def exactness(problem: EditProblem) -> float:
+    """Relative error with which an edit holds: √κ for κ, as ‖C⁻¹a‖ ‖b‖ ≤ √κ(C) ‖L⁻¹a‖ ‖L⁻¹b‖ bounds each product."""
+    return tolerance(problem.moment.condition_number**0.5, problem.moment.dim, len(problem.keys))
+
+
+def value_scale(problem: EditProblem) -> float:
+    """A bound on every value and residual of the stream.
+
+    In whitened coordinates W_i = W_{i−1} (I − aaᵀ/aᵀa) + v aᵀ/aᵀa, so each edit adds at most ‖v‖ / ‖a‖ to ‖W‖.
+    """
+    norms = whitened_norms(problem, torch.cat([problem.keys, problem.others]))
+    values = torch.linalg.vector_norm(problem.values, dim=1)
+    start = torch.linalg.matrix_norm(problem.weight, 2) * problem.moment.eigenvalues.max().sqrt()
+    return float((start + values.sum() / norms.min()) * norms.max())
+
+
+def whitened_norms(problem: EditProblem, keys: Tensor) -> Tensor:
+    moment = problem.moment
+    return torch.linalg.vector_norm((keys @ moment.basis) / moment.eigenvalues.sqrt(), dim=1)
+
+
+def values_at(weight: Tensor, keys: Tensor) -> Tensor:
+    return keys @ weight.T
+
+
+# --- lifelong edits ---------------------------------------------------------------------------------------------------
+
+
+def orthogonal_keys_are_edited_without_loss(theory: Theory, problem: EditProblem) -> None:
+    """Keys orthogonal in the whitened space: other values stay as they were, and every edit is exact to the end."""
+    after = theory.lifelong(problem).edit.apply(problem.weight)
+    allowed = rounding(problem) * value_scale(problem)
+    assert_close(values_at(after, problem.others), values_at(problem.weight, problem.others), allowed)
+    assert_close(values_at(after, problem.keys), problem.values, allowed)
+
+
+def original_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
+    """Δ_o[j] = Σ_i P[i, j] δ_i equals the change of the value at key j."""
+    stream, whitened = theory.lifelong(problem), theory.whiten(problem.moment.matrix)
+    shares = theory.superposition(whitened.whiten(problem.keys), whitened.whiten(problem.others))
+    predicted = theory.predicted_original(shares, stream.residuals)
+    measured = interference.measured_original(problem.weight, stream.edit.apply(problem.weight), problem.others)
+    assert_close(predicted, measured, rounding(problem) * value_scale(problem))
+
+
+def earlier_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
+    """Δ_e[j] = Σ_{i>j} P[i, j] δ_i equals what has become of the value that edit j wrote."""
+    stream, whitened = theory.lifelong(problem), theory.whiten(problem.moment.matrix)
+    shares = theory.superposition(whitened.whiten(problem.keys))
+    predicted = theory.predicted_earlier(shares, stream.residuals)
+    measured = interference.measured_earlier(stream.edit.apply(problem.weight), problem.keys, problem.values)
+    assert_close(predicted, measured, rounding(problem) * value_scale(problem))
+    assert_close(predicted[-1], torch.zeros_like(predicted[-1]), 0.0)
+
+
+def triangular_solve_is_step_by_step(theory: Theory, problem: EditProblem) -> None:
+    """All W_i and all residuals equal those of editing the weight once for each key."""
+    weights, residuals = lifelong_step_by_step(problem.weight, problem.keys, problem.values, problem.moment.matrix)
+    stream = theory.lifelong(problem)
+    allowed = rounding(problem) * value_scale(problem)
+    assert_close(stream.residuals, residuals, allowed)
+    everywhere = problem.moment.root  # keys as long as the text's: compares weights in units of values
+    for count, expected in enumerate(weights):
+        actual = stream.prefix(count).apply(problem.weight)
+        assert_close(values_at(actual, everywhere), values_at(expected, everywhere), allowed)
+
+
+def every_edit_is_exact_when_made(theory: Theory, problem: EditProblem) -> None:
+    """W_i k_i = v_i for every prefix of the stream."""
+    stream = theory.lifelong(problem)
+    for i, (key, value) in enumerate(zip(problem.keys, problem.values, strict=True), start=1):
+        weight = stream.prefix(i).apply(problem.weight)
+        assert_close(weight @ key, value, exactness(problem) * value_scale(problem))
+
+
+# --- one edit ---------------------------------------------------------------------------------------------------------
+
+
+def single_edit_is_exact(theory: Theory, problem: EditProblem) -> None:
+    """(W + ΔW) k = v."""
+    key, value = problem.keys[0], problem.values[0]
+    edit = theory.single_edit(problem.weight, key, value, theory.whiten(problem.moment.matrix))
+    assert_close(edit.apply(problem.weight) @ key, value, exactness(problem) * value_scale(problem))
+
+
+def single_edit_has_rank_one(theory: Theory, problem: EditProblem) -> None:
+    """All singular values of ΔW but the first are rounding."""
+    whitened = theory.whiten(problem.moment.matrix)
+    delta = theory.single_edit(problem.weight, problem.keys[0], problem.values[0], whitened).delta()
+    singular = torch.linalg.svdvals(delta)
+    assert_close(singular[1:], torch.zeros_like(singular[1:]), tolerance(1.0, max(delta.shape)) * float(singular[0]))
+
+
+def single_edit_is_optimal(theory: Theory, problem: EditProblem) -> None:
+    """No other ΔW that meets the constraint has a smaller ‖ΔW C^½‖.
+
+    Each row of ΔW C must be a multiple of kᵀ (Lagrange's condition); what is left over, as a share, is rounding.
+    """
+    key, moment = problem.keys[0], problem.moment
+    delta = theory.single_edit(problem.weight, key, problem.values[0], theory.whiten(moment.matrix)).delta()
+    gradient = delta @ moment.matrix
+    along_key = torch.outer(gradient @ key, key) / key.dot(key)
+    relative = torch.linalg.matrix_norm(gradient - along_key) / torch.linalg.matrix_norm(gradient)
+    assert_close(relative, torch.zeros_like(relative), rounding(problem))
+    wiggle = torch.ones_like(delta) - torch.outer(torch.ones_like(delta) @ key, key) / key.dot(key)  # wiggle @ key = 0
+    for step in (-1.0, -1e-3, 1e-3, 1.0):
+        other = delta + step * wiggle * torch.linalg.matrix_norm(delta)
+        cost, least = (float(torch.linalg.matrix_norm(d @ moment.root)) for d in (other, delta))
+        assert cost >= least * (1 - rounding(problem)), f"a feasible update costs {cost}, the edit {least}"
+
+
+# --- several edits at once --------------------------------------------------------------------------------------------
+
+
+def joint_edit_is_exact_for_all(theory: Theory, problem: EditProblem) -> None:
+    """Every key has its value after a joint edit: Δ_e = 0."""
+    whitened = theory.whiten(problem.moment.matrix)
+    after = theory.joint_edit(problem.weight, problem.keys, problem.values, whitened).apply(problem.weight)
+    rows = whitened.whiten(problem.keys)
+    # The residuals of dependent keys are divided by the smallest singular value of the whitened keys.
+    amplification = float(torch.linalg.cond(rows)) ** 2
+    assert_close(
+        values_at(after, problem.keys), problem.values, rounding(problem) * amplification * value_scale(problem)
+    )
+
+
+def ridged_joint_edit_solves_the_normal_equations(theory: Theory, problem: EditProblem, ridge: float = 0.5) -> None:
+    """Rᵀ (ridge I + G)⁻¹ K C⁻¹ = Rᵀ K (ridge C + KᵀK)⁻¹."""
+    moment = problem.moment
+    edit = theory.joint_edit(problem.weight, problem.keys, problem.values, theory.whiten(moment.matrix), ridge=ridge)
+    expected = joint_by_normal_equations(problem.weight, problem.keys, problem.values, moment.matrix, ridge)
+    # ridge I + G has eigenvalues from ridge up to its trace, which is the sum of the squared whitened norms.
+    amplification = 1 + float(whitened_norms(problem, problem.keys).square().sum()) / ridge
+    allowed = rounding(problem) * amplification * value_scale(problem)
+    assert_close(edit.delta() @ moment.root, expected @ moment.root, allowed)
+
+
+# --- superposition ----------------------------------------------------------------------------------------------------
+
+
+def superposition_is_the_formula(theory: Theory, problem: EditProblem) -> None:
+    """P equals the double loop over the explicit inverse, among the editors and from them to others."""
+    whitened = theory.whiten(problem.moment.matrix)
+    keys, others, matrix = problem.keys, problem.others, problem.moment.matrix
+    among = theory.superposition(whitened.whiten(keys))
+    assert_close(among, superposition_by_loops(matrix, keys), entrywise(problem, keys))
+    across = theory.superposition(whitened.whiten(keys), whitened.whiten(others))
+    assert_close(across, superposition_by_loops(matrix, keys, others), entrywise(problem, others))
+
+
+def superposition_has_a_unit_diagonal(theory: Theory, problem: EditProblem) -> None:
+    """P[i, i] = 1 exactly."""
+    matrix = theory.superposition(theory.whiten(problem.moment.matrix).whiten(problem.keys))
+    assert_close(matrix.diagonal(), torch.ones(len(matrix), dtype=torch.float64), 0.0)
+
+
+def superposition_times_its_transpose_is_cos_squared(theory: Theory, problem: EditProblem) -> None:
+    """P[i, j] P[j, i] = cos² of the whitened keys, at most 1."""
+    rows = theory.whiten(problem.moment.matrix).whiten(problem.keys)
+    matrix = theory.superposition(rows)
+    # Rounding of d-term sums; the whitened rows are given, so the condition number of C does not enter.
+    allowed = tolerance(1.0, problem.moment.dim)
+    assert_close(matrix * matrix.T, superposition.cosines(rows).square(), allowed)
+    assert float((matrix * matrix.T).max()) <= 1 + allowed
+
+
+def superposition_over_its_transpose_is_the_ratio_of_norms(theory: Theory, problem: EditProblem) -> None:
+    """P[i, j] d_i = P[j, i] d_j with d_i = k_iᵀ C⁻¹ k_i."""
+    rows = theory.whiten(problem.moment.matrix).whiten(problem.keys)
+    matrix, norms_squared = theory.superposition(rows), rows.square().sum(dim=1)
+    products = matrix * norms_squared[:, None]
+    assert_close(products, products.T, tolerance(1.0, problem.moment.dim) * float(norms_squared.max()))
+
+
+def superposition_ignores_the_scale_of_the_second_moment(theory: Theory, problem: EditProblem) -> None:
+    """P is the same for C and a C."""
+    matrix, keys = problem.moment.matrix, problem.keys
+    expected = theory.superposition(theory.whiten(matrix).whiten(keys))
+    for scale in (1e-5, 3.0, 1e5):
+        actual = theory.superposition(theory.whiten(scale * matrix).whiten(keys))
+        assert_close(actual, expected, 2 * entrywise(problem, keys))
+
+
+def superposition_ignores_a_common_scale_of_the_keys(theory: Theory, problem: EditProblem) -> None:
+    """P is the same for K and a K, negative a included."""
+    whitened = theory.whiten(problem.moment.matrix)
+    expected = theory.superposition(whitened.whiten(problem.keys))
+    for scale in (-1.0, 1e-5, 1e5):
+        actual = theory.superposition(whitened.whiten(scale * problem.keys))
+        assert_close(actual, expected, 2 * entrywise(problem, problem.keys))
+
+
+def superposition_ignores_the_coordinates(theory: Theory, problem: EditProblem, change: Tensor) -> None:
+    """P is the same for k → A k, C → A C Aᵀ with any invertible A."""
+    matrix, keys = problem.moment.matrix, problem.keys
+    moved = change @ matrix @ change.T
+    expected = theory.superposition(theory.whiten(matrix).whiten(keys))
+    actual = theory.superposition(theory.whiten((moved + moved.T) / 2).whiten(keys @ change.T))
+    # κ(A C Aᵀ) ≤ κ(A)² κ(C); forming it rounds once more.
+    assert_close(actual, expected, 4 * float(torch.linalg.cond(change)) ** 2 * entrywise(problem, keys))
+
+
+def every_whitening_gives_the_same_gram(theory: Theory, problem: EditProblem) -> None:
+    """Cholesky, PCA and ZCA whitening differ by a rotation, which inner products do not see."""
+    matrix, keys = problem.moment.matrix, problem.keys
+    rows = theory.whiten(matrix).whiten(keys)
+    norms = whitened_norms(problem, keys)
+    allowed = 2 * tolerance(problem.moment.condition_number, problem.moment.dim) * torch.outer(norms, norms)
+    for other in (pca_whitening(matrix), zca_whitening(matrix)):
+        rotated = keys @ other.T
+        assert_close(rows @ rows.T, rotated @ rotated.T, allowed)
+
+
+def entrywise(problem: EditProblem, disturbed: Tensor) -> Tensor:
+    """Rounding of P[i, j]: relative to ‖a_i‖ ‖b_j‖ / ‖a_i‖², with as much again from the norm it is divided by."""
+    editors = whitened_norms(problem, problem.keys)
+    relative = tolerance(problem.moment.condition_number, problem.moment.dim)
+    return 2 * relative * whitened_norms(problem, disturbed)[None, :] / editors[:, None]
