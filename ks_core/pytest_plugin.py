@@ -69,9 +69,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     from ks_core.errors import KsError
     from ks_core.reproduction.session import start_session
 
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
     try:
-        config.stash[SESSION] = start_session(_given(config), say=terminal.write_line)
+        config.stash[SESSION] = start_session(_given(config), say=print)
     except KsError as error:
         raise pytest.UsageError(str(error)) from None
 

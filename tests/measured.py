@@ -21,16 +21,19 @@ def write_text(path: Path, texts: int = 60) -> Path:
     return path
 
 
+PROMPTS = ["The city of {} lies in", "People in {} live in", "From {} they travelled across", "{} is a town of"]
+
+
 def write_facts(path: Path, count: int = 24) -> Path:
-    """Facts about cities, two objects a relation, in the project's own schema."""
+    """Facts about cities, four objects a relation, in the project's own schema."""
     cities = ["Paris", "Lyon", "Nice", "Lisbon", "Porto", "Faro", "Kyoto", "Osaka", "Nara", "Rome", "Milan", "Turin"]
     objects = ["France", "Portugal", "Japan", "Italy"]
     records = [
         {
             "case_id": i,
             "requested_rewrite": {
-                "prompt": ["The city of {} lies in", "People in {} live in"][i // len(cities) % 2],
-                "relation_id": ["P17", "P1376"][i // len(cities) % 2],
+                "prompt": PROMPTS[i // len(cities)],
+                "relation_id": f"P{i // len(cities)}",
                 "subject": cities[i % len(cities)],
                 "target_true": {"str": objects[i % len(cities) // 3]},
                 "target_new": {"str": objects[(i % len(cities) // 3 + 1) % 4]},
@@ -40,7 +43,8 @@ def write_facts(path: Path, count: int = 24) -> Path:
         }
         for i in range(count)
     ]
-    path.write_text(json.dumps({"schema": "ks_core/facts/1", "origin": "test", "licence": "MIT", "facts": records}))
+    content = {"schema": "ks_core/facts/1", "origin": "test", "licence": "MIT", "facts": records}
+    path.write_text(json.dumps(content))
     return path
 
 

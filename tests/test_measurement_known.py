@@ -1,5 +1,7 @@
 """Log-probabilities of continuations against one question at a time, and what counts as known."""
 
+from functools import partial
+
 import pytest
 import torch
 from measured import write_facts
@@ -37,6 +39,26 @@ def naive_score(model, prompt, continuation):
     with torch.no_grad():
         logits = model.model(torch.tensor([ids])).logits[0].double()
     return sum(float(torch.log_softmax(logits[place - 1], -1)[ids[place]]) for place in range(start, len(ids)))
+
+
+def test_the_first_token_bounds_the_whole_and_is_its_first_factor(model):
+    prompts, continuations = ["The city of Paris lies in"] * 2, ["the south of Portugal", "France"]
+    bounds = continuation_log_probabilities(model, prompts, continuations, first_token_only=True)
+    wholes = continuation_log_probabilities(model, prompts, continuations)
+    assert all(bound >= whole for bound, whole in zip(bounds, wholes, strict=True))
+    ids = model.tokenizer("The city of Paris lies in the")["input_ids"]
+    start = len(model.tokenizer("The city of Paris lies in")["input_ids"])
+    first = model.tokenizer.decode(ids[start : start + 1])
+    assert bounds[0] == pytest.approx(naive_score(model, "The city of Paris lies in", first.strip()), rel=RTOL)
+
+
+def test_planted_fault_taking_the_bound_for_the_whole_is_caught(model, facts, monkeypatch):
+    honest = ask(model, facts)
+    only_first = partial(continuation_log_probabilities, first_token_only=True)
+    monkeypatch.setattr(
+        "ks_core.measurement.known.continuation_log_probabilities", lambda *texts, **_: only_first(*texts)
+    )
+    assert ask(model, facts) != honest
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 60, 2048])

@@ -122,6 +122,19 @@ def test_joint_edit_of_more_keys_than_dimensions_is_refused_without_ridge() -> N
     assert joint_edit(np.zeros((1, 2)), keys, values, IDENTITY, ridge=1.0).delta().shape == (1, 2)
 
 
+@pytest.mark.parametrize(("d_key", "singular"), [(2, False), (400, True)])
+def test_joint_edit_allows_for_the_rounding_of_wide_keys(d_key: int, singular: bool) -> None:
+    """Keys whose Gram matrix is singular to 50 eps: two products per entry resolve that, 400 products do not."""
+    keys = np.zeros((2, d_key))
+    keys[:, 0], keys[1, 1] = 1.0, np.sqrt(4 * 50 * np.finfo(float).eps)  # eigenvalues of G: 2 and 100 eps
+    arguments = (np.zeros((1, d_key)), keys, np.ones((2, 1)), whiten(np.eye(d_key)))
+    if singular:
+        with pytest.raises(RankDeficientError, match="span only 1 directions"):
+            joint_edit(*arguments)
+    else:
+        assert joint_edit(*arguments).delta().shape == (1, d_key)
+
+
 def test_lifelong_edits_prefix_shares_memory_and_keeps_its_bounds() -> None:
     stream = lifelong_edits(np.zeros((1, 2)), [[1.0, 0.0], [1.0, 1.0]], [[2.0], [5.0]], IDENTITY)
     assert stream.prefix(1).right.data_ptr() == stream.edit.right.data_ptr()

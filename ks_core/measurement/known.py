@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ks_core.data.facts import FactSet
+from ks_core.data.facts import Fact, FactSet
 from ks_core.errors import ProvenanceError
 from ks_core.files import atomic_path, cache_dir
 from ks_core.measurement.scoring import continuation_log_probabilities
@@ -46,16 +47,37 @@ def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
 
 
 def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
-    """The same without the cache: every prompt with every object of its relation behind it."""
-    questions = [(fact, candidate) for fact in facts for candidate in facts.objects(fact.relation_id)]
+    """The same without the cache.
+
+    No object is more probable than its first token. That bound costs one row of a forward pass for each fact, and only
+    the objects whose bound beats the true object's probability are then read to their end: for the packaged facts a
+    tenth of the rows.
+    """
+    everything = [(fact, candidate) for fact in facts for candidate in facts.objects(fact.relation_id)]
+    bounds = _scores(model, everything, first_token_only=True)
+    own = {case_id: score for (case_id, _), score in _scores(model, [(f, f.target_true) for f in facts]).items()}
+    rivals = [
+        (fact, candidate)
+        for fact, candidate in everything
+        if candidate != fact.target_true and bounds[fact.case_id, candidate] >= own[fact.case_id]
+    ]
+    beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
+    return KnownFacts(tuple(fact.case_id for fact in facts if fact.case_id not in beaten), len(facts))
+
+
+def _scores(
+    model: LoadedModel, questions: Sequence[tuple[Fact, str]], *, first_token_only: bool = False
+) -> dict[tuple[int, str], float]:
+    """By case id and object: the log-probability of the object behind the fact's prompt."""
+    if not questions:
+        return {}
     scores = continuation_log_probabilities(
-        model, [fact.text for fact, _ in questions], [candidate for _, candidate in questions]
+        model,
+        [fact.text for fact, _ in questions],
+        [candidate for _, candidate in questions],
+        first_token_only=first_token_only,
     )
-    best: dict[int, tuple[float, str]] = {}
-    for (fact, candidate), score in zip(questions, scores, strict=True):
-        best[fact.case_id] = max(best.get(fact.case_id, (score, candidate)), (score, candidate))
-    known = tuple(fact.case_id for fact in facts if best[fact.case_id][1] == fact.target_true)
-    return KnownFacts(known, len(facts))
+    return {(fact.case_id, candidate): score for (fact, candidate), score in zip(questions, scores, strict=True)}
 
 
 def _read(path: Path, asked: int) -> KnownFacts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,7 +32,12 @@ class _Question:
 
 
 def continuation_log_probabilities(
-    model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str], *, batch_tokens: int = 2048
+    model: LoadedModel,
+    prompts: Sequence[str],
+    continuations: Sequence[str],
+    *,
+    first_token_only: bool = False,
+    batch_tokens: int = 2048,
 ) -> list[float]:
     """log p(" " + continuation | prompt), natural logarithm, summed over the continuation's tokens.
 
@@ -40,6 +45,8 @@ def continuation_log_probabilities(
         model: read with its LM head.
         prompts: n texts, none ending in a space.
         continuations: n texts, not starting with a space; one is put between.
+        first_token_only: leave out all tokens of a continuation but its first: an upper bound of the whole, and
+            all continuations of one prompt then share one row.
         batch_tokens: rows × longest row of one forward pass; fewer where the vocabulary is large.
 
     Returns:
@@ -49,6 +56,8 @@ def continuation_log_probabilities(
         InputError: a continuation of no tokens.
     """
     questions = _questions(model, prompts, continuations)
+    if first_token_only:
+        questions = [replace(question, ids=question.ids[: question.start + 1]) for question in questions]
     rows: dict[tuple[int, ...], list[int]] = {}
     for number, question in enumerate(questions):
         rows.setdefault(question.row, []).append(number)

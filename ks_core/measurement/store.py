@@ -52,7 +52,8 @@ def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -
             check_provenance(content["provenance"], provenance, str(path))
             if content["count"] != count:
                 raise ProvenanceError(f"{path} holds sums over {content['count']} tokens; expected {count}; remove it")
-            return file.get_tensor(f"layer.{layer}")
+            packed: Tensor = file.get_tensor(f"layer.{layer}")
+            return packed
     except FileNotFoundError as error:
         raise ProvenanceError(f"{path} does not exist; collect the second moments first") from error
     except (SafetensorError, KeyError, ValueError) as error:

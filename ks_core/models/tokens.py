@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -101,7 +103,9 @@ def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return 0
 
 
-def pad_rows(rows: Sequence[Sequence[int]], pad_id: int, side: str = "right") -> tuple[Tensor, Tensor]:
+def pad_rows(
+    rows: Sequence[Sequence[int] | NDArray[np.int32]], pad_id: int, side: str = "right"
+) -> tuple[Tensor, Tensor]:
     """Pad token rows to the longest.
 
     Args:

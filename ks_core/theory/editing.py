@@ -72,7 +72,7 @@ class LifelongEdits:
 def single_edit(weight: Any, key: Any, value: Any, whitening: Whitening) -> Edit:
     """Give one key a new value with the least disturbance of all others.
 
-        ΔW = (v − W k) (C⁻¹k)ᵀ / kᵀC⁻¹k              (paper, "Knowledge Editing"; ROME's update)
+        ΔW = (v − W k) (C⁻¹k)ᵀ / kᵀC⁻¹k              (Hu et al. 2025; the update of ROME)
 
     Of all ΔW with (W + ΔW) k = v it is the one with the least E‖ΔW x‖² = ‖ΔW C^½‖² over the keys x of the text.
 
@@ -102,7 +102,7 @@ def single_edit(weight: Any, key: Any, value: Any, whitening: Whitening) -> Edit
 def lifelong_edits(weight: Any, keys: Any, values: Any, whitening: Whitening) -> LifelongEdits:
     """Make n edits one after another, each at the weight the last one left, as one triangular solve.
 
-        W_n = W_0 + Σ_{i≤n} δ_i (C⁻¹k_i)ᵀ / k_iᵀC⁻¹k_i,   δ_i = v_i − W_{i−1} k_i      (paper, "Lifelong editing")
+        W_n = W_0 + Σ_{i≤n} δ_i (C⁻¹k_i)ᵀ / k_iᵀC⁻¹k_i,   δ_i = v_i − W_{i−1} k_i      (Hu et al. 2025)
         δ_i + Σ_{l<i} P[l, i] δ_l = v_i − W_0 k_i                                      (forward substitution)
 
     A key may come back later in the stream; its last value then holds.

@@ -14,7 +14,7 @@ from ks_core.errors import InputError
 def predicted_original(superposition: Any, residuals: Any) -> Tensor:
     """Predict how far a stream of edits moves the values at keys it was not for.
 
-        Δ_o[j] = Σ_{i≤n} P[i, j] δ_i                                  (paper, "interference with original knowledge")
+        Δ_o[j] = Σ_{i≤n} P[i, j] δ_i                                  (Hu et al. 2025)
 
     Args:
         superposition: (n, m), from n edited keys to m other keys.
@@ -37,7 +37,7 @@ def predicted_original(superposition: Any, residuals: Any) -> Tensor:
 def predicted_earlier(superposition: Any, residuals: Any) -> Tensor:
     """Predict how far the later edits of a stream move the value that each edit had written.
 
-        Δ_e[j] = Σ_{i>j} P[i, j] δ_i,   zero for the last edit            (paper, "interference with edited knowledge")
+        Δ_e[j] = Σ_{i>j} P[i, j] δ_i,   zero for the last edit            (Hu et al. 2025)
 
     Args:
         superposition: (n, n), among the edited keys in the order of the edits.

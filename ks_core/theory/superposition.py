@@ -56,7 +56,7 @@ def superpose(keys: Any, whitening: Whitening) -> SuperpositionMatrices:
 
 
 def superposition(editors: Any, others: Any | None = None) -> Tensor:
-    """Share of an edit's residual that is felt at each key (paper, "How to Understand p(·)").
+    """Share of an edit's residual that is felt at each key (Hu et al. 2025, "How to Understand p(·)").
 
         P[i, j] = ⟨a_i, b_j⟩ / ⟨a_i, a_i⟩ = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i,   a and b whitened
 
