@@ -48,10 +48,10 @@ def write_facts(path: Path, count: int = 24) -> Path:
     return path
 
 
-def write_everything(folder: Path, model_type: str = "llama") -> tuple[Path, Path, Path]:
-    """Model, text and facts in one folder."""
-    return (
-        save_tiny_checkpoint(folder / "model", model_type),
-        write_text(folder / "text.txt"),
-        write_facts(folder / "facts.json"),
-    )
+def write_everything(folder: Path, model_type: str, *, layers: int = 2) -> dict[str, str]:
+    """Model, text and facts in one folder; their paths by the names of `Settings`."""
+    return {
+        "model": str(save_tiny_checkpoint(folder / "model", model_type, layers=layers)),
+        "corpus": str(write_text(folder / "text.txt", 300)),
+        "facts": str(write_facts(folder / "facts.json", 48)),
+    }

@@ -8,33 +8,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ks_core.reproduction.claims import SIGMAS, Bound, Verdict, everywhere, of_one_number, span, weakest_layer
+from ks_core.reproduction.claims import Bound, Verdict, everywhere, of_one_number, span, weakest_layer
 from ks_core.statistics.estimate import Replicates
 
 numbers = st.floats(-100, 100)
 kinds = st.sampled_from(["above", "below", "within"])
 
 
-def replicates(values, error):
-    """Numbers with the given error over facts and none over text: two replicates stand `error` / sqrt 2 either side."""
-    values = np.asarray(values, dtype=float)
-    step = np.asarray(error) / math.sqrt(2)
-    return Replicates(values, np.stack([values - step, values + step]), np.stack([values, values]))
+def replicates(values, half_width):
+    """Numbers with replicates spread evenly over value ± half_width, and no error over text."""
+    values, half_width = np.asarray(values, dtype=float), np.asarray(half_width)
+    spread = np.linspace(-1, 1, 41)[:, None] * half_width
+    return Replicates(values, values + spread, np.stack([values, values]))
 
 
-@given(kinds, numbers, st.floats(0.01, 10), st.floats(0, 50))
-def test_verdict_needs_two_errors_either_way(kind, value, error, threshold):
-    bound = Bound(kind, threshold)
-    on_the_right_side = {"above": value > threshold, "below": value < threshold, "within": abs(value) < threshold}[kind]
-    clear = abs((abs(value) if kind == "within" else value) - threshold) > SIGMAS * error
-    expected = Verdict.UNDECIDED if not clear else Verdict.HOLDS if on_the_right_side else Verdict.FAILS
-    assert bound.judge(value, error) is expected
+@given(kinds, numbers, st.floats(0.01, 50), st.floats(0.01, 50))
+def test_verdict_follows_from_where_the_interval_lies(kind, low, width, threshold):
+    high = low + width
+    required = {
+        "above": lambda x: x > threshold,
+        "below": lambda x: x < threshold,
+        "within": lambda x: -threshold < x < threshold,
+    }[kind]
+    inside = [required(x) for x in np.linspace(low, high, 2001)]
+    expected = Verdict.HOLDS if all(inside) else Verdict.UNDECIDED if any(inside) else Verdict.FAILS
+    found = Bound(kind, threshold).judge(low, high)
+    # an interval that only just crosses can fall between the points of the grid
+    assert found is expected or (found is Verdict.UNDECIDED and width / 2000 > _distance(kind, low, high, threshold))
+
+
+def _distance(kind, low, high, threshold):
+    borders = [threshold, -threshold] if kind == "within" else [threshold]
+    return min(abs(end - border) for end in (low, high) for border in borders)
 
 
 @given(kinds, numbers)
-def test_a_number_without_an_error_is_undecided(kind, value):
-    assert Bound(kind, 1.0).judge(value, math.nan) is Verdict.UNDECIDED
-    assert Bound(kind, 1.0).judge(math.nan, 0.1) is Verdict.UNDECIDED
+def test_a_number_without_an_interval_is_undecided(kind, value):
+    assert Bound(kind, 1.0).judge(math.nan, math.nan) is Verdict.UNDECIDED
+    assert Bound(kind, 1.0).margin(value, math.nan) == -math.inf or kind == "above"
 
 
 @given(st.lists(st.sampled_from(list(Verdict)), min_size=1))
@@ -45,10 +56,10 @@ def test_everywhere_fails_on_one_counterexample_and_waits_for_one_open_case(verd
 
 def test_weakest_layer_reports_the_layer_nearest_to_breaking_the_claim():
     found = weakest_layer(
-        "c", "q", replicates([9.0, 5.0, 6.0], [0.1, 0.1, 1.4]), Bound("above", 3.0), layers=(0, 4, 8), count=6
+        "c", "q", replicates([9.0, 5.0, 6.0], [0.1, 0.1, 2.0]), Bound("above", 3.0), layers=(0, 4, 8), count=6
     )
     assert (found.value, found.layers, found.verdict) == (6.0, "3 of 0-8, weakest 8", Verdict.HOLDS)
-    assert found.error == pytest.approx(1.4)
+    assert found.interval == pytest.approx((6 - 2 * 0.95, 6 + 2 * 0.95))
 
 
 def test_one_layer_below_breaks_the_claim_for_all():
@@ -56,9 +67,16 @@ def test_one_layer_below_breaks_the_claim_for_all():
     assert found.verdict is Verdict.FAILS
 
 
+def test_the_layer_reported_is_one_that_the_verdict_rests_on():
+    estimates = replicates([9.0, 1.0, 5.0], [0.1, 0.1, 3.0])
+    unknown = replace(estimates, facts=np.where([True, False, False], math.nan, estimates.facts))
+    found = weakest_layer("c", "q", unknown, Bound("above", 3.0), layers=(0, 1, 2), count=6)
+    assert (found.verdict, found.value) == (Verdict.FAILS, 1.0), "not the unknown layer 0, nor the open layer 2"
+
+
 def test_an_undefined_layer_leaves_the_claim_open():
     estimates = replicates([9.0, 8.0], [0.1, 0.1])
-    broken = replace(estimates, facts=np.array([[9.0, math.nan], [9.1, 8.0]]))
+    broken = replace(estimates, facts=np.array([[9.0, math.nan]] + [[9.0, 8.0]] * 40))
     found = weakest_layer("c", "q", broken, Bound("above", 3.0), layers=(0, 1), count=6)
     assert found.verdict is Verdict.UNDECIDED
     assert "weakest 1" in found.layers

@@ -126,3 +126,27 @@ def test_derive_refuses_arguments_that_are_not_paired():
 def test_replicates_of_the_wrong_shape_are_refused(facts, text, said):
     with pytest.raises(InputError, match=said):
         Replicates(np.zeros(3), facts, text)
+
+
+def test_interval_follows_the_skew_of_the_replicates():
+    rng = np.random.default_rng(0)
+    draws = rng.exponential(size=20_000)
+    found = Replicates(np.array(1.0), draws, np.array([1.0, 1.0]))
+    low, high = found.interval
+    # quantiles of the exponential distribution, -log(1 - q); 20,000 draws know the upper one to 0.045 (one error)
+    assert float(low) == pytest.approx(-np.log(0.975), abs=0.01)
+    assert float(high) == pytest.approx(-np.log(0.025), abs=0.15)
+    assert 1.0 - 1.96 * found.facts_error < 0 < low, "symmetric errors would reach what no sample can give"
+
+
+def test_interval_adds_text_in_quadrature_and_holds_the_value():
+    found = Replicates(np.array(0.0), np.linspace(-1, 1, 41), np.array([0.5, -0.5]))
+    low, high = found.interval
+    assert (float(low), float(high)) == pytest.approx((-np.hypot(0.95, 0.98), np.hypot(0.95, 0.98)))
+    outside = Replicates(np.array(5.0), np.linspace(-1, 1, 41), np.array([5.0, 5.0]))
+    assert float(outside.interval[1]) == 5.0, "an interval that missed its own value would be no interval"
+
+
+def test_interval_of_an_undefined_number_is_unknown():
+    found = Replicates(np.array(1.0), np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+    assert np.isnan(found.interval).all()

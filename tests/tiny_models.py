@@ -62,17 +62,19 @@ _SETTINGS = {
 }
 
 
-def tiny_config(model_type: str, *, square: bool = False) -> Any:
-    """Config of a two-layer model with d_value 8 and d_key 12, or 8 when `square`."""
+def tiny_config(model_type: str, *, square: bool = False, layers: int = 2) -> Any:
+    """Config of a model with d_value 8 and d_key 12, or 8 when `square`."""
     settings = _SETTINGS.get(model_type, _llama_like)(D_VALUE if square else 12)
-    return AutoConfig.for_model(model_type, **_TOKENS, **settings)
+    config = AutoConfig.for_model(model_type, **_TOKENS, **settings)
+    config.num_hidden_layers = layers
+    return config
 
 
 def tiny_model(
-    model_type: str, *, square: bool = False, dtype: torch.dtype = torch.float64, seed: int = 0
+    model_type: str, *, square: bool = False, layers: int = 2, dtype: torch.dtype = torch.float64, seed: int = 0
 ) -> PreTrainedModel:
     """Model of a family with every parameter drawn from N(0, 1/4), biases too: a zero bias would hide a lost one."""
-    model = AutoModelForCausalLM.from_config(tiny_config(model_type, square=square)).to(dtype).eval()
+    model = AutoModelForCausalLM.from_config(tiny_config(model_type, square=square, layers=layers)).to(dtype).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -80,9 +82,11 @@ def tiny_model(
     return model
 
 
-def save_tiny_checkpoint(folder: Path, model_type: str = "llama", *, dtype: torch.dtype = torch.float32) -> Path:
+def save_tiny_checkpoint(
+    folder: Path, model_type: str = "llama", *, layers: int = 2, dtype: torch.dtype = torch.float32
+) -> Path:
     """Write a tiny model and a byte-level tokenizer to a folder, as a hub checkpoint would be."""
-    tiny_model(model_type, dtype=dtype).save_pretrained(folder)
+    tiny_model(model_type, layers=layers, dtype=dtype).save_pretrained(folder)
     byte_level_tokenizer().save_pretrained(folder)
     return folder
 

@@ -1,12 +1,14 @@
 """enough-facts: 128 facts suffice, the kurtosis of P has converged in their number (paper, App. C).
 
-Definition: by what share of itself the kurtosis still changes when the number of facts goes from m to all M facts
-that the model knows, averaged over layers: 1 - K(m) / K(M), K(m) being the mean over random subsets of m facts. m is
-128, or half of M where M is less than 256.
+Definition: by what share of itself the kurtosis still changes when the number of facts doubles from n to M = 2 n,
+averaged over layers: 1 - K(n) / K(M), K(n) being the mean over random subsets of n facts. M facts are the first 2 n
+that the model knows (all that it knows, where they are fewer, and n is then half of that).
 
 Threshold: 10 % either way. That is less than the error that 128 facts leave on the kurtosis of one layer, so a change
 of that size could not alter any other verdict.
 """
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,21 +22,22 @@ from ks_core.statistics.estimate import Replicates, derive
 pytestmark = pytest.mark.paper
 
 CONVERGED = 0.10
-PAPER_FACTS = 128
 SUBSETS = 50  # random subsets: their mean is then known to a seventh of their spread
 RESAMPLES = 100  # of the pool, each with its own subsets: the error of an error is 7 %
 
 
 def judge(measurement: Measurement) -> list[Finding]:
     pool = len(measurement.selection.pool)
-    fewer = min(PAPER_FACTS, pool // 2)
+    fewer = pool // 2
     settings = measurement.settings
     weights = fact_weights(pool, RESAMPLES, settings.seed)
-    changes = [relative_change(pairs.pool, fewer, weights, SUBSETS, settings.seed) for pairs in measurement.pairs]
+    change_of = partial(relative_change, m=fewer, draws=SUBSETS, seed=settings.seed)
+    changes = [change_of(pairs.pool, weights=weights) for pairs in measurement.pairs]
+    halves = [[change_of(half["pool"], weights=weights[:1])[0] for half in pairs.halves] for pairs in measurement.pairs]
     by_layer = Replicates(
         value=np.array([value for value, _ in changes]),
         facts=np.stack([replicates for _, replicates in changes], axis=1),
-        text=np.empty((0, len(changes))),
+        text=np.array(halves).T,
     )
     change = derive(np.mean, by_layer)
     return [

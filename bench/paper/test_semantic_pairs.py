@@ -11,6 +11,7 @@ related as often as the reference says, which is far less.
 The paper adds that the pairs are the same across models. One model cannot show that: it is not tested here.
 """
 
+import math
 import re
 
 import numpy as np
@@ -20,6 +21,7 @@ from ks_core.data.facts import Fact
 from ks_core.reproduction.claims import Bound, Finding, of_one_number, span
 from ks_core.reproduction.measure import Measurement
 from ks_core.statistics.estimate import Replicates
+from ks_core.statistics.pairs import off_diagonal
 
 pytestmark = pytest.mark.paper
 
@@ -39,10 +41,9 @@ def words(subject: str) -> set[str]:
 
 def share_of_largest(matrix: np.ndarray, related: np.ndarray, drawn: np.ndarray) -> float:
     """Share of related pairs among the largest entries of P between the facts that were drawn."""
-    entries = matrix[np.ix_(drawn, drawn)].copy()
-    np.fill_diagonal(entries, -np.inf)
-    largest = np.argpartition(entries, -LARGEST, axis=None)[-LARGEST:]
-    return float(related[np.ix_(drawn, drawn)].ravel()[largest].mean())
+    entries, is_related = (off_diagonal(of_all[np.ix_(drawn, drawn)]) for of_all in (matrix, related))
+    largest = np.argsort(entries)[-LARGEST:]
+    return float(is_related[largest].mean()) if len(largest) else math.nan
 
 
 def judge(measurement: Measurement) -> list[Finding]:
@@ -59,7 +60,7 @@ def judge(measurement: Measurement) -> list[Finding]:
         facts=np.array([over_layers(whole, np.flatnonzero(weights)) for weights in measurement.weights]),
         text=np.array([over_layers([p.halves[half]["P"] for p in measurement.pairs], everyone) for half in (0, 1)]),
     )
-    blind = related[~np.eye(len(facts), dtype=bool)].mean()
+    blind = off_diagonal(related).mean()
     return [
         of_one_number(
             "semantic-pairs",

@@ -33,7 +33,7 @@ class LayerPairs:
     matrices: Mapping[str, Array]
     """name in `MATRICES` → (n, n)"""
     halves: tuple[Mapping[str, Array], Mapping[str, Array]]
-    """the matrices that text enters (P and whitened cosines), from each half of the text"""
+    """what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text"""
     by_tokens: Mapping[int, Array]
     """tokens → P from the first so many tokens, where they have full rank"""
     pool: Array
@@ -52,21 +52,24 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, moments: SecondMoments)
     """
     whole = moments.at(layer)
     whitening = whiten(whole.matrix, count=whole.count)
-    pool = superposition(whitening.whiten(keys)).numpy()
     own = keys[:measured]
-    matrices = _from_text(own, whitening) | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()}
-    first, second = (_from_text(own, whiten(half.matrix, count=half.count)) for half in moments.halves(layer))
-    by_tokens = {whole.count: matrices["P"]}
-    for count in moments.counts[:-1]:
+    of_text = _from_text(keys, measured, whitening)
+    matrices = of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()}
+    first, second = (
+        _from_text(keys, measured, whiten(half.matrix, count=half.count)) for half in moments.halves(layer)
+    )
+    by_tokens = {whole.count: matrices["P"], moments.counts[-2]: first["P"]}
+    for count in moments.counts[:-2]:
         if count >= len(whole.matrix):
             part = moments.at(layer, count)
             by_tokens[count] = superposition(whiten(part.matrix, count=count).whiten(own)).numpy()
-    return LayerPairs(layer, matrices, (first, second), by_tokens, pool, whitening)
+    return LayerPairs(layer, matrices, (first, second), by_tokens, of_text["pool"], whitening)
 
 
-def _from_text(keys: Tensor, whitening: Whitening) -> dict[str, Array]:
+def _from_text(keys: Tensor, measured: int, whitening: Whitening) -> dict[str, Array]:
     whitened = whitening.whiten(keys)
-    return {"P": superposition(whitened).numpy(), "whitened_cosine": cosines(whitened).numpy()}
+    pool = superposition(whitened).numpy()
+    return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
 
 
 def pair_statistics(

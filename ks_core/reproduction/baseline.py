@@ -8,6 +8,7 @@ the same model has no baseline; its claims are judged alone.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -108,7 +109,11 @@ def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Fin
         "request": request,
         "provenance": dict(measurement.provenance),
         "findings": {
-            finding.claim: {"value": finding.value, "error": finding.error, "verdict": finding.verdict.value}
+            finding.claim: {
+                "value": _plain(finding.value),
+                "error": _plain(finding.error),
+                "verdict": finding.verdict.value,
+            }
             for finding in findings
         },
         "statistics": {
@@ -120,7 +125,7 @@ def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Fin
         },
     }
     with atomic_path(path) as made:
-        made.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        made.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 
@@ -134,7 +139,7 @@ def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
         problems.append(f"{finding.claim}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
     if not in_band(finding.value, before["value"], before["error"]):
         problems.append(
-            f"{finding.claim}: value was {before['value']:.6g} ± {before['error']:.2g}, now {finding.value:.6g}; "
+            f"{finding.claim}: value was {_shown(before['value'], before['error'])}, now {finding.value:.6g}; "
             f"expected within {BAND} errors"
         )
     return problems
@@ -157,20 +162,29 @@ def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[s
                 measurement.layers, estimates.value, before["value"], before["error"], strict=True
             ):
                 if not in_band(float(value), old, error):
-                    problems.append(f"{name} of {matrix}, layer {layer}: was {old:.6g} ± {error:.2g}, now {value:.6g}")
+                    problems.append(f"{name} of {matrix}, layer {layer}: was {_shown(old, error)}, now {value:.6g}")
     return problems
 
 
-def in_band(value: float, before: float, error: float) -> bool:
-    """Whether a value is within `BAND` errors of what it was; NaN matches NaN only.
+def in_band(value: float, before: float | None, error: float | None) -> bool:
+    """Whether a value is within `BAND` errors of what it was; undefined (NaN now, None then) matches undefined only.
 
     An error of zero (a share of 0 in every sample) still leaves eight digits of room for rounding.
     """
-    if np.isnan(value) or np.isnan(before):
-        return bool(np.isnan(value) and np.isnan(before))
-    return abs(value - before) <= BAND * (0.0 if np.isnan(error) else error) + 1e-8 * abs(before)
+    if before is None or math.isnan(value):
+        return before is None and math.isnan(value)
+    return abs(value - before) <= BAND * (error or 0.0) + 1e-8 * abs(before)
 
 
-def _rounded(values: Any) -> list[float]:
+def _shown(value: float | None, error: float | None) -> str:
+    return " ± ".join("undefined" if number is None else f"{number:.6g}" for number in (value, error))
+
+
+def _rounded(values: Any) -> list[float | None]:
     """Ten significant digits: more than any band needs, and a file that a person can read."""
-    return [float(f"{value:.10g}") for value in np.asarray(values)]
+    return [_plain(float(f"{value:.10g}")) for value in np.asarray(values)]
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no NaN: an undefined number is null."""
+    return None if math.isnan(value) else value

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-import numpy as np
-
 from ks_core.statistics.estimate import Replicates
-
-SIGMAS = 2.0
-"""A number is on one side of a threshold when it is this many of its errors away: 95 % for a Gaussian error."""
 
 
 class Verdict(str, Enum):
@@ -37,6 +32,8 @@ class Finding:
     value: float
     facts_error: float
     text_error: float
+    interval: tuple[float, float]
+    """95 %, over facts and text: the verdict is taken on this"""
     count: int
     """ordered pairs of facts behind the number"""
     layers: str
@@ -58,25 +55,34 @@ class Bound:
     """What a claim requires of a number: to lie above, below, or within ± a threshold.
 
     Example:
-        >>> Bound("above", 3.0).judge(5.0, error=0.5), Bound("within", 0.2).judge(-0.3, error=0.1)
+        >>> Bound("above", 3.0).judge(4.0, 6.0), Bound("within", 0.2).judge(-0.5, 0.1)
         (<Verdict.HOLDS: 'holds'>, <Verdict.UNDECIDED: 'undecided'>)
     """
 
     kind: Literal["above", "below", "within"]
     threshold: float
 
-    def distance(self, value: float) -> float:
-        """How far the value lies on the required side; negative on the other."""
-        if self.kind == "above":
-            return value - self.threshold
-        return self.threshold - (value if self.kind == "below" else abs(value))
+    def judge(self, low: float, high: float) -> Verdict:
+        """Verdict on a number's interval: wholly on the required side, wholly on the other, or across the threshold.
 
-    def judge(self, value: float, error: float) -> Verdict:
-        """Which side the value is on, when that is `SIGMAS` errors clear; undecided otherwise, and for NaN."""
-        distance = self.distance(value)
-        if distance > SIGMAS * error:
+        NaN, an interval that is not known, is undecided.
+        """
+        margin, opposite = self._margins(low, high)
+        if margin > 0:
             return Verdict.HOLDS
-        return Verdict.FAILS if distance < -SIGMAS * error else Verdict.UNDECIDED
+        return Verdict.FAILS if opposite > 0 else Verdict.UNDECIDED
+
+    def margin(self, low: float, high: float) -> float:
+        """How far inside the required side the whole interval lies; negative when it crosses; -inf for NaN."""
+        margin, _ = self._margins(low, high)
+        return -math.inf if math.isnan(margin) else margin
+
+    def _margins(self, low: float, high: float) -> tuple[float, float]:
+        if self.kind == "above":
+            return low - self.threshold, self.threshold - high
+        if self.kind == "below":
+            return self.threshold - high, low - self.threshold
+        return min(self.threshold - high, low + self.threshold), max(low - self.threshold, -self.threshold - high)
 
     def __str__(self) -> str:
         """In short: `> 3`, `< 0.5`, `± 0.2`."""
@@ -100,7 +106,7 @@ def weakest_layer(
     count: int,
     reference: str = "",
 ) -> Finding:
-    """Judge "in every layer"; the number reported is that of the layer which comes closest to breaking it.
+    """Judge "in every layer"; the number reported is that of the layer that comes closest to breaking it, or breaks it.
 
     Args:
         claim: id of the claim.
@@ -111,22 +117,25 @@ def weakest_layer(
         count: pairs behind each number.
         reference: see `Finding`.
     """
-    verdicts = [bound.judge(float(v), float(e)) for v, e in zip(estimates.value, estimates.error, strict=True)]
-    margins = [
-        bound.distance(float(v)) - SIGMAS * float(e) for v, e in zip(estimates.value, estimates.error, strict=True)
-    ]
-    worst = int(np.argmin(np.nan_to_num(margins, nan=-np.inf)))
+    intervals = list(zip(*(end.tolist() for end in estimates.interval), strict=True))
+    verdicts = [bound.judge(low, high) for low, high in intervals]
+    verdict = everywhere(verdicts)
+    worst = min(
+        (place for place, of_layer in enumerate(verdicts) if of_layer is verdict),
+        key=lambda place: bound.margin(*intervals[place]),
+    )
     return Finding(
         claim=claim,
         quantity=quantity,
         value=float(estimates.value[worst]),
         facts_error=float(estimates.facts_error[worst]),
         text_error=float(estimates.text_error[worst]),
+        interval=intervals[worst],
         count=count,
         layers=f"{span(layers)}, weakest {layers[worst]}",
         threshold=f"{bound}, each layer",
         reference=reference,
-        verdict=everywhere(verdicts),
+        verdict=verdict,
     )
 
 
@@ -134,17 +143,19 @@ def of_one_number(
     claim: str, quantity: str, estimate: Replicates, bound: Bound, *, layers: str, count: int, reference: str = ""
 ) -> Finding:
     """Judge one number, shape (); arguments as for `weakest_layer`, with the layers in words."""
+    low, high = (float(end) for end in estimate.interval)
     return Finding(
         claim=claim,
         quantity=quantity,
         value=float(estimate.value),
         facts_error=float(estimate.facts_error),
         text_error=float(estimate.text_error),
+        interval=(low, high),
         count=count,
         layers=layers,
         threshold=str(bound),
         reference=reference,
-        verdict=bound.judge(float(estimate.value), float(estimate.error)),
+        verdict=bound.judge(low, high),
     )
 
 

@@ -27,8 +27,8 @@ from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.null import NullStatistic, null_summaries
 from ks_core.statistics.pairs import Array, one_per_subject
 
-NULL_DRAWS = 200
-"""Random sets of keys of the null model: the quantile at 95 % then has ten draws above it."""
+NULL_DRAWS = 100
+"""Random sets of keys of the null model: the quantile at 95 % then has five draws above it."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 
-COLUMNS = ("claim", "model", "layers", "what", "measured ± error", "required", "elsewhere", "verdict")
+COLUMNS = ("claim", "model", "layers", "what", "measured ± error", "95 %", "required", "elsewhere", "verdict")
 
 
 def table(findings: Sequence[Finding], model: str) -> str:
@@ -25,12 +25,26 @@ def table(findings: Sequence[Finding], model: str) -> str:
     The error is that over facts and text together; results.json has them apart.
     """
     rows = [
-        (f.claim, model, f.layers, f.quantity, plus_minus(f.value, f.error), f.threshold, f.reference, f.verdict.value)
+        (
+            f.claim,
+            model,
+            f.layers,
+            f.quantity,
+            plus_minus(f.value, f.error),
+            _interval(f),
+            f.threshold,
+            f.reference,
+            f.verdict.value,
+        )
         for f in findings
     ]
     widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
     return "\n".join([lines[0].rstrip(), "  ".join("-" * width for width in widths), *map(str.rstrip, lines[1:])])
+
+
+def _interval(finding: Finding) -> str:
+    return " to ".join(f"{end:.2g}" if math.isfinite(end) else "?" for end in finding.interval)
 
 
 def plus_minus(value: float, error: float) -> str:
@@ -67,8 +81,7 @@ def write_results(path: Path, measurement: Measurement, findings: Sequence[Findi
         "facts": {
             "rule": selection.rule,
             "in_file": selection.asked,
-            "usable": len(selection.pool),
-            "usable_case_ids": [fact.case_id for fact in selection.pool],
+            "usable_case_ids": list(selection.usable),
             "measured_case_ids": [fact.case_id for fact in selection.measured],
             "distinct_subjects": len({fact.subject for fact in selection.measured}),
         },

@@ -18,9 +18,11 @@ class Selection:
     measured: FactSet
     """the first n of the pool"""
     pool: FactSet
-    """all facts that could have been measured, in order"""
+    """twice as many where the file has them: would more facts have changed anything?"""
+    usable: tuple[int, ...]
+    """ids of all facts that could have been measured, in order"""
     rule: str
-    """how the pool was chosen, in words"""
+    """what makes a fact usable, in words"""
     asked: int
     """facts in the file"""
 
@@ -28,7 +30,7 @@ class Selection:
 def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
     """Choose the facts to measure: those the model knows, in the file's order, the first `count` of them.
 
-    For GPT2-small on CounterFact the pool is the authors' own published list instead, so that numbers can be compared.
+    For GPT2-small on CounterFact it is the authors' own published list instead, so that numbers can be compared.
 
     Raises:
         InputError: fewer usable facts than asked for.
@@ -43,8 +45,7 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
             f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts; expected at least {count}: "
             "give more facts, or ask for fewer (--ks-num-facts)"
         )
-    pool = facts.subset(ids)
-    return Selection(pool.subset(ids[:count]), pool, rule, len(facts))
+    return Selection(facts.subset(ids[:count]), facts.subset(ids[: 2 * count]), tuple(ids), rule, len(facts))
 
 
 def _published_list_applies(model: LoadedModel, facts: FactSet) -> bool:

@@ -74,7 +74,7 @@ class PaperSession:
         return [
             *table(self.findings, model).splitlines(),
             "",
-            "An error is one standard error over facts (bootstrap) and text (halves) together; a verdict needs two.",
+            "± is one standard error, over facts (bootstrap) and text (halves) together; the 95 % interval decides.",
             f"baseline: {self.baseline_note}",
             f"results:  {self.results / 'results.json'} and {len(self.figures)} figures (PNG) beside it",
             f"seconds:  {seconds}",

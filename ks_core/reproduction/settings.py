@@ -29,6 +29,7 @@ class Settings:
     batch_tokens: int = 2048
     """rows × longest row of a forward pass over text"""
     resamples: int = 400
-    """bootstrap samples of the facts: the error of an error is then 1 / sqrt(800) = 4 %"""
+    """bootstrap samples of the facts: an error is then known to 1 / sqrt(800) = 4 %, and ten samples lie beyond either
+    end of a 95 % interval"""
     seed: int = 0
     """of the bootstrap, the null model and random subsets"""

@@ -1,0 +1,29 @@
+"""Peak memory of a whole measurement of the packaged model, read from the process that made it."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.speed
+
+MOST_GIB = 4.0
+"""A laptop with 8 GiB must be able to do it beside a browser."""
+
+MEASURE = """
+import resource
+from ks_core.reproduction.measure import measure
+from ks_core.reproduction.settings import Settings
+measure(Settings(tokens=16_384))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_peak_memory_of_a_measurement(benchmark):
+    def run():
+        return subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
+
+    done = benchmark.pedantic(run, rounds=1)
+    peak = int(done.stdout.split()[-1]) * 1024 / 2**30  # Linux counts in KiB
+    benchmark.extra_info.update(peak_gib=peak)
+    assert peak < MOST_GIB
