@@ -77,7 +77,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def _given(config: pytest.Config) -> dict[str, Any]:
     options = vars(config.option).items()
-    return {name.removeprefix("ks_"): value for name, value in options if name.startswith("ks_") and value is not None}
+    given = {name.removeprefix("ks_"): value for name, value in options if name.startswith("ks_") and value is not None}
+    # In a checkout its own baselines, even where the package under test is an installed copy: they can be rewritten.
+    checkout = config.rootpath / "fixtures" / "baselines"
+    return {"baselines": checkout, **given} if checkout.is_dir() else given
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def judge(measurement: Measurement) -> list[Finding]:
             Bound("above", LAPLACE),
             layers=measurement.layers,
             count=measurement.num_pairs,
-            reference=f"GPT2-small: {min(published):.1f} to {max(published):.1f}",
+            reference=f"GPT2-small {min(published):.1f} to {max(published):.1f}",
         )
     ]
 

@@ -36,7 +36,7 @@ def judge(measurement: Measurement) -> list[Finding]:
             Bound("above", 0.0),
             layers=f"{span(measurement.layers[:third])} vs {span(measurement.layers[-third:])}",
             count=measurement.num_pairs,
-            reference=f"GPT2-small: {published:.1f}",
+            reference=f"GPT2-small {published:.1f}",
         )
     ]
 

@@ -8,7 +8,8 @@ native language, Russian). The model is not asked. 20, because the published lis
 Threshold: one half: "the largest entries are related facts" is read as "most of them". Pairs taken blindly are
 related as often as the reference says, which is far less.
 
-The paper adds that the pairs are the same across models. One model cannot show that: it is not tested here.
+The paper adds that the pairs are the same across models. One model cannot show that: it is not tested here, and the
+table says "not run".
 """
 
 import math
@@ -39,26 +40,31 @@ def words(subject: str) -> set[str]:
     return {word for word in re.findall(r"\w+", subject.casefold()) if len(word) >= 3}
 
 
-def share_of_largest(matrix: np.ndarray, related: np.ndarray, drawn: np.ndarray) -> float:
-    """Share of related pairs among the largest entries of P between the facts that were drawn."""
-    entries, is_related = (off_diagonal(of_all[np.ix_(drawn, drawn)]) for of_all in (matrix, related))
-    largest = np.argsort(entries)[-LARGEST:]
-    return float(is_related[largest].mean()) if len(largest) else math.nan
+def share_of_largest(matrix: np.ndarray, related: np.ndarray, weights: np.ndarray) -> float:
+    """Share of related pairs among the `LARGEST` largest entries of P; the pair (i, j) stands there w_i w_j times.
+
+    With weights of one these are the plain entries, with the counts of a bootstrap draw those of the drawn facts.
+    """
+    entries, times, is_related = (off_diagonal(of_all) for of_all in (matrix, np.outer(weights, weights), related))
+    order = np.argsort(-entries, kind="stable")
+    before = np.cumsum(times[order]) - times[order]
+    taken = np.clip(LARGEST - before, 0, times[order])
+    return float(taken @ is_related[order] / taken.sum()) if taken.any() else math.nan
 
 
 def judge(measurement: Measurement) -> list[Finding]:
     facts = measurement.selection.measured.facts
     related = np.array([[are_related(a, b) for b in facts] for a in facts])
-    everyone = np.arange(len(facts))
+    once = np.ones(len(facts), dtype=np.int64)
 
-    def over_layers(matrices: list[np.ndarray], drawn: np.ndarray) -> float:
-        return float(np.mean([share_of_largest(matrix, related, drawn) for matrix in matrices]))
+    def over_layers(matrices: list[np.ndarray], weights: np.ndarray) -> float:
+        return float(np.mean([share_of_largest(matrix, related, weights) for matrix in matrices]))
 
     whole = [pairs.matrices["P"] for pairs in measurement.pairs]
     share = Replicates(
-        value=np.array(over_layers(whole, everyone)),
-        facts=np.array([over_layers(whole, np.flatnonzero(weights)) for weights in measurement.weights]),
-        text=np.array([over_layers([p.halves[half]["P"] for p in measurement.pairs], everyone) for half in (0, 1)]),
+        value=np.array(over_layers(whole, once)),
+        facts=np.array([over_layers(whole, weights) for weights in measurement.weights]),
+        text=np.array([over_layers([p.halves[half]["P"] for p in measurement.pairs], once) for half in (0, 1)]),
     )
     blind = off_diagonal(related).mean()
     return [
@@ -69,7 +75,8 @@ def judge(measurement: Measurement) -> list[Finding]:
             Bound("above", MOST),
             layers=f"{span(measurement.layers)}, mean",
             count=LARGEST * len(measurement.layers),
-            reference=f"any two facts: {blind:.2f}; across models: not run",
+            counted="entries of P; the same pairs across models: not run",
+            reference=f"any two facts {blind:.2f}",
         )
     ]
 

@@ -21,7 +21,7 @@ MOST = 0.5
 def judge(measurement: Measurement) -> list[Finding]:
     chance = measurement.null["whitened_cosine"]["near_right_angle"].mean
     sides = {
-        "whitened": (Bound("above", MOST), f"random keys: {chance:.2f}"),
+        "whitened": (Bound("above", MOST), f"random keys {chance:.2f}"),
         "activation": (Bound("below", MOST), ""),
     }
     return [

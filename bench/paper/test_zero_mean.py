@@ -22,7 +22,7 @@ NEGLIGIBLE = 0.2
 def judge(measurement: Measurement) -> list[Finding]:
     published = published_gpt2_small()
     shifts = [mean / std for mean, std in zip(published.p_mean, published.p_std, strict=True)]
-    references = {"mean": f"GPT2-small: {min(shifts):.2f} to {max(shifts):.2f}", "mode": ""}
+    references = {"mean": f"GPT2-small {min(shifts):.2f} to {max(shifts):.2f}", "mode": ""}
     statistics = measurement.statistics["P"]
     return [
         weakest_layer(

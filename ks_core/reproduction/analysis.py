@@ -106,6 +106,7 @@ def pair_statistics(
                 ),
             )
             for statistic in resampled[0]
+            if statistic != "near_right_angle" or name.endswith("cosine")  # only cosines have an angle
         }
     return found
 

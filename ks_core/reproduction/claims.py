@@ -35,7 +35,7 @@ class Finding:
     interval: tuple[float, float]
     """95 %, over facts and text: the verdict is taken on this"""
     count: int
-    """ordered pairs of facts behind the number"""
+    """what the number is made of, see `counted`"""
     layers: str
     """which layers the number speaks of"""
     threshold: str
@@ -43,6 +43,8 @@ class Finding:
     reference: str
     """what is known elsewhere: published number, null model; empty if nothing is"""
     verdict: Verdict
+    counted: str = "pairs of facts a layer"
+    """what `count` counts"""
 
     @property
     def error(self) -> float:
@@ -133,14 +135,22 @@ def weakest_layer(
         interval=intervals[worst],
         count=count,
         layers=f"{span(layers)}, weakest {layers[worst]}",
-        threshold=f"{bound}, each layer",
+        threshold=str(bound),
         reference=reference,
         verdict=verdict,
     )
 
 
 def of_one_number(
-    claim: str, quantity: str, estimate: Replicates, bound: Bound, *, layers: str, count: int, reference: str = ""
+    claim: str,
+    quantity: str,
+    estimate: Replicates,
+    bound: Bound,
+    *,
+    layers: str,
+    count: int,
+    counted: str = "pairs of facts a layer",
+    reference: str = "",
 ) -> Finding:
     """Judge one number, shape (); arguments as for `weakest_layer`, with the layers in words."""
     low, high = (float(end) for end in estimate.interval)
@@ -156,6 +166,7 @@ def of_one_number(
         threshold=str(bound),
         reference=reference,
         verdict=bound.judge(low, high),
+        counted=counted,
     )
 
 

@@ -74,7 +74,8 @@ def superposition_density(measurement: Measurement) -> Figure:
     rng = np.random.default_rng(measurement.settings.seed)
     random = null.superposition(null.null_whitened_keys(measurement.num_facts, width, rng))
     axis.plot(grid, density(random, grid), color="black", linestyle=":", label="random keys")
-    axis.set(yscale="log", ylim=(1e-3, None), xlabel="off-diagonal P", ylabel="density")
+    top = max(float(line.get_ydata().max()) for line in axis.lines)  # type: ignore[union-attr]
+    axis.set(yscale="log", ylim=(1e-3, 2 * top), xlabel="off-diagonal P", ylabel="density")
     axis.set_title(f"{_name(measurement)}, {measurement.num_pairs:,} pairs a layer")
     axis.legend(frameon=False)
     return figure
@@ -134,6 +135,8 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_facts.axvline(measurement.num_facts, color="black", linewidth=0.8, linestyle=":")
     by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts)")
     by_tokens.legend(frameon=False)
+    for axis in (by_facts, by_tokens):
+        axis.set(yscale="log", ylim=(1, None))
     for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
         axis.minorticks_off()

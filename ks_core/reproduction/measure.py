@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -70,25 +70,29 @@ class Measurement:
         return np.stack([pairs.matrices["P"] for pairs in self.pairs])
 
 
-def measure(settings: Settings) -> Measurement:
+def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Measurement:
     """Run the protocol of the paper (§2) on one model.
+
+    Args:
+        settings: what to measure.
+        say: told one line as each step is done; where a terminal is attached, progress bars show more.
 
     Raises:
         KsError: input that cannot be used, an asset that cannot be had, stored data made from something else.
     """
-    clock = _Clock()
+    clock = _Clock(say)
     facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
     model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
     corpus = load_corpus(settings.corpus)
     clock.lap("loading")
     selection = select_facts(model, facts, settings.num_facts)
-    clock.lap("known facts")
+    clock.lap("known facts", f"{len(selection.usable)} of {selection.asked} usable")
     keys = subject_keys(model, selection.pool.facts, settings.layers)
-    clock.lap("keys")
+    clock.lap("keys", f"{len(selection.pool)} facts, {len(keys)} layers")
     moments = collect_second_moments(
         model, corpus, tokens=settings.tokens, layers=settings.layers, batch_tokens=settings.batch_tokens
     )
-    clock.lap("second moments")
+    clock.lap("second moments", f"{moments.provenance.tokens:,} tokens, in {moments.folder}")
     pairs = analyse(keys, settings.num_facts, moments)
     clock.lap("superposition")
     weights = fact_weights(settings.num_facts, settings.resamples, settings.seed)
@@ -139,12 +143,14 @@ def _provenance(
 
 
 class _Clock:
-    """Seconds between laps, for the report."""
+    """Seconds between laps, for the report and for whoever waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self.laps: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def lap(self, name: str) -> None:
+    def lap(self, name: str, detail: str = "") -> None:
         now = time.perf_counter()
         self.laps[name], self._last = now - self._last, now
+        self._say(f"  {self.laps[name]:6.1f} s  {name}{': ' if detail else ''}{detail}")

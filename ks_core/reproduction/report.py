@@ -16,11 +16,11 @@ from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 
-COLUMNS = ("claim", "model", "layers", "what", "measured ± error", "95 %", "required", "elsewhere", "verdict")
+COLUMNS = ("claim", "model", "layers", "measured ± error", "95 %", "required", "reference", "verdict")
 
 
 def table(findings: Sequence[Finding], model: str) -> str:
-    """Findings as a table for the terminal, one row each.
+    """Findings as a table for the terminal, one row each, and below it what was measured.
 
     The error is that over facts and text together; results.json has them apart.
     """
@@ -29,7 +29,6 @@ def table(findings: Sequence[Finding], model: str) -> str:
             f.claim,
             model,
             f.layers,
-            f.quantity,
             plus_minus(f.value, f.error),
             _interval(f),
             f.threshold,
@@ -40,7 +39,9 @@ def table(findings: Sequence[Finding], model: str) -> str:
     ]
     widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
-    return "\n".join([lines[0].rstrip(), "  ".join("-" * width for width in widths), *map(str.rstrip, lines[1:])])
+    rule = "  ".join("-" * width for width in widths)
+    legend = [f"{f.claim.ljust(widths[0])}  {f.quantity}, {f.count:,} {f.counted}" for f in findings]
+    return "\n".join([lines[0].rstrip(), rule, *map(str.rstrip, lines[1:]), "", *legend])
 
 
 def _interval(finding: Finding) -> str:

@@ -97,7 +97,7 @@ def start_session(given: Mapping[str, Any], say: Callable[[str], None]) -> Paper
     results = Path(given["results"]).resolve() / Path(settings.model).name
     for line in plan(settings, results, note):
         say(line)
-    measurement = measure(settings)
+    measurement = measure(settings, say)
     figures = write_figures(results, measurement)
     update = bool(given.get("update_baseline"))
     return PaperSession(measurement, results, baselines, update, baseline, note, figures)

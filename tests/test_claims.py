@@ -1,0 +1,55 @@
+"""The parts of the claims that are more than a statistic and a threshold."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_layers import early_minus_late
+from test_semantic_pairs import LARGEST, are_related, share_of_largest
+
+from ks_core.data.facts import Fact
+
+
+def fact(subject, relation="P1", true="a"):
+    return Fact(0, subject, relation, "{} is", true, "b" if true != "b" else "c")
+
+
+def naive_share(matrix, related, weights):
+    """Expand every pair as often as it is drawn, sort, count; copies of one fact make no pair."""
+    drawn = np.repeat(np.arange(len(weights)), weights)
+    pairs = [(matrix[i, j], related[i, j]) for i in drawn for j in drawn if i != j]
+    return np.mean([is_related for _, is_related in sorted(pairs, key=lambda pair: -pair[0])[:LARGEST]])
+
+
+@given(st.integers(0, 10**6), st.integers(5, 12))
+def test_share_of_the_largest_counts_pairs_as_often_as_they_are_drawn(seed, n):
+    rng = np.random.default_rng(seed)
+    # distinct values: between equal ones the order, and so the share, would be arbitrary
+    matrix, related = rng.permutation(n * n).reshape(n, n).astype(float), rng.random((n, n)) < 0.4
+    weights = rng.multinomial(n, np.full(n, 1 / n))
+    if np.count_nonzero(weights) > 1:
+        assert share_of_largest(matrix, related, weights) == pytest.approx(naive_share(matrix, related, weights))
+
+
+def test_share_of_the_largest_is_unknown_without_a_pair():
+    assert np.isnan(share_of_largest(np.eye(3), np.eye(3) > 0, np.array([3, 0, 0])))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "related"),
+    [
+        (fact("Windows 7"), fact("Windows 8.1", true="z"), True),
+        (fact("Vladimir Mayakovsky", true="Russian"), fact("Bukovsky", true="Russian"), True),
+        (fact("Mayakovsky", "P1", "Russian"), fact("Moscow", "P2", "Russian"), False),
+        (fact("iPhone 5", true="Apple"), fact("Galaxy S5", true="Samsung"), False),
+        (fact("A 7"), fact("B 7", true="z"), False),
+    ],
+)
+def test_facts_are_related_by_a_word_or_by_relation_and_object(first, second, related):
+    assert are_related(first, second) is related
+    assert are_related(second, first) is related
+
+
+def test_early_minus_late_compares_thirds():
+    assert early_minus_late(np.array([9.0, 7.0, 100.0, 100.0, 1.0, 3.0])) == 6.0
+    assert early_minus_late(np.array([5.0, 100.0, 2.0])) == 3.0
