@@ -6,6 +6,7 @@ suites nothing.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ks-layers", type=_layers, metavar="L,L,…", help="layers to measure, such as 0,8,16 (default: all)")
     add("--ks-device", metavar="DEVICE", help="torch device (default: cpu)")
     add("--ks-dtype", metavar="DTYPE", help="dtype of the forward passes (default: float32)")
+    add("--ks-ridge", type=float, metavar="R", help="mean eigenvalues added to second moments (default: 0)")
+    add("--ks-longest-text", type=int, metavar="N", help="tokens after which a text is cut (default: 1024)")
     add("--ks-batch-tokens", type=int, metavar="N", help="tokens in one forward pass over text (default: 2048)")
     add("--ks-resamples", type=int, metavar="B", help="bootstrap samples of the facts (default: 400)")
     add("--ks-seed", type=int, metavar="SEED", help="of the bootstrap and the null model (default: 0)")
@@ -55,6 +58,8 @@ def _layers(text: str) -> tuple[int, ...]:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, so that projects that use the fixtures need not."""
     config.addinivalue_line("markers", "paper: measures a claim of the paper on a real model")
+    if _asks_for_paper(config) and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("the claims share one measurement; run them in one process, without -n")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,14 +69,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     wanted = any(FIXTURE in getattr(item, "fixturenames", ()) for item in session.items)
     if not wanted or config.option.collectonly or session.testsfailed:
         return
-    if hasattr(config, "workerinput"):
-        raise pytest.UsageError("tests marked paper share one measurement; run them without pytest-xdist (-p no:xdist)")
     from ks_core.errors import KsError
     from ks_core.reproduction.session import start_session
 
     try:
-        config.stash[SESSION] = start_session(_given(config), say=print)
-    except KsError as error:
+        with warnings.catch_warnings():
+            # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
+            warnings.simplefilter("default")
+            config.stash[SESSION] = start_session(_given(config), say=print)
+    except (KsError, OSError) as error:
         raise pytest.UsageError(str(error)) from None
 
 
@@ -122,7 +128,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write results.json, and the baseline where that was asked for."""
     paper = session.config.stash.get(SESSION, None)
     if paper is not None:
-        paper.finish(complete=exitstatus == pytest.ExitCode.OK)
+        clean = exitstatus == pytest.ExitCode.OK
+        if not paper.finish(clean=clean) and clean:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_layers import early_minus_late
-from test_semantic_pairs import LARGEST, are_related, share_of_largest
+from test_semantic_pairs import LARGEST, are_related, shares_of_largest
 
 from ks_core.data.facts import Fact
 
@@ -28,11 +28,13 @@ def test_share_of_the_largest_counts_pairs_as_often_as_they_are_drawn(seed, n):
     matrix, related = rng.permutation(n * n).reshape(n, n).astype(float), rng.random((n, n)) < 0.4
     weights = rng.multinomial(n, np.full(n, 1 / n))
     if np.count_nonzero(weights) > 1:
-        assert share_of_largest(matrix, related, weights) == pytest.approx(naive_share(matrix, related, weights))
+        assert shares_of_largest(matrix, related, weights[None])[0] == pytest.approx(
+            naive_share(matrix, related, weights)
+        )
 
 
 def test_share_of_the_largest_is_unknown_without_a_pair():
-    assert np.isnan(share_of_largest(np.eye(3), np.eye(3) > 0, np.array([3, 0, 0])))
+    assert np.isnan(shares_of_largest(np.eye(3), np.eye(3) > 0, np.array([[3, 0, 0]])))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,7 @@ def test_share_of_the_largest_is_unknown_without_a_pair():
         (fact("Mayakovsky", "P1", "Russian"), fact("Moscow", "P2", "Russian"), False),
         (fact("iPhone 5", true="Apple"), fact("Galaxy S5", true="Samsung"), False),
         (fact("A 7"), fact("B 7", true="z"), False),
+        (fact("The Legend of Zelda"), fact("the Taj Mahal", true="z"), False),
     ],
 )
 def test_facts_are_related_by_a_word_or_by_relation_and_object(first, second, related):

@@ -1,11 +1,12 @@
 """Log-probabilities of continuations against one question at a time, and what counts as known."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from measured import write_facts
-from tiny_models import save_tiny_checkpoint
+from tiny_models import CONTEXT_LENGTH, save_tiny_checkpoint
 
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, ProvenanceError
@@ -97,6 +98,55 @@ def test_a_damaged_answer_is_refused_with_its_path(model, facts):
     path.write_text('{"case_ids": ')
     with pytest.raises(ProvenanceError, match=r"damaged.*remove it"):
         known_facts(model, facts)
+
+
+def test_a_fact_whose_relation_has_one_object_is_not_known(model, facts):
+    lone = replace(
+        facts, facts=tuple(fact for fact in facts if fact.target_true == "France" or fact.relation_id == "P0")
+    )
+    assert len(lone.objects("P0")) > 1
+    assert len(lone.objects("P1")) == 1
+    found = ask(model, lone)
+    by_id = {fact.case_id: fact for fact in lone}
+    assert {by_id[case_id].relation_id for case_id in found.case_ids} == {"P0"}
+    only_lone = replace(lone, facts=tuple(fact for fact in lone if fact.relation_id == "P1"))
+    assert ask(model, only_lone).case_ids == ()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_not_finite_are_refused_and_nothing_is_kept(model, facts, bad):
+    weight = model.adapter.weight(1)
+    kept = weight.clone()
+    weight.fill_(bad)
+    try:
+        with pytest.raises(InputError, match=r"'France' behind '.* in' is nan; .* float32"):
+            known_facts(model, facts)
+    finally:
+        weight.copy_(kept)
+    assert not (cache_dir() / "known").exists()
+
+
+def test_a_question_longer_than_the_context_is_refused_and_one_that_fills_it_is_not(model):
+    spare = CONTEXT_LENGTH + 1 - len(model.tokenizer("Paris b")["input_ids"])  # the last token of all is never read
+    filling = "Paris" + "x" * spare
+    ids = model.tokenizer(f"{filling} b")["input_ids"]
+    start = len(model.tokenizer(filling)["input_ids"])
+    assert len(ids) == CONTEXT_LENGTH + 1
+    with torch.no_grad():
+        expected = torch.log_softmax(model.model(torch.tensor([ids[:-1]])).logits[0].double(), -1)
+    found = continuation_log_probabilities(model, [filling], ["b"])
+    assert found == pytest.approx([sum(float(expected[i - 1, ids[i]]) for i in range(start, len(ids)))], rel=RTOL)
+    with pytest.raises(
+        InputError, match=rf"takes {CONTEXT_LENGTH + 1} tokens; the context length of .* {CONTEXT_LENGTH}"
+    ):
+        continuation_log_probabilities(model, [filling + "x"], ["b"])
+
+
+@pytest.mark.parametrize("field", ["weights_sha256", "config_sha256", "tokenizer_sha256", "dtype"])
+def test_another_model_is_asked_anew(model, facts, field):
+    known_facts(model, facts)
+    known_facts(replace(model, **{field: "another"}), facts)
+    assert len(list((cache_dir() / "known").iterdir())) == 2
 
 
 def test_a_continuation_of_no_tokens_is_refused(model):

@@ -1,21 +1,24 @@
 """Second moments of all layers from one pass: right, resumable, and refused when they belong to something else."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 from measured import write_text
+from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, ProvenanceError, RankDeficientError
-from ks_core.measurement.moments import collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.moments import KEPT, collect_second_moments, moment_provenance, moments_folder
 from ks_core.measurement.text import take_tokens
 from ks_core.models.loading import load_model
 
@@ -91,11 +94,10 @@ def test_planted_fault_padding_counted_as_text_is_caught(model, corpus, monkeypa
 @pytest.mark.parametrize("batch_tokens", [16, 1000])
 def test_moments_do_not_depend_on_the_batch_size(model, corpus, batch_tokens, tmp_path):
     small, large = (
-        collect_second_moments(
-            model, corpus, tokens=TOKENS, batch_tokens=size, longest_text=16, folder=tmp_path / str(size)
-        )
+        collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=size, folder=tmp_path / str(size))
         for size in (batch_tokens, 100)
     )
+    assert small.provenance == large.provenance
     for layer in range(model.adapter.num_layers):
         one, other = small.at(layer).matrix, large.at(layer).matrix
         torch.testing.assert_close(one, other, rtol=RTOL, atol=RTOL * float(one.diagonal().max()))
@@ -157,7 +159,8 @@ def test_a_truncated_file_is_refused_and_left_alone(model, corpus):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("weights_sha256", "another"), ("dtype", "bfloat16"), ("corpus_sha256", "another"), ("tokens", 128),
-     ("longest_text", 7), ("layers", (0,)), ("tokenizer_sha256", "another")],
+     ("longest_text", 7), ("segments", 4), ("config_sha256", "another"), ("layers", (0,)),
+     ("tokenizer_sha256", "another")],
 )  # fmt: skip
 def test_moments_made_from_something_else_are_refused_by_field(model, corpus, field, value):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
@@ -172,9 +175,48 @@ def test_moments_made_from_something_else_are_refused_by_field(model, corpus, fi
 
 def test_another_model_text_or_dtype_has_another_folder(model, corpus):
     provenance = moment_provenance(model, corpus, TOKENS, (0, 1))
-    changed = {"weights_sha256": "x", "corpus_sha256": "x", "dtype": "x", "tokens": 1, "layers": (1,)}
+    changed = {
+        "weights_sha256": "x",
+        "config_sha256": "x",
+        "segments": 4,
+        "corpus_sha256": "x",
+        "dtype": "x",
+        "tokens": 1,
+        "layers": (1,),
+    }
     folders = {moments_folder(replace(provenance, **{name: value})) for name, value in changed.items()}
     assert len(folders | {moments_folder(provenance)}) == len(changed) + 1
+
+
+def test_another_activation_with_the_same_weights_does_not_reuse_moments(corpus, tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "model")
+    silu = collect_second_moments(load_model(folder), corpus, tokens=TOKENS)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_act": "gelu"}))
+    gelu = collect_second_moments(load_model(folder), corpus, tokens=TOKENS)
+    assert not torch.allclose(gelu.at(0).matrix, silu.at(0).matrix, rtol=RTOL)
+
+
+def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model, corpus, monkeypatch):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    with safe_open(max(moments.folder.iterdir()), framework="pt") as file:
+        (content,) = map(json.loads, file.metadata().values())
+    assert content["libraries"] == {"torch": version("torch"), "transformers": version("transformers")}
+    monkeypatch.setattr("ks_core.measurement.store.version", lambda _: "another")
+    again = collect_second_moments(model, corpus, tokens=TOKENS)
+    assert again.folder == moments.folder
+    assert torch.equal(again.at(0).matrix, moments.at(0).matrix)
+
+
+@pytest.mark.parametrize("removed", range(len(KEPT)))
+def test_any_file_that_is_removed_is_collected_again_to_the_same_bytes(model, corpus, removed):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    before = {path.name: path.read_bytes() for path in moments.folder.iterdir()}
+    assert len(before) == len(KEPT)
+    (moments.folder / sorted(before)[removed]).unlink()
+    again = collect_second_moments(model, corpus, tokens=TOKENS)
+    assert {path.name: path.read_bytes() for path in moments.folder.iterdir()} == before
+    assert torch.equal(again.at(0, again.counts[removed]).matrix, moments.at(0, moments.counts[removed]).matrix)
 
 
 INTERRUPTED = """

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint, tiny_model
+from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint, tiny_config, tiny_model
 
 from ks_core.errors import AssetError, InputError
-from ks_core.models.loading import load_model, tokenizer_sha256, weights_sha256
+from ks_core.models.loading import config_sha256, load_model, tokenizer_sha256, weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,53 @@ def test_tokenizer_sha256_sees_the_vocabulary_but_not_padding():
     assert tokenizer_sha256(tokenizer) != before
 
 
+@pytest.mark.parametrize(("setting", "value"), [("truncation_side", "left"), ("split_special_tokens", True)])
+def test_tokenizer_sha256_sees_settings_outside_the_tokenizer_file(setting, value):
+    tokenizer = byte_level_tokenizer()
+    before = tokenizer_sha256(tokenizer)
+    encoded = tokenizer("one <s> two three", truncation=True, max_length=5)["input_ids"]
+    setattr(tokenizer, setting, value)
+    assert tokenizer("one <s> two three", truncation=True, max_length=5)["input_ids"] != encoded
+    assert tokenizer_sha256(tokenizer) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_act": "gelu"},
+        {"rms_norm_eps": 1e-3},
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+        {"num_attention_heads": 1, "head_dim": 8, "num_key_value_heads": 1},
+        {"max_position_embeddings": 32},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_config_sha256_sees_settings_that_no_weight_shows(change):
+    config = tiny_config("llama")
+    before = config_sha256(config)
+    config.update(change)
+    assert config_sha256(config) != before
+
+
+def test_config_sha256_is_of_the_loaded_model_whatever_its_folder_dtype_and_labels(checkpoint, tmp_path):
+    stored = json.loads((checkpoint / "config.json").read_text())
+    labels = {"dtype": "bfloat16", "transformers_version": "5.0.0", "use_cache": False, "architectures": ["Another"]}
+    relabelled = rewritten(checkpoint, tmp_path, config_json=json.dumps(stored | labels).encode())
+    loaded = load_model(checkpoint)
+    assert loaded.config_sha256 == config_sha256(loaded.model.config)
+    assert load_model(relabelled, dtype="float64").config_sha256 == loaded.config_sha256
+
+
+def test_models_of_equal_weights_and_another_activation_differ_in_their_config_only(checkpoint, tmp_path):
+    stored = json.loads((checkpoint / "config.json").read_text()) | {"hidden_act": "gelu"}
+    one, other = (
+        load_model(checkpoint),
+        load_model(rewritten(checkpoint, tmp_path, config_json=json.dumps(stored).encode())),
+    )
+    assert other.weights_sha256 == one.weights_sha256
+    assert other.config_sha256 != one.config_sha256
+
+
 def test_load_model_prints_nothing_when_not_at_a_terminal(checkpoint, capfd):
     load_model(checkpoint)
     assert capfd.readouterr() == ("", "")
@@ -122,8 +169,20 @@ def test_load_model_refuses_a_folder_without_safetensors(checkpoint, tmp_path):
     folder = rewritten(checkpoint, tmp_path, model_safetensors=None)
     with pytest.raises(InputError, match=r"expected a folder with config\.json, tokenizer\.json and \*\.safetensors"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "pytorch_model.bin.index.json"])
+def test_load_model_refuses_pickled_weights_and_says_how_to_convert_them(checkpoint, tmp_path, pickled):
+    folder = rewritten(checkpoint, tmp_path, model_safetensors=None)
+    torch.save({}, folder / pickled)
+    with pytest.raises(InputError, match=r"has no \*\.safetensors, .* take a revision .* save_pretrained"):
+        load_model(folder)
+
+
+def test_load_model_does_not_blame_pickles_that_lie_beside_damaged_safetensors(checkpoint, tmp_path):
+    folder = rewritten(checkpoint, tmp_path, model_safetensors=b"damaged")
     torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"\*\.safetensors"):
+    with pytest.raises(InputError, match="expected an undamaged checkpoint"):
         load_model(folder)
 
 

@@ -62,6 +62,18 @@ def test_weakest_layer_reports_the_layer_nearest_to_breaking_the_claim():
     assert found.interval == pytest.approx((6 - 2 * 0.95, 6 + 2 * 0.95))
 
 
+def test_a_layer_that_only_chance_puts_below_leaves_the_claim_open():
+    rng = np.random.default_rng(0)
+    facts = 3.0 + rng.standard_normal((400, 30))
+    value = np.full(30, 3.0)
+    value[7] = 0.9  # 2.1 errors below: one of 30 independent layers gets there by chance in two runs of three
+    estimates = Replicates(value, facts + (value - 3.0), np.empty((0, 30)))
+    found = weakest_layer("c", "q", estimates, Bound("above", 3.0), layers=tuple(range(30)), count=6)
+    assert found.verdict is Verdict.UNDECIDED
+    alone = Replicates(value[7:8], estimates.facts[:, 7:8], np.empty((0, 1)))
+    assert weakest_layer("c", "q", alone, Bound("above", 3.0), layers=(7,), count=6).verdict is Verdict.FAILS
+
+
 def test_one_layer_below_breaks_the_claim_for_all():
     found = weakest_layer("c", "q", replicates([9.0, 1.0], [0.1, 0.1]), Bound("above", 3.0), layers=(0, 1), count=6)
     assert found.verdict is Verdict.FAILS

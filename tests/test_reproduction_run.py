@@ -20,6 +20,7 @@ from ks_core.reproduction.baseline import (
     in_band,
     load_baseline,
     measurement_problems,
+    missing_findings,
     request_of,
     save_baseline,
 )
@@ -27,6 +28,7 @@ from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.figures import write_figures
 from ks_core.reproduction.measure import measure
 from ks_core.reproduction.report import plus_minus, table, write_results
+from ks_core.reproduction.session import CLAIMS
 from ks_core.reproduction.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -40,7 +42,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(folder):
-    inputs = write_everything(folder, "gpt_neox")
+    inputs = write_everything(folder, "llama")
     return Settings(**inputs, num_facts=8, tokens=TOKENS, resamples=40, batch_tokens=256)
 
 
@@ -158,7 +160,9 @@ def test_a_changed_verdict_is_caught(baseline, findings):
 
 def test_a_value_that_leaves_its_band_is_caught(baseline, findings):
     for finding in findings:
-        moved = replace(finding, value=finding.value + 0.11 * finding.error + 1e-6 * abs(finding.value) + 1e-9)
+        moved = replace(
+            finding, value=finding.value + 0.11 * finding.error + 2.1 * finding.grain + 1e-3 * abs(finding.value) + 1e-9
+        )
         assert any("value was" in problem for problem in finding_problems(baseline, moved))
 
 
@@ -170,7 +174,45 @@ def test_changed_inputs_and_statistics_are_caught(baseline, measurement):
     statistics = {**measurement.statistics, "P": {**measurement.statistics["P"], "kurtosis": shifted}}
     problems = measurement_problems(baseline, replace(measurement, statistics=statistics))
     assert len(problems) == 1
-    assert "kurtosis of P, layer 1" in problems[0]
+    assert "kurtosis of P, all facts, layer 1: value was" in problems[0]
+
+
+def test_a_changed_error_and_whatever_is_gone_are_caught(baseline, measurement, findings):
+    kurtosis = measurement.statistics["P"]["kurtosis"]
+    widened = replace(kurtosis, text=kurtosis.text + 3 * kurtosis.facts_error)
+    statistics = {**measurement.statistics, "P": {**measurement.statistics["P"], "kurtosis": widened}}
+    problems = measurement_problems(baseline, replace(measurement, statistics=statistics))
+    assert any("kurtosis of P, all facts, layer 1: error was" in problem for problem in problems)
+    without = {name: of for name, of in measurement.statistics.items() if name != "Q"}
+    problems = measurement_problems(baseline, replace(measurement, statistics=without))
+    assert any("of Q, all facts is in only one" in problem for problem in problems)
+    assert missing_findings(baseline, findings) == []
+    assert findings[0].claim in missing_findings(baseline, findings[1:])[0]
+
+
+def test_a_baseline_of_another_request_is_not_overwritten(baseline, measurement, findings):
+    before = baseline.path.read_bytes()
+    other = replace(measurement, settings=replace(measurement.settings, num_facts=6))
+    with pytest.raises(InputError, match="another request"):
+        save_baseline(baseline.path.parent, other, findings)
+    assert baseline.path.read_bytes() == before
+
+
+def test_batch_size_moves_no_value(baseline, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path))
+    other = measure(replace(settings, batch_tokens=40))
+    assert measurement_problems(baseline, other) == []
+    assert any(of_layer.exists() for of_layer in tmp_path.rglob("*.safetensors")), "nothing was measured anew"
+
+
+def test_the_packaged_request_has_a_baseline():
+    found, reason = find_baseline(ROOT / "fixtures" / "baselines", request_of(Settings()))
+    assert found is not None, reason
+
+
+def test_all_claims_have_a_file():
+    claims = sorted((ROOT / "bench" / "paper").glob("test_*.py"))
+    assert len([path for path in claims if path.stem != "test_baseline"]) == CLAIMS
 
 
 @pytest.mark.parametrize("name", ["tokens", "num_facts", "dtype", "seed"])
@@ -186,7 +228,12 @@ def test_device_and_batch_size_do_not_make_another_request(settings):
     assert request_of(replace(settings, device="cuda", batch_tokens=1)) == request_of(settings)
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', '{"format": "ks_core/baseline/1"}', "[]"])
+DAMAGED = json.dumps(
+    {"format": "ks_core/baseline/1", "request": [], "provenance": {}, "findings": {}, "statistics": {}}
+)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', '{"format": "ks_core/baseline/1"}', "[]", DAMAGED])
 def test_a_damaged_baseline_is_refused(tmp_path, content):
     path = tmp_path / "model.json"
     path.write_text(content)
@@ -215,6 +262,11 @@ def test_band_is_a_tenth_of_the_error(value, before, error, inside):
         ({"dtype": "float8"}, "dtype is 'float8'"),
         ({"device": "abacus"}, "abacus"),
         ({"layers": (0, 99)}, "layer 99 does not exist"),
+        ({"num_facts": 2}, "num_facts is 2; expected at least 3 (--ks-num-facts)"),
+        ({"resamples": 1}, "resamples is 1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"batch_tokens": 0}, "batch_tokens is 0"),
+        ({"ridge": math.nan}, "ridge is nan"),
     ],
 )
 def test_bad_input_is_one_clear_error_that_leaves_nothing_behind(settings, changed, message, tmp_path, monkeypatch):
@@ -238,7 +290,7 @@ def run_paper(inputs, folder, *options):
 
 def test_paper_run_from_first_run_to_regression(tmp_path):
     """Without a baseline, writing one, passing against it, and failing on a planted fault."""
-    inputs = write_everything(tmp_path, "llama", layers=3)
+    inputs = write_everything(tmp_path, "gpt_neox", layers=3)
     first = run_paper(inputs, tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "none for this model" in first.stdout
@@ -258,13 +310,21 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
 
     path = tmp_path / "baselines" / "model.json"
     baseline = json.loads(path.read_text())
-    baseline["findings"]["universal"]["verdict"] = "planted"
-    baseline["statistics"]["P"]["kurtosis"]["value"][1] += 1.0
+    written_verdict = baseline["findings"]["universal"]
+    baseline["findings"]["universal"] = {**written_verdict, "verdict": "planted"}
+    baseline["statistics"]["kurtosis of P, all facts"]["value"][1] += 1.0
     path.write_text(json.dumps(baseline))
     failed = run_paper(inputs, tmp_path)
     assert failed.returncode == 1
     assert "verdict was 'planted'" in failed.stdout
-    assert "kurtosis of P, layer 1" in failed.stdout
+    assert "kurtosis of P, all facts, layer 1" in failed.stdout
+
+    baseline["findings"] |= {"universal": written_verdict, "zero-mean:gone": written_verdict}
+    baseline["statistics"]["kurtosis of P, all facts"]["value"][1] -= 1.0
+    path.write_text(json.dumps(baseline))
+    failed = run_paper(inputs, tmp_path)
+    assert failed.returncode == 1
+    assert "zero-mean:gone is in the baseline but was not found" in failed.stdout
 
 
 def test_a_refused_run_prints_one_error_and_no_traceback(tmp_path):
@@ -274,3 +334,10 @@ def test_a_refused_run_prints_one_error_and_no_traceback(tmp_path):
     assert "Traceback" not in said
     assert [line for line in said.splitlines() if line.startswith("ERROR:")] != []
     assert "expected at least 47" in said
+
+
+def test_claims_refuse_to_run_in_several_processes():
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-n", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 4
+    assert "without -n" in done.stderr + done.stdout

@@ -18,17 +18,20 @@ from ks_core.reproduction.measure import Measurement
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import relative_change
 from ks_core.statistics.estimate import Replicates, derive
+from ks_core.statistics.pairs import FEWEST_FACTS
 
 pytestmark = pytest.mark.paper
 
 CONVERGED = 0.10
-SUBSETS = 50  # random subsets: their mean is then known to a seventh of their spread
+SUBSETS = 25  # random subsets: their mean is then known to a fifth of their spread
 RESAMPLES = 100  # of the pool, each with its own subsets: the error of an error is 7 %
 
 
 def judge(measurement: Measurement) -> list[Finding]:
     pool = len(measurement.selection.pool)
     fewer = pool // 2
+    if fewer < FEWEST_FACTS:
+        pytest.skip(f"{pool} usable facts; half of them must be at least {FEWEST_FACTS}")
     settings = measurement.settings
     weights = fact_weights(pool, RESAMPLES, settings.seed)
     change_of = partial(relative_change, m=fewer, draws=SUBSETS, seed=settings.seed)

@@ -37,34 +37,41 @@ def are_related(first: Fact, second: Fact) -> bool:
 
 
 def words(subject: str) -> set[str]:
-    return {word for word in re.findall(r"\w+", subject.casefold()) if len(word) >= 3}
+    return {word for word in re.findall(r"\w+", subject.casefold()) if len(word) >= 3} - {"the", "and"}
 
 
-def share_of_largest(matrix: np.ndarray, related: np.ndarray, weights: np.ndarray) -> float:
-    """Share of related pairs among the `LARGEST` largest entries of P; the pair (i, j) stands there w_i w_j times.
+def shares_of_largest(matrix: np.ndarray, related: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of related pairs among the `LARGEST` largest entries of P, for each row of weights, (B, n) → (B,).
 
-    With weights of one these are the plain entries, with the counts of a bootstrap draw those of the drawn facts.
+    The pair (i, j) stands there w_i w_j times: with weights of one these are the plain entries, with the counts of a
+    bootstrap draw those of the drawn facts. NaN without any pair.
     """
-    entries, times, is_related = (off_diagonal(of_all) for of_all in (matrix, np.outer(weights, weights), related))
-    order = np.argsort(-entries, kind="stable")
-    before = np.cumsum(times[order]) - times[order]
-    taken = np.clip(LARGEST - before, 0, times[order])
-    return float(taken @ is_related[order] / taken.sum()) if taken.any() else math.nan
+    first, second = np.nonzero(~np.eye(len(matrix), dtype=bool))
+    order = np.argsort(-matrix[first, second], kind="stable")
+    first, second = first[order], second[order]
+    is_related = related[first, second]
+    shares = []
+    for of_facts in weights:
+        times = of_facts[first] * of_facts[second]
+        taken = np.clip(LARGEST - (np.cumsum(times) - times), 0, times)
+        shares.append(taken @ is_related / taken.sum() if taken.any() else math.nan)
+    return np.array(shares)
 
 
 def judge(measurement: Measurement) -> list[Finding]:
     facts = measurement.selection.measured.facts
     related = np.array([[are_related(a, b) for b in facts] for a in facts])
-    once = np.ones(len(facts), dtype=np.int64)
+    once = np.ones((1, len(facts)), dtype=np.int64)
 
-    def over_layers(matrices: list[np.ndarray], weights: np.ndarray) -> float:
-        return float(np.mean([share_of_largest(matrix, related, weights) for matrix in matrices]))
+    def over_layers(matrices: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        return np.mean([shares_of_largest(matrix, related, weights) for matrix in matrices], axis=0)
 
     whole = [pairs.matrices["P"] for pairs in measurement.pairs]
+    halves = [[pairs.halves[half]["P"] for pairs in measurement.pairs] for half in (0, 1)]
     share = Replicates(
-        value=np.array(over_layers(whole, once)),
-        facts=np.array([over_layers(whole, weights) for weights in measurement.weights]),
-        text=np.array([over_layers([p.halves[half]["P"] for p in measurement.pairs], once) for half in (0, 1)]),
+        value=over_layers(whole, once)[0],
+        facts=over_layers(whole, measurement.weights),
+        text=np.array([over_layers(of_half, once)[0] for of_half in halves]),
     )
     blind = off_diagonal(related).mean()
     return [

@@ -33,6 +33,7 @@ def judge(measurement: Measurement) -> list[Finding]:
             layers=measurement.layers,
             count=measurement.num_pairs,
             reference=reference,
+            grain=1 / measurement.num_pairs,
         )
         for space, (bound, reference) in sides.items()
     ]

@@ -15,8 +15,9 @@ from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import LoadedModel
 
 DEFINITION = (
-    "a fact is known when, among all distinct true objects of its relation in the fact file, the continuation of its "
-    "prompt with the highest probability (a space and the object; the sum of its tokens' log-probabilities) is its own"
+    "a fact is known when, among all, at least two, distinct true objects of its relation in the fact file, the "
+    "continuation of its prompt with the highest probability (a space and the object; the sum of its tokens' "
+    "log-probabilities) is its own"
 )
 
 
@@ -27,16 +28,17 @@ class KnownFacts:
     case_ids: tuple[int, ...]
     """known facts, in the file's order"""
     asked: int
-    """facts asked about"""
+    """facts in the file"""
 
 
 def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
     """Ask the model about every fact; the answer is kept in the cache under the hashes of model and facts.
 
     Raises:
-        InputError: an object of no tokens.
+        InputError: an object of no tokens, a prompt longer than the context, or scores that are not finite.
     """
-    key = "|".join((DEFINITION, model.weights_sha256, model.tokenizer_sha256, model.dtype, facts.fingerprint))
+    fingerprints = (model.weights_sha256, model.config_sha256, model.tokenizer_sha256, model.dtype)
+    key = "|".join((DEFINITION, *fingerprints, facts.fingerprint))
     path = cache_dir() / "known" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if path.is_file():
         return _read(path, len(facts))
@@ -53,16 +55,18 @@ def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
     the objects whose bound beats the true object's probability are then read to their end: for the packaged facts a
     tenth of the rows.
     """
-    everything = [(fact, candidate) for fact in facts for candidate in facts.objects(fact.relation_id)]
+    objects = {relation: facts.objects(relation) for relation in facts.relations}
+    contested = [fact for fact in facts if len(objects[fact.relation_id]) > 1]  # a lone object would win unasked
+    everything = [(fact, candidate) for fact in contested for candidate in objects[fact.relation_id]]
     bounds = _scores(model, everything, first_token_only=True)
-    own = {case_id: score for (case_id, _), score in _scores(model, [(f, f.target_true) for f in facts]).items()}
+    own = {case_id: score for (case_id, _), score in _scores(model, [(f, f.target_true) for f in contested]).items()}
     rivals = [
         (fact, candidate)
         for fact, candidate in everything
         if candidate != fact.target_true and bounds[fact.case_id, candidate] >= own[fact.case_id]
     ]
     beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
-    return KnownFacts(tuple(fact.case_id for fact in facts if fact.case_id not in beaten), len(facts))
+    return KnownFacts(tuple(fact.case_id for fact in contested if fact.case_id not in beaten), len(facts))
 
 
 def _scores(

@@ -59,6 +59,7 @@ def moment_provenance(
     return MomentProvenance(
         model=model.name,
         weights_sha256=model.weights_sha256,
+        config_sha256=model.config_sha256,
         tokenizer_sha256=model.tokenizer_sha256,
         dtype=model.dtype,
         layers=tuple(layers),
@@ -66,6 +67,7 @@ def moment_provenance(
         corpus_sha256=corpus.sha256,
         tokens=tokens,
         longest_text=min(longest_text, model.context_length),
+        segments=SEGMENTS,
     )
 
 
@@ -93,7 +95,8 @@ def collect_second_moments(
         corpus: texts are taken in its order, special tokens included.
         tokens: exactly this many tokens are read.
         layers: which layers; default all.
-        batch_tokens: rows × longest row of a batch, padding included: bounds memory, whatever the context length.
+        batch_tokens: rows × longest row of a batch, padding included; a text longer than that is a batch of its own,
+            so memory is bounded by the larger of `batch_tokens` and `longest_text`. Changes no number beyond rounding.
         longest_text: a text is cut after this many tokens, or at the context length when that is shorter.
         folder: where to keep them; default a folder of the cache named after the provenance.
 
@@ -109,7 +112,7 @@ def collect_second_moments(
             "error over text needs two halves of full rank; "
             f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
         )
-    provenance = moment_provenance(model, corpus, tokens, layers, min(longest_text, batch_tokens))
+    provenance = moment_provenance(model, corpus, tokens, layers, longest_text)
     moments = SecondMoments(folder or moments_folder(provenance), provenance)
     if not all(_file(moments.folder, count).is_file() for count in moments.counts):
         texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
@@ -120,7 +123,7 @@ def collect_second_moments(
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
     provenance = moments.provenance
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
-    done = max((end for end in ends if _file(moments.folder, end).is_file()), default=0)
+    done = _resumable(moments, ends)
     sums = _restore(model, moments, done)
     with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:
         for end, segment in zip(ends, segments(texts, ends), strict=True):
@@ -129,6 +132,7 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
             for batch in batches(segment, batch_tokens):
                 accumulate(model, batch, sums)
                 bar.update(sum(map(len, batch)))
+            # Half as much again as the sums take, as safetensors writes a file only from all of its tensors at once.
             packed = {layer: accumulator.packed() for layer, accumulator in sums.items()}
             bad = [layer for layer, packed_sum in packed.items() if not torch.isfinite(packed_sum).all()]
             if bad:
@@ -138,6 +142,17 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
                 )
             save_moments(_file(moments.folder, end), packed, end, provenance)
             _drop_passing_checkpoints(moments, ends, end)
+
+
+def _resumable(moments: SecondMoments, ends: Sequence[int]) -> int:
+    """The last stored checkpoint with all of `KEPT` below it there: one that is missing cannot be made from a later."""
+    done = 0
+    for end in ends:
+        if _file(moments.folder, end).is_file():
+            done = end
+        elif end in moments.counts:
+            break
+    return done
 
 
 def accumulate(model: LoadedModel, batch: Sequence[TokenIds], sums: Mapping[int, SecondMomentAccumulator]) -> None:

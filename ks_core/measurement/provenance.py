@@ -12,10 +12,15 @@ from ks_core.errors import ProvenanceError
 
 @dataclass(frozen=True)
 class MomentProvenance:
-    """Everything that changes the value of a second moment. Two runs with equal fields may share one."""
+    """Everything that changes the value of a second moment. Two runs with equal fields may share one.
+
+    The versions of torch and transformers are written beside it but are no part of it: an upgrade is to move numbers by
+    no more than rounding, and would otherwise throw every stored pass over the text away.
+    """
 
     model: str
     weights_sha256: str
+    config_sha256: str
     tokenizer_sha256: str
     dtype: str
     layers: tuple[int, ...]
@@ -23,6 +28,8 @@ class MomentProvenance:
     corpus_sha256: str
     tokens: int
     longest_text: int
+    segments: int
+    """equal parts that the text is read in: a text that crosses a boundary loses its context there"""
 
     def digest(self) -> str:
         """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""

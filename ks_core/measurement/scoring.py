@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -53,7 +54,8 @@ def continuation_log_probabilities(
         n numbers ≤ 0. Questions that differ in their last token only share one row of the forward pass.
 
     Raises:
-        InputError: a continuation of no tokens.
+        InputError: a continuation of no tokens, a prompt that is longer than the context with its continuation, or a
+            score that is NaN or infinite.
     """
     questions = _questions(model, prompts, continuations)
     if first_token_only:
@@ -71,14 +73,15 @@ def continuation_log_probabilities(
                 for number in rows[tuple(row.tolist())]:
                     targets = torch.tensor(questions[number].ids[questions[number].start :])
                     places = torch.arange(questions[number].start - 1, len(row))
-                    scores[number] = float(log_probabilities[index, places, targets].double().sum())
+                    score = float(log_probabilities[index, places, targets].double().sum())
+                    scores[number] = _finite(score, prompts[number], continuations[number])
             bar.update(len(batch))
     return scores
 
 
 def _questions(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[_Question]:
     texts = [f"{prompt} {continuation}" for prompt, continuation in zip(prompts, continuations, strict=True)]
-    encoded = model.tokenizer(texts, return_offsets_mapping=True)
+    encoded = model.tokenizer(texts, return_offsets_mapping=True, verbose=False)
     questions = []
     for prompt, continuation, ids, offsets in zip(
         prompts, continuations, encoded["input_ids"], encoded["offset_mapping"], strict=True
@@ -86,8 +89,23 @@ def _questions(model: LoadedModel, prompts: Sequence[str], continuations: Sequen
         own = [place for place, (_, end) in enumerate(offsets) if end > len(prompt)]
         if not own or not continuation.strip():
             raise InputError(f"the continuation {continuation!r} of {prompt!r} has no tokens of its own")
-        questions.append(_Question(tuple(ids[: own[-1] + 1]), own[0]))
+        question = _Question(tuple(ids[: own[-1] + 1]), own[0])
+        if len(question.row) > model.context_length:
+            raise InputError(
+                f"asking for {continuation!r} behind {prompt!r} takes {len(question.row)} tokens; the context length "
+                f"of {model.name} is {model.context_length}: shorten the prompt"
+            )
+        questions.append(question)
     return questions
+
+
+def _finite(score: float, prompt: str, continuation: str) -> float:
+    if not math.isfinite(score):  # a comparison with NaN is never true, so no rival would beat such a score
+        raise InputError(
+            f"the log-probability of {continuation!r} behind {prompt!r} is {score}; expected a finite number: "
+            "run the model in float32"
+        )
+    return score
 
 
 def _log_probabilities(model: LoadedModel, batch: Sequence[TokenIds]) -> torch.Tensor:

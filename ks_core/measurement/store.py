@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -16,7 +17,10 @@ from ks_core.files import atomic_path
 from ks_core.measurement.accumulator import SecondMoment, moment_of
 from ks_core.measurement.provenance import MomentProvenance, check_provenance
 
-FORMAT = "ks_core/second-moments/1"
+FORMAT = "ks_core/second-moments/2"
+
+LIBRARIES = ("torch", "transformers")
+"""Whose versions are written down, to explain a difference in the last digits; they are not compared."""
 
 
 def save_moments(path: Path, sums: Mapping[int, Tensor], count: int, provenance: MomentProvenance) -> None:
@@ -29,7 +33,8 @@ def save_moments(path: Path, sums: Mapping[int, Tensor], count: int, provenance:
         provenance: what they were made from.
     """
     # One entry only: safetensors writes several in no fixed order, and equal moments should be equal files.
-    metadata = {FORMAT: json.dumps({"count": count, "provenance": asdict(provenance)}, sort_keys=True)}
+    content = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in LIBRARIES}}
+    metadata = {FORMAT: json.dumps(content, sort_keys=True)}
     with atomic_path(path) as made:
         save_file({f"layer.{layer}": packed.contiguous() for layer, packed in sums.items()}, made, metadata)
 

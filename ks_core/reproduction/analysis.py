@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ks_core.errors import RankDeficientError
+from ks_core.measurement.accumulator import SecondMoment
 from ks_core.measurement.moments import SecondMoments
 from ks_core.statistics.bootstrap import bootstrap
 from ks_core.statistics.estimate import Replicates
@@ -20,6 +22,8 @@ from ks_core.theory.whitening import Whitening, whiten
 
 MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
 """The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
+
+SHOWN = 4
 
 Statistics = Mapping[str, Mapping[str, Replicates]]
 """matrix → statistic → one number per layer with its errors"""
@@ -35,13 +39,19 @@ class LayerPairs:
     halves: tuple[Mapping[str, Array], Mapping[str, Array]]
     """what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text"""
     by_tokens: Mapping[int, Array]
-    """tokens → P from the first so many tokens, where they have full rank"""
+    """tokens → P from the first so many tokens, where they have full rank; half and all of the text at least"""
     pool: Array
     """P between all facts of the pool, (M, M)"""
-    whitening: Whitening
+    whitened_norms: Array
+    """lengths of the whitened keys of the measured facts, (n,)"""
+    d_key: int
+    rank: int
+    condition_number: float
 
 
-def layer_pairs(layer: int, keys: Tensor, measured: int, moments: SecondMoments) -> LayerPairs:
+def layer_pairs(
+    layer: int, keys: Tensor, measured: int, moments: SecondMoments, *, ridge: float = 0.0, by_tokens: bool = False
+) -> LayerPairs:
     """Compute one layer's pair matrices.
 
     Args:
@@ -49,21 +59,40 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, moments: SecondMoments)
         keys: (M, d_key) of the pool; its first `measured` rows are the facts that are measured.
         measured: n.
         moments: of this model; the layer's are read from disk here, so that one layer at a time is in memory.
+        ridge: see `whiten`.
+        by_tokens: whiten with the first eighth and quarter of the text too.
+
+    Raises:
+        RankDeficientError: a second moment of this layer has no inverse; names the layer.
     """
-    whole = moments.at(layer)
-    whitening = whiten(whole.matrix, count=whole.count)
     own = keys[:measured]
+    try:
+        whitening = _whitening(moments.at(layer), ridge)
+        first, second = (_from_text(keys, measured, _whitening(half, ridge)) for half in moments.halves(layer))
+        early = [count for count in moments.counts[:-2] if by_tokens and count >= whitening.dim]
+        parts = {count: _whitening(moments.at(layer, count), ridge) for count in early}
+    except RankDeficientError as error:
+        raise RankDeficientError(f"layer {layer}: {error} (--ks-tokens, --ks-ridge)") from error
     of_text = _from_text(keys, measured, whitening)
-    matrices = of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()}
-    first, second = (
-        _from_text(keys, measured, whiten(half.matrix, count=half.count)) for half in moments.halves(layer)
+    return LayerPairs(
+        layer=layer,
+        matrices=of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()},
+        halves=(first, second),
+        by_tokens={
+            **{count: superposition(part.whiten(own)).numpy() for count, part in parts.items()},
+            moments.counts[-2]: first["P"],
+            moments.counts[-1]: of_text["P"],
+        },
+        pool=of_text["pool"],
+        whitened_norms=whitening.whiten(own).norm(dim=1).numpy(),
+        d_key=whitening.dim,
+        rank=whitening.rank,
+        condition_number=whitening.condition_number,
     )
-    by_tokens = {whole.count: matrices["P"], moments.counts[-2]: first["P"]}
-    for count in moments.counts[:-2]:
-        if count >= len(whole.matrix):
-            part = moments.at(layer, count)
-            by_tokens[count] = superposition(whiten(part.matrix, count=count).whiten(own)).numpy()
-    return LayerPairs(layer, matrices, (first, second), by_tokens, of_text["pool"], whitening)
+
+
+def _whitening(moment: SecondMoment, ridge: float) -> Whitening:
+    return whiten(moment.matrix, ridge=ridge, count=moment.count)
 
 
 def _from_text(keys: Tensor, measured: int, whitening: Whitening) -> dict[str, Array]:
@@ -116,7 +145,24 @@ def share_threshold(name: str, matrix: Array) -> float:
     return SHARE_THRESHOLD * (float(np.diag(matrix).mean()) if name == "Q" else 1.0)
 
 
-def analyse(keys: Mapping[int, Tensor], measured: int, moments: SecondMoments) -> list[LayerPairs]:
-    """`layer_pairs` of every layer, in order."""
-    layers: Iterable[int] = tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
-    return [layer_pairs(layer, keys[layer], measured, moments) for layer in layers]
+def analyse(
+    keys: Mapping[int, Tensor], measured: int, moments: SecondMoments, *, ridge: float = 0.0
+) -> list[LayerPairs]:
+    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
+    layers = sorted(keys)
+    in_detail = set(shown(layers))
+    return [
+        layer_pairs(layer, keys[layer], measured, moments, ridge=ridge, by_tokens=layer in in_detail)
+        for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
+    ]
+
+
+def shown(layers: Sequence[int]) -> list[int]:
+    """Layers for figures that cannot show all: the first, the last, and evenly between, `SHOWN` at most.
+
+    Example:
+        >>> shown(range(30))
+        [0, 10, 19, 29]
+    """
+    places = sorted({round(place) for place in np.linspace(0, len(layers) - 1, min(SHOWN, len(layers)))})
+    return [layers[place] for place in places]

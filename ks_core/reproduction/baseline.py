@@ -22,6 +22,7 @@ from ks_core.files import atomic_path
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 from ks_core.reproduction.settings import Settings
+from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.tails import GAUSSIAN_TAIL
 
 FORMAT = "ks_core/baseline/1"
@@ -37,11 +38,15 @@ CROSSING = 2
 GRAIN = {"share_above": 1.0, "near_right_angle": 1.0, "tail_ratio": 1.0 / GAUSSIAN_TAIL}
 """What one entry adds to a statistic that counts entries, times the number of entries."""
 
-REQUEST = ("model", "revision", "corpus", "facts", "num_facts", "tokens", "layers", "dtype", "resamples", "seed")
+REQUEST = (
+    "model", "revision", "corpus", "facts", "num_facts", "tokens", "layers", "dtype", "ridge", "longest_text",
+    "resamples", "seed",
+)  # fmt: skip
 """Settings that make a request. Device and batch size are not among them: they must not move a value."""
 
 INPUTS = ("weights_sha256", "tokenizer_sha256", "corpus_sha256", "facts_sha256", "pool_sha256", "longest_text")
-"""What the same request must find again. The facts' hashes are of the selected facts: they gate the selection too."""
+"""What the same request must find again. The facts' hashes are of the selected facts: they gate the selection too. The
+model's config is left to the values it moves: each release of transformers may add a setting to it that moves none."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Baseline:
     provenance: Mapping[str, Any]
     findings: Mapping[str, Mapping[str, Any]]
     """claim → value, error, verdict"""
-    statistics: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
-    """matrix → statistic → `value` and `error` by layer"""
+    statistics: Mapping[str, Mapping[str, Sequence[float | None]]]
+    """statistic, matrix and fact set in words → `value` and `error` by layer"""
 
 
 def baseline_path(folder: Path, model: str) -> Path:
@@ -72,7 +77,9 @@ def load_baseline(path: Path) -> Baseline:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise InputError(f"{path} has format {content['format']!r}; expected {FORMAT!r}: write it anew")
-        parts = (content[name] for name in ("request", "provenance", "findings", "statistics"))
+        parts = [content[name] for name in ("request", "provenance", "findings", "statistics")]
+        if not all(isinstance(part, dict) for part in parts):
+            raise InputError(f"{path} has a part that is no JSON object; restore it, or write it anew")
         return Baseline(path, *parts)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
@@ -108,9 +115,18 @@ def _portable(name: str | None) -> str | None:
 
 
 def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Finding]) -> Path:
-    """Write the baseline of a measurement, whole or not at all; returns its path."""
+    """Write the baseline of a measurement, whole or not at all; returns its path.
+
+    Raises:
+        InputError: the file there is for another request; nothing is written.
+    """
     request = request_of(measurement.settings)
     path = baseline_path(folder, request["model"])
+    if path.is_file() and find_baseline(folder, request)[0] is None:
+        raise InputError(
+            f"{find_baseline(folder, request)[1]}; not overwritten: remove the file first, or keep this request's "
+            "baseline in another folder (--ks-baselines)"
+        )
     content = {
         "format": FORMAT,
         "request": request,
@@ -120,15 +136,16 @@ def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Fin
                 "value": _plain(finding.value),
                 "error": _plain(finding.error),
                 "verdict": finding.verdict.value,
+                "quantity": finding.quantity,
+                "layers": finding.layers,
+                "threshold": finding.threshold,
+                "reference": finding.reference,
             }
             for finding in findings
         },
         "statistics": {
-            matrix: {
-                name: {"value": _rounded(estimates.value), "error": _rounded(estimates.error)}
-                for name, estimates in statistics.items()
-            }
-            for matrix, statistics in measurement.statistics.items()
+            name: {"value": _rounded(estimates.value), "error": _rounded(estimates.error)}
+            for name, estimates in _named(measurement).items()
         },
     }
     with atomic_path(path) as made:
@@ -137,55 +154,77 @@ def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Fin
 
 
 def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
-    """How a finding differs from the baseline's; empty when verdict and value are as they were."""
+    """How a finding differs from the baseline's; empty when verdict, value and error are as they were."""
     before = baseline.findings.get(finding.claim)
     if before is None:
         return [f"{finding.claim} is not in {baseline.path}; write it anew with --ks-update-baseline"]
     problems = []
     if finding.verdict.value != before["verdict"]:
         problems.append(f"{finding.claim}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
-    if not in_band(finding.value, before["value"], before["error"]):
-        problems.append(
-            f"{finding.claim}: value was {_shown(before['value'], before['error'])}, now {finding.value:.6g}; "
-            f"expected within {BAND} errors"
-        )
-    return problems
+    found, kept = (finding.value, finding.error), (before["value"], before["error"])
+    return problems + _differences(finding.claim, found, kept, finding.grain)
+
+
+def missing_findings(baseline: Baseline, findings: Sequence[Finding]) -> list[str]:
+    """Findings of the baseline that a whole run did not make again."""
+    gone = baseline.findings.keys() - {finding.claim for finding in findings}
+    return [f"{claim} is in the baseline but was not found in this run" for claim in sorted(gone)]
 
 
 def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[str]:
-    """Inputs and per-layer statistics that are not what they were."""
+    """Inputs and per-layer statistics that are not what they were, appeared or are gone."""
     problems = [
-        f"{name} was {baseline.provenance.get(name)!r}, now {measurement.provenance[name]!r}"
+        f"{name} was {baseline.provenance.get(name)!r}, now {measurement.provenance.get(name)!r}"
         for name in INPUTS
-        if baseline.provenance.get(name) != measurement.provenance[name]
+        if baseline.provenance.get(name) != measurement.provenance.get(name)
     ]
-    for matrix, statistics in measurement.statistics.items():
-        for name, estimates in statistics.items():
-            before = baseline.statistics.get(matrix, {}).get(name)
-            if before is None:
-                problems.append(f"{name} of {matrix} is not in the baseline")
-                continue
-            step = GRAIN.get(name, 0.0) / measurement.num_pairs
-            for layer, value, old, error in zip(
-                measurement.layers, estimates.value, before["value"], before["error"], strict=True
-            ):
-                if not in_band(float(value), old, error, step):
-                    problems.append(f"{name} of {matrix}, layer {layer}: was {_shown(old, error)}, now {value:.6g}")
+    named = _named(measurement)
+    problems += [f"{name} is in only one of baseline and measurement" for name in baseline.statistics.keys() ^ named]
+    for name in named.keys() & baseline.statistics.keys():
+        grain = GRAIN.get(name.split(" ")[0], 0.0) / measurement.num_pairs
+        estimates, before = named[name], baseline.statistics[name]
+        for place, kept in enumerate(zip(before["value"], before["error"], strict=True)):
+            found = float(estimates.value[place]), float(estimates.error[place])
+            problems += _differences(f"{name}, layer {measurement.layers[place]}", found, kept, grain)
+    return sorted(problems)
+
+
+def _named(measurement: Measurement) -> dict[str, Replicates]:
+    """All statistics with a name each, of all facts and of one fact per subject."""
+    sets = {"all facts": measurement.statistics, "one fact per subject": measurement.distinct}
+    return {
+        f"{name} of {matrix}, {of_facts}": estimates
+        for of_facts, statistics in sets.items()
+        for matrix, by_name in statistics.items()
+        for name, estimates in by_name.items()
+    }
+
+
+def _differences(
+    name: str, found: tuple[float, float], kept: tuple[float | None, float | None], grain: float
+) -> list[str]:
+    """Value and error against what they were; the error too, as it decides what the value means."""
+    problems = []
+    if not in_band(found[0], kept[0], kept[1], grain):
+        problems.append(f"{name}: value was {_shown(*kept)}, now {found[0]:.6g}; expected within {BAND} errors")
+    if not in_band(found[1], kept[1], kept[1], grain):
+        problems.append(f"{name}: error was {_shown(kept[1])}, now {found[1]:.6g}; the same draws should give the same")
     return problems
 
 
-def in_band(value: float, before: float | None, error: float | None, step: float = 0.0) -> bool:
+def in_band(value: float, before: float | None, error: float | None, grain: float = 0.0) -> bool:
     """Whether a value is within `BAND` errors of what it was; undefined (NaN now, None then) matches undefined only.
 
-    An error of zero still leaves eight digits of room for rounding, and `CROSSING` steps where the value is a count.
+    Four digits are left to rounding where the error is zero or undefined (the keys are float32), and `CROSSING` grains
+    where the value is a count.
     """
     if before is None or math.isnan(value):
         return before is None and math.isnan(value)
-    return abs(value - before) <= BAND * (error or 0.0) + CROSSING * step + 1e-8 * abs(before)
+    return abs(value - before) <= BAND * (error or 0.0) + CROSSING * grain + 1e-4 * abs(before)
 
 
-def _shown(value: float | None, error: float | None) -> str:
-    return " ± ".join("undefined" if number is None else f"{number:.6g}" for number in (value, error))
+def _shown(*numbers: float | None) -> str:
+    return " ± ".join("undefined" if number is None else f"{number:.6g}" for number in numbers)
 
 
 def _rounded(values: Any) -> list[float | None]:

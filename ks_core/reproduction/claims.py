@@ -33,7 +33,7 @@ class Finding:
     facts_error: float
     text_error: float
     interval: tuple[float, float]
-    """95 %, over facts and text: the verdict is taken on this"""
+    """95 % over facts, widened by twice the error over text: the verdict is taken on this"""
     count: int
     """what the number is made of, see `counted`"""
     layers: str
@@ -43,6 +43,8 @@ class Finding:
     reference: str
     """what is known elsewhere: published number, null model; empty if nothing is"""
     verdict: Verdict
+    grain: float = 0.0
+    """what one entry adds to the value, where it is a count"""
     counted: str = "pairs of facts a layer"
     """what `count` counts"""
 
@@ -107,6 +109,7 @@ def weakest_layer(
     layers: tuple[int, ...],
     count: int,
     reference: str = "",
+    grain: float = 0.0,
 ) -> Finding:
     """Judge "in every layer"; the number reported is that of the layer that comes closest to breaking it, or breaks it.
 
@@ -118,9 +121,14 @@ def weakest_layer(
         layers: the layers' own numbers.
         count: pairs behind each number.
         reference: see `Finding`.
+        grain: see `Finding`.
+
+    The claim holds when each layer's own interval is on the required side. That a layer breaks it must stand out among
+    all layers: it is judged by the interval that covers all of them at once, or one of 30 would do so by chance.
     """
     intervals = list(zip(*(end.tolist() for end in estimates.interval), strict=True))
-    verdicts = [bound.judge(low, high) for low, high in intervals]
+    familywise = zip(*(end.tolist() for end in estimates.simultaneous), strict=True)
+    verdicts = [_of_one_layer(bound, *ends) for ends in zip(intervals, familywise, strict=True)]
     verdict = everywhere(verdicts)
     worst = min(
         (place for place, of_layer in enumerate(verdicts) if of_layer is verdict),
@@ -138,7 +146,15 @@ def weakest_layer(
         threshold=str(bound),
         reference=reference,
         verdict=verdict,
+        grain=grain,
     )
+
+
+def _of_one_layer(bound: Bound, own: tuple[float, float], familywise: tuple[float, float]) -> Verdict:
+    verdict = bound.judge(*own)
+    if verdict is Verdict.FAILS and bound.judge(*familywise) is not Verdict.FAILS:
+        return Verdict.UNDECIDED
+    return verdict
 
 
 def of_one_number(

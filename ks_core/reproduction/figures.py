@@ -13,16 +13,13 @@ from matplotlib.figure import Figure
 
 from ks_core.data.published import published_gpt2_small
 from ks_core.files import atomic_path
-from ks_core.reproduction.analysis import LayerPairs
+from ks_core.reproduction.analysis import SHOWN, LayerPairs, shown
 from ks_core.reproduction.measure import Measurement
 from ks_core.statistics import null
 from ks_core.statistics.convergence import kurtosis_by_size
 from ks_core.statistics.density import density
 from ks_core.statistics.pairs import off_diagonal
 from ks_core.statistics.summaries import summarise
-
-SHOWN = 4
-"""Layers in figures that cannot show all: the first, the last, and evenly between."""
 
 SUBSETS = 40
 """Random subsets of facts behind a point of the convergence curve."""
@@ -70,7 +67,7 @@ def superposition_density(measurement: Measurement) -> Figure:
     grid = np.linspace(-0.6, 1.1, 600)
     for colour, pairs in zip(_colours(SHOWN), some(measurement.pairs), strict=False):
         axis.plot(grid, density(pairs.matrices["P"], grid), color=colour, label=f"layer {pairs.layer}")
-    width = measurement.pairs[0].whitening.dim
+    width = measurement.pairs[0].d_key
     rng = np.random.default_rng(measurement.settings.seed)
     random = null.superposition(null.null_whitened_keys(measurement.num_facts, width, rng))
     axis.plot(grid, density(random, grid), color="black", linestyle=":", label="random keys")
@@ -91,13 +88,16 @@ def kurtosis_over_layers(measurement: Measurement) -> Figure:
         kurtosis = by_matrix["P"]["kurtosis"]
         low, high = kurtosis.value - kurtosis.error, kurtosis.value + kurtosis.error
         axis.plot(depth, kurtosis.value, "o-", color=colour, markersize=3, label=f"{_name(measurement)}, {label}")
-        axis.fill_between(depth, np.maximum(low, 0.1), high, color=colour, alpha=0.2, linewidth=0)
+        axis.fill_between(depth, low, high, color=colour, alpha=0.2, linewidth=0)
     published = published_gpt2_small().p_kurtosis
     axis.plot(
         relative_depth(len(published)), published, "s--", color="grey", markersize=3, label="GPT2-small, published"
     )
     axis.axhline(3, color="black", linewidth=0.8, linestyle=":", label="Laplace distribution")
-    axis.set(yscale="log", xlabel="relative depth of the layer", ylabel="excess kurtosis of P")
+    lengths = measurement.lengths_alone["kurtosis"].mean
+    axis.plot(depth, lengths, "--", color="tab:blue", linewidth=1, label="random directions of the same lengths")
+    axis.set_yscale("symlog", linthresh=1)  # a kurtosis can be negative
+    axis.set(xlabel="relative depth of the layer", ylabel="excess kurtosis of P")
     axis.set_title("Kurtosis over layers; bands are one error over facts and text")
     axis.legend(frameon=False)
     return figure
@@ -136,7 +136,7 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts)")
     by_tokens.legend(frameon=False)
     for axis in (by_facts, by_tokens):
-        axis.set(yscale="log", ylim=(1, None))
+        axis.set_yscale("symlog", linthresh=1)  # a kurtosis can be negative
     for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
         axis.minorticks_off()
@@ -151,9 +151,9 @@ def _tokens_curve(axis: Axes, pairs: LayerPairs, colour: str) -> None:
 
 
 def some(pairs: Sequence[LayerPairs]) -> list[LayerPairs]:
-    """The first layer, the last, and evenly between, `SHOWN` at most."""
-    chosen = sorted({round(place) for place in np.linspace(0, len(pairs) - 1, min(SHOWN, len(pairs)))})
-    return [pairs[place] for place in chosen]
+    """The layers of `shown`."""
+    chosen = set(shown([of_layer.layer for of_layer in pairs]))
+    return [of_layer for of_layer in pairs if of_layer.layer in chosen]
 
 
 def relative_depth(layers: int) -> list[float]:

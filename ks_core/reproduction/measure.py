@@ -20,15 +20,19 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
 from ks_core.models.loading import LoadedModel, load_model
 from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
-from ks_core.reproduction.selection import Selection, is_gpt2_small, select_facts
+from ks_core.reproduction.selection import Selection, select_facts
 from ks_core.reproduction.settings import Settings
 from ks_core.statistics import null
 from ks_core.statistics.bootstrap import fact_weights
-from ks_core.statistics.null import NullStatistic, null_summaries
+from ks_core.statistics.null import LengthsStatistic, NullStatistic, lengths_null, null_summaries
 from ks_core.statistics.pairs import Array, one_per_subject
 
 NULL_DRAWS = 100
 """Random sets of keys of the null model: the quantile at 95 % then has five draws above it."""
+
+
+LENGTHS_DRAWS = 20
+"""Random sets of directions with the keys' own lengths: a reference in the table, known to a fifth of its spread."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Measurement:
     """the same with one fact per subject"""
     null: Mapping[str, Mapping[str, NullStatistic]]
     """`P` and `whitened_cosine` of Gaussian keys"""
-    is_gpt2_small: bool
+    lengths_alone: Mapping[str, LengthsStatistic]
+    """statistic of P → by layer, what random directions of the keys' own whitened lengths give"""
     seconds: Mapping[str, float]
 
     @property
@@ -90,10 +95,15 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
     keys = subject_keys(model, selection.pool.facts, settings.layers)
     clock.lap("keys", f"{len(selection.pool)} facts, {len(keys)} layers")
     moments = collect_second_moments(
-        model, corpus, tokens=settings.tokens, layers=settings.layers, batch_tokens=settings.batch_tokens
+        model,
+        corpus,
+        tokens=settings.tokens,
+        layers=settings.layers,
+        batch_tokens=settings.batch_tokens,
+        longest_text=settings.longest_text,
     )
     clock.lap("second moments", f"{moments.provenance.tokens:,} tokens, in {moments.folder}")
-    pairs = analyse(keys, settings.num_facts, moments)
+    pairs = analyse(keys, settings.num_facts, moments, ridge=settings.ridge)
     clock.lap("superposition")
     weights = fact_weights(settings.num_facts, settings.resamples, settings.seed)
     one_each = one_per_subject([fact.subject for fact in selection.measured])
@@ -101,6 +111,8 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
     distinct = pair_statistics(pairs, fact_weights(len(one_each), settings.resamples, settings.seed), one_each)
     clock.lap("statistics")
     null_model = _null(settings, model)
+    norms = np.stack([of_layer.whitened_norms for of_layer in pairs])
+    lengths = lengths_null(norms, model.adapter.d_key, LENGTHS_DRAWS, settings.seed)
     clock.lap("null model")
     return Measurement(
         settings=settings,
@@ -111,7 +123,7 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
         statistics=statistics,
         distinct=distinct,
         null=null_model,
-        is_gpt2_small=is_gpt2_small(model),
+        lengths_alone=lengths,
         seconds=clock.laps,
     )
 
@@ -136,6 +148,7 @@ def _provenance(
         "num_facts": settings.num_facts,
         "resamples": settings.resamples,
         "seed": settings.seed,
+        "ridge": settings.ridge,
         "ks_core": __version__,
         "libraries": {name: version(name) for name in libraries},
         "machine": f"{platform.system()} {platform.machine()}, {settings.device}",

@@ -16,7 +16,7 @@ from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 
-COLUMNS = ("claim", "model", "layers", "measured ± error", "95 %", "required", "reference", "verdict")
+COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
 
 def table(findings: Sequence[Finding], model: str) -> str:
@@ -88,12 +88,13 @@ def write_results(path: Path, measurement: Measurement, findings: Sequence[Findi
         },
         "layers": list(measurement.layers),
         "pairs": measurement.num_pairs,
-        "condition_number": [pairs.whitening.condition_number for pairs in measurement.pairs],
-        "rank": [pairs.whitening.rank for pairs in measurement.pairs],
+        "condition_number": [pairs.condition_number for pairs in measurement.pairs],
+        "rank": [pairs.rank for pairs in measurement.pairs],
         "extremes": {name: _extremes(measurement, name) for name in MATRICES},
         "statistics": _numbers(measurement.statistics),
         "one_fact_per_subject": _numbers(measurement.distinct),
         "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
+        "null_of_lengths": {name: asdict(of) for name, of in measurement.lengths_alone.items()},
         "seconds": dict(measurement.seconds),
     }
     with atomic_path(path) as made:
@@ -108,6 +109,7 @@ def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:
                 "facts_error": of.facts_error,
                 "text_error": of.text_error,
                 "error": of.error,
+                "bootstrap_bias": of.bias,
             }
             for name, of in by_name.items()
         }

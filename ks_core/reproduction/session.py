@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ks_core.data.fixtures import fixture_path
+from ks_core.errors import InputError
 from ks_core.files import cache_dir
 from ks_core.reproduction.baseline import (
     Baseline,
     find_baseline,
     finding_problems,
     measurement_problems,
+    missing_findings,
     request_of,
     save_baseline,
 )
@@ -39,6 +41,7 @@ class PaperSession:
     baseline_note: str
     figures: Sequence[Path]
     findings: list[Finding] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def has_baseline(self) -> bool:
@@ -56,25 +59,42 @@ class PaperSession:
         """How inputs and per-layer statistics differ from the baseline."""
         return [] if self.baseline is None else measurement_problems(self.baseline, self.measurement)
 
-    def finish(self, *, complete: bool) -> None:
-        """Write results.json; write the baseline when asked to and when the run was complete."""
-        write_results(self.results / "results.json", self.measurement, self.findings, self.baseline_note)
+    def finish(self, *, clean: bool) -> bool:
+        """Write results.json, and the baseline when asked to.
+
+        Args:
+            clean: no test has failed.
+
+        Returns:
+            Whether all is well: no finding of the baseline is missing, and what was to be written could be.
+        """
+        whole = len({finding.claim.split(":")[0] for finding in self.findings}) >= CLAIMS
+        if self.baseline is not None and self.has_baseline and whole:
+            self.problems = missing_findings(self.baseline, self.findings)
         if self.update_baseline:
-            claims = {finding.claim.split(":")[0] for finding in self.findings}
-            if complete and len(claims) >= CLAIMS:
-                path = save_baseline(self.baselines, self.measurement, self.findings)
-                self.baseline_note = f"written anew: {path}"
-            else:
-                self.baseline_note = f"not written: {len(claims)} of {CLAIMS} claims were judged without an error"
+            self.problems = self._write_baseline() if clean and whole else ["baseline not written: claims are missing"]
+        write_results(self.results / "results.json", self.measurement, self.findings, self.baseline_note)
+        return not self.problems
+
+    def _write_baseline(self) -> list[str]:
+        try:
+            self.baseline_note = f"written anew: {save_baseline(self.baselines, self.measurement, self.findings)}"
+        except (InputError, OSError) as error:
+            return [f"baseline not written: {error}"]
+        return []
 
     def summary(self) -> list[str]:
         """Lines for the end of the run."""
+        selection = self.measurement.selection
         model = Path(self.measurement.settings.model).name
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in self.measurement.seconds.items() if taken >= 0.5)
         return [
             *table(self.findings, model).splitlines(),
             "",
-            "± is one standard error, over facts (bootstrap) and text (halves) together; the 95 % interval decides.",
+            "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval: 95 %",
+            "over facts, widened by twice the error over text.",
+            *(f"ERROR: {problem}" for problem in self.problems),
+            f"facts:    {len(selection.usable)} of {selection.asked} usable: {selection.rule}",
             f"baseline: {self.baseline_note}",
             f"results:  {self.results / 'results.json'} and {len(self.figures)} figures (PNG) beside it",
             f"seconds:  {seconds}",
@@ -97,6 +117,7 @@ def start_session(given: Mapping[str, Any], say: Callable[[str], None]) -> Paper
     results = Path(given["results"]).resolve() / Path(settings.model).name
     for line in plan(settings, results, note):
         say(line)
+    results.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none
     measurement = measure(settings, say)
     figures = write_figures(results, measurement)
     update = bool(given.get("update_baseline"))
@@ -109,7 +130,8 @@ def plan(settings: Settings, results: Path, baseline_note: str) -> list[str]:
         f"measuring knowledge superposition in {settings.model} ({settings.dtype} on {settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
-        "  time      first run of a 135M model on two cores: about 8 minutes; once its parts are cached: under one",
+        "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached;",
+        "            other models in proportion to their parameters and to the tokens",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {results}",
         f"  baseline  {baseline_note}",

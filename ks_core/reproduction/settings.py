@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from ks_core.errors import InputError
+
+SMALLEST = {
+    "num_facts": 3,  # two facts have one pair, and no distribution
+    "resamples": 40,  # one sample lies beyond either end of a 95 % interval
+    **dict.fromkeys(("tokens", "batch_tokens", "longest_text"), 1),
+    **dict.fromkeys(("seed", "ridge"), 0),
+}
 
 
 @dataclass(frozen=True)
@@ -26,10 +36,21 @@ class Settings:
     device: str = "cpu"
     dtype: str = "float32"
     """of the forward passes; the mathematics is float64"""
+    ridge: float = 0.0
+    """added to second moments before whitening, in mean eigenvalues; the paper has none"""
+    longest_text: int = 1024
+    """tokens after which a text is cut, or at the context length when that is shorter (paper: GPT-2's 1024)"""
     batch_tokens: int = 2048
-    """rows × longest row of a forward pass over text"""
+    """rows × longest row of a forward pass over text; one longer text goes alone"""
     resamples: int = 400
     """bootstrap samples of the facts: an error is then known to 1 / sqrt(800) = 4 %, and ten samples lie beyond either
     end of a 95 % interval"""
     seed: int = 0
     """of the bootstrap, the null model and random subsets"""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no measurement could use, before anything is loaded."""
+        for name, least in SMALLEST.items():
+            value = getattr(self, name)
+            if not least <= value < math.inf:
+                raise InputError(f"{name} is {value}; expected at least {least} (--ks-{name.replace('_', '-')})")

@@ -1,14 +1,14 @@
 """Null models: what pair matrices look like when keys are random and nothing but random.
 
-In the first null the whitened keys are standard Gaussian, as many and as long as the real ones. P and the whitened
+`null_summaries`: the whitened keys are standard Gaussian, as many and as long as the real ones. P and the whitened
 cosines depend on the keys through their whitened Gram matrix alone, so no second moment is needed. It answers "would
 Gaussian keys with *exactly* the text's second moment show this too?". It has no related facts, no heavy-tailed
 activations, no spread of key lengths beyond chance, no subject tokens that differ from the rest of the text, and no
 error of a second moment estimated from finite text; what P shows beyond it may come from any of these, not from meaning
 alone.
 
-In the second null the keys are Gaussian with the model's own second moment, for Q and the activation cosines, which see
-that moment.
+`lengths_null`: random directions again, but with the lengths of a layer's own whitened keys. It takes one of these
+causes out: what P's shape shows beyond it does not come from unequal lengths.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import numpy as np
 
 from ks_core.arrays import as_float64
 from ks_core.errors import InputError
-from ks_core.statistics.pairs import Array, as_pair_matrix
+from ks_core.statistics.moments import weighted_moments
+from ks_core.statistics.pairs import FEWEST_FACTS, Array, as_pair_matrix
 from ks_core.statistics.summaries import SHARE_THRESHOLD
+from ks_core.statistics.tails import weighted_tail_ratio
 from ks_core.statistics.weighted import weighted_statistics
 
 
@@ -37,30 +39,18 @@ class NullStatistic:
     """quantile that a random set of keys exceeds with probability 1 - level"""
 
 
+@dataclass(frozen=True, eq=False)
+class LengthsStatistic:
+    """One statistic of every layer under the null of unequal lengths; each is (layers,) float64."""
+
+    mean: Array
+    std: Array
+    """spread from one random set of directions to another (ddof 1)"""
+
+
 def null_whitened_keys(n: int, d: int, rng: np.random.Generator) -> Array:
     """Draw n whitened keys of length d, every entry standard Gaussian; (n, d) float64."""
     return rng.standard_normal((n, d))
-
-
-def null_keys(n: int, factor: Any, rng: np.random.Generator) -> Array:
-    """Draw n Gaussian keys with a given second moment C = L L^T.
-
-    Args:
-        n: number of keys.
-        factor: L, (d_key, d_key), for instance the layer's Cholesky factor; any factor gives the same distribution.
-        rng: source of randomness.
-
-    Returns:
-        (n, d_key) float64 with E[k k^T] = C.
-
-    Raises:
-        InputError: a factor that is not square or not finite.
-    """
-    checked: Array = as_float64("the factor", factor, ndim=2).numpy(force=True)
-    if checked.shape[0] != checked.shape[1]:
-        raise InputError(f"the factor has shape {checked.shape}; expected a square one, (d_key, d_key)")
-    keys: Array = null_whitened_keys(n, len(checked), rng) @ checked.T
-    return keys
 
 
 # The formulas of the pair matrices stand here once more, in NumPy: statistics import nothing of the theory, and the
@@ -137,3 +127,58 @@ def null_summaries(
 def _statistics(matrix: Array, threshold: float) -> dict[str, Array]:
     checked = as_pair_matrix(matrix)
     return weighted_statistics(checked, np.ones((1, len(checked))), threshold)
+
+
+def lengths_null(norms: Any, d: int, draws: int, seed: int) -> dict[str, LengthsStatistic]:
+    """Compute the shape that P has when keys have their own lengths but random directions.
+
+        P_ij = cos_ij |x_j| / |x_i|,    cos_ij between n random directions in d dimensions
+
+    The entries of P are cosines times ratios of lengths, and a mixture of widths has heavy tails even where no key
+    points towards another: of 128 random directions with log-normal lengths of sigma 0.5 the kurtosis is 8 to 20 and
+    the tail ratio about 125, where equal lengths give 0 and 1. A layer's kurtosis is evidence of superposition only
+    as far as it exceeds what its own key lengths give here.
+
+    Args:
+        norms: (layers, n) lengths of each layer's whitened keys, greater than 0; their unit does not matter.
+        d: dimension of the keys.
+        draws: random sets of directions, at least 2; all layers share them, so layers differ by their lengths alone.
+        seed: of the generator.
+
+    Returns:
+        `kurtosis` and `tail_ratio` (see `summarise`) → their mean and spread over the draws, for every layer.
+
+    Raises:
+        InputError: fewer than three facts or two draws, no dimension, or a length that is not positive.
+
+    Numerics:
+        20 draws for 30 layers of 128 keys of length 1536 take less than 1 s on one core.
+
+    Example:
+        >>> lengths = np.exp(np.random.default_rng(0).normal(0, [[0.0], [0.5]], size=(2, 128)))
+        >>> kurtosis = lengths_null(lengths, d=256, draws=10, seed=0)["kurtosis"].mean
+        >>> bool(abs(kurtosis[0]) < 0.2), bool(kurtosis[1] > 3)
+        (True, True)
+    """
+    lengths: Array = as_float64("the key lengths", norms, ndim=2).numpy(force=True)
+    n = lengths.shape[1]
+    if n < FEWEST_FACTS or d < 1 or draws < 2:
+        raise InputError(f"got {n} facts, d = {d} and {draws} draws; expected at least {FEWEST_FACTS}, 1 and 2")
+    if lengths.min() <= 0:
+        raise InputError(f"the smallest key length is {lengths.min():g}; expected lengths, which are greater than 0")
+    rng = np.random.default_rng(seed)
+    drawn = np.array([_shapes(cosines(null_whitened_keys(n, d, rng)), lengths) for _ in range(draws)])
+    mean, std = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
+    names = ("kurtosis", "tail_ratio")
+    return {name: LengthsStatistic(mean[:, place], std[:, place]) for place, name in enumerate(names)}
+
+
+def _shapes(cosine: Array, lengths: Array) -> list[tuple[float, float]]:
+    """Kurtosis and tail ratio of P for each layer's lengths; without the mode, which takes far longer than both."""
+    once = np.ones((1, len(cosine)))
+    found = []
+    for of_layer in lengths:
+        matrix = cosine * (of_layer / of_layer[:, None])
+        moments = weighted_moments(matrix, once)
+        found.append((float(moments.kurtosis[0]), float(weighted_tail_ratio(matrix, once, moments)[0])))
+    return found

@@ -1,0 +1,46 @@
+"""What the README shows is what the baseline holds, and its example runs."""
+
+import json
+import re
+from pathlib import Path
+
+from ks_core.reproduction.report import plus_minus
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BASELINE = ROOT / "fixtures" / "baselines" / "smollm2-135m-instruct.json"
+
+
+def results_table():
+    """The table as it must stand in the README, between its two markers."""
+    findings = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
+    rows = [
+        f"| {claim} | {found['quantity']} | {found['layers']} | {plus_minus(found['value'], found['error'])} "
+        f"| {found['threshold']} | {found['reference']} | {found['verdict']} |"
+        for claim, found in findings.items()
+    ]
+    head = [
+        "| claim | measured | layers | value ± error | required | reference | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(head + rows)
+
+
+def test_readme_results_are_those_of_the_baseline():
+    shown = re.search(r"<!-- results.*?-->\n(.*?)\n<!-- /results -->", README, re.DOTALL)
+    assert shown is not None
+    assert shown.group(1) == results_table()
+
+
+def test_readme_example_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    exec(code.group(1), {})  # noqa: S102
+    # float32 inputs are widened, so what is left is rounding of float64 times the condition number of about 3
+    assert float(capsys.readouterr().out) < 1e-12
+
+
+def test_readme_names_only_files_that_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
