@@ -1,23 +1,26 @@
-"""Hypothesis profiles: the default draws the same examples everywhere, `--hypothesis-profile=thorough` many more."""
+"""Hypothesis profiles (`--hypothesis-profile=thorough` draws many more), and one measurement that tests share."""
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
 
 # Linear algebra on a busy machine has no steady pace, so time limits per example would only raise false alarms.
-settings.register_profile(
+hypothesis.settings.register_profile(
     "default",
     max_examples=50,
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-settings.register_profile(
-    "thorough", max_examples=1000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+hypothesis.settings.register_profile(
+    "thorough", max_examples=1000, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-settings.load_profile("default")
+hypothesis.settings.load_profile("default")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -25,3 +28,36 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if "not paper" not in config.option.markexpr:
         return None
     return "the test suite: offline, nothing outside pytest's temporary folder, about five minutes on two cores"
+
+
+@pytest.fixture(scope="session")
+def measured_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("measured")
+
+
+@pytest.fixture(scope="session")
+def settings(measured_folder):
+    """Of a measurement of a tiny Llama that takes a second."""
+    from measured import write_everything
+
+    from ks_core.reproduction.settings import Settings
+
+    inputs = write_everything(measured_folder, "llama")
+    return Settings(**inputs, num_facts=8, tokens=1600, resamples=40, batch_tokens=256)
+
+
+@pytest.fixture(scope="session")
+def measurement(settings, measured_folder):
+    from ks_core.reproduction.measure import measure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(measured_folder / "cache"))
+        return measure(settings)
+
+
+@pytest.fixture(scope="session")
+def findings(measurement):
+    """What every claim but `layers` finds: two layers have no early and late third."""
+    names = ("universal", "kurtosis", "zero_mean", "heavy_tail", "whitened_angles", "semantic_pairs", "enough_facts")
+    judges = [importlib.import_module(f"test_{name}") for name in names]
+    return [finding for judge in judges for finding in judge.judge(measurement)]

@@ -106,18 +106,27 @@ def collect_second_moments(
         ProvenanceError: a file in `folder` was made from something else.
     """
     layers = tuple(range(model.adapter.num_layers)) if layers is None else tuple(layers)
-    if tokens // 2 < model.adapter.d_key:
-        raise RankDeficientError(
-            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {model.adapter.d_key:,} and the "
-            "error over text needs two halves of full rank; "
-            f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
-        )
+    check_tokens(model, tokens)
     provenance = moment_provenance(model, corpus, tokens, layers, longest_text)
     moments = SecondMoments(folder or moments_folder(provenance), provenance)
     if not all(_file(moments.folder, count).is_file() for count in moments.counts):
         texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
         _collect(model, texts, moments, batch_tokens)
     return moments
+
+
+def check_tokens(model: LoadedModel, tokens: int) -> None:
+    """Refuse an amount of text whose halves could not have full rank.
+
+    Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
+    """
+    if tokens // 2 < model.adapter.d_key:
+        raise RankDeficientError(
+            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {model.adapter.d_key:,} and the "
+            "error over text needs two halves of full rank; "
+            f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
+        )
 
 
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:

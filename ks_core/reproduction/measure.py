@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ks_core import __version__
-from ks_core.data.corpus import load_corpus
-from ks_core.data.facts import load_facts, packaged_facts
+from ks_core.data.corpus import Corpus, load_corpus
+from ks_core.data.facts import FactSet, load_facts, packaged_facts
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.moments import check_tokens, collect_second_moments
 from ks_core.models.loading import LoadedModel, load_model
 from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
 from ks_core.reproduction.selection import Selection, select_facts
@@ -86,9 +86,7 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
         KsError: input that cannot be used, an asset that cannot be had, stored data made from something else.
     """
     clock = _Clock(say)
-    facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
-    model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
-    corpus = load_corpus(settings.corpus)
+    model, facts, corpus = _load(settings)
     clock.lap("loading")
     selection = select_facts(model, facts, settings.num_facts)
     clock.lap("known facts", f"{len(selection.usable)} of {selection.asked} usable")
@@ -105,31 +103,49 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
     clock.lap("second moments", f"{moments.provenance.tokens:,} tokens, in {moments.folder}")
     pairs = analyse(keys, settings.num_facts, moments, ridge=settings.ridge)
     clock.lap("superposition")
-    weights = fact_weights(settings.num_facts, settings.resamples, settings.seed)
+    provenance = _provenance(settings, model, selection, asdict(moments.provenance))
+    return _summarised(settings, provenance, selection, pairs, clock)
+
+
+def _load(settings: Settings) -> tuple[LoadedModel, FactSet, Corpus]:
+    """Load all inputs, and refuse what does not fit together before any work is done."""
+    facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
+    model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
+    check_tokens(model, settings.tokens)
+    for layer in settings.layers or ():
+        model.adapter.layer_name(layer)  # raises where there is none
+    return model, facts, load_corpus(settings.corpus)
+
+
+def _summarised(
+    settings: Settings, provenance: Mapping[str, Any], selection: Selection, pairs: list[LayerPairs], clock: _Clock
+) -> Measurement:
+    """Statistics, and what chance gives, of the pair matrices."""
     one_each = one_per_subject([fact.subject for fact in selection.measured])
+    weights = fact_weights(settings.num_facts, settings.resamples, settings.seed)
     statistics = pair_statistics(pairs, weights)
     distinct = pair_statistics(pairs, fact_weights(len(one_each), settings.resamples, settings.seed), one_each)
     clock.lap("statistics")
-    null_model = _null(settings, model)
     norms = np.stack([of_layer.whitened_norms for of_layer in pairs])
-    lengths = lengths_null(norms, model.adapter.d_key, LENGTHS_DRAWS, settings.seed)
-    clock.lap("null model")
+    chance = _null(settings, pairs[0].d_key)
+    lengths = lengths_null(norms, pairs[0].d_key, LENGTHS_DRAWS, settings.seed)
+    clock.lap("null models")
     return Measurement(
         settings=settings,
-        provenance=_provenance(settings, model, selection, asdict(moments.provenance)),
+        provenance=provenance,
         selection=selection,
         pairs=tuple(pairs),
         weights=weights,
         statistics=statistics,
         distinct=distinct,
-        null=null_model,
+        null=chance,
         lengths_alone=lengths,
         seconds=clock.laps,
     )
 
 
-def _null(settings: Settings, model: LoadedModel) -> dict[str, dict[str, NullStatistic]]:
-    draw = partial(null.null_whitened_keys, settings.num_facts, model.adapter.d_key)
+def _null(settings: Settings, d_key: int) -> dict[str, dict[str, NullStatistic]]:
+    draw = partial(null.null_whitened_keys, settings.num_facts, d_key)
     formulas = {"P": null.superposition, "whitened_cosine": null.cosines}
     return {name: null_summaries(draw, formula, NULL_DRAWS, settings.seed) for name, formula in formulas.items()}
 

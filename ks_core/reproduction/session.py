@@ -91,8 +91,8 @@ class PaperSession:
         return [
             *table(self.findings, model).splitlines(),
             "",
-            "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval: 95 %",
-            "over facts, widened by twice the error over text.",
+            "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
+            "95 % over facts, widened by twice the error over text.",
             *(f"ERROR: {problem}" for problem in self.problems),
             f"facts:    {len(selection.usable)} of {selection.asked} usable: {selection.rule}",
             f"baseline: {self.baseline_note}",

@@ -1,0 +1,137 @@
+"""A baseline notices what changed, and only that."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ks_core.errors import InputError
+from ks_core.reproduction.baseline import (
+    find_baseline,
+    finding_problems,
+    in_band,
+    load_baseline,
+    measurement_problems,
+    missing_findings,
+    request_of,
+    save_baseline,
+)
+from ks_core.reproduction.claims import Verdict
+from ks_core.reproduction.measure import measure
+from ks_core.reproduction.session import CLAIMS
+from ks_core.reproduction.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def baseline(measurement, findings, tmp_path):
+    return load_baseline(save_baseline(tmp_path, measurement, findings))
+
+
+def test_a_measurement_is_within_its_own_baseline(baseline, measurement, findings):
+    assert measurement_problems(baseline, measurement) == []
+    assert [finding_problems(baseline, finding) for finding in findings] == [[]] * len(findings)
+
+
+def test_a_changed_verdict_is_caught(baseline, findings):
+    other = {Verdict.HOLDS: Verdict.FAILS, Verdict.FAILS: Verdict.UNDECIDED, Verdict.UNDECIDED: Verdict.HOLDS}
+    for finding in findings:
+        problems = finding_problems(baseline, replace(finding, verdict=other[finding.verdict]))
+        assert len(problems) == 1
+        assert "verdict was" in problems[0]
+
+
+def test_a_value_that_leaves_its_band_is_caught(baseline, findings):
+    for finding in findings:
+        moved = replace(
+            finding, value=finding.value + 0.11 * finding.error + 2.1 * finding.grain + 1e-3 * abs(finding.value) + 1e-9
+        )
+        assert any("value was" in problem for problem in finding_problems(baseline, moved))
+
+
+def test_changed_inputs_and_statistics_are_caught(baseline, measurement):
+    other = replace(measurement, provenance={**measurement.provenance, "weights_sha256": "another"})
+    assert any(problem.startswith("weights_sha256") for problem in measurement_problems(baseline, other))
+    kurtosis = measurement.statistics["P"]["kurtosis"]
+    shifted = replace(kurtosis, value=kurtosis.value + np.array([0.0, 0.2 * kurtosis.error[1]]))
+    statistics = {**measurement.statistics, "P": {**measurement.statistics["P"], "kurtosis": shifted}}
+    problems = measurement_problems(baseline, replace(measurement, statistics=statistics))
+    assert len(problems) == 1
+    assert "kurtosis of P, all facts, layer 1: value was" in problems[0]
+
+
+def test_a_changed_error_and_whatever_is_gone_are_caught(baseline, measurement, findings):
+    kurtosis = measurement.statistics["P"]["kurtosis"]
+    widened = replace(kurtosis, text=kurtosis.text + 3 * kurtosis.facts_error)
+    statistics = {**measurement.statistics, "P": {**measurement.statistics["P"], "kurtosis": widened}}
+    problems = measurement_problems(baseline, replace(measurement, statistics=statistics))
+    assert any("kurtosis of P, all facts, layer 1: error was" in problem for problem in problems)
+    without = {name: of for name, of in measurement.statistics.items() if name != "Q"}
+    problems = measurement_problems(baseline, replace(measurement, statistics=without))
+    assert any("of Q, all facts is in only one" in problem for problem in problems)
+    assert missing_findings(baseline, findings) == []
+    assert findings[0].claim in missing_findings(baseline, findings[1:])[0]
+
+
+def test_a_baseline_of_another_request_is_not_overwritten(baseline, measurement, findings):
+    before = baseline.path.read_bytes()
+    other = replace(measurement, settings=replace(measurement.settings, num_facts=6))
+    with pytest.raises(InputError, match="another request"):
+        save_baseline(baseline.path.parent, other, findings)
+    assert baseline.path.read_bytes() == before
+
+
+def test_batch_size_moves_no_value(baseline, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path))
+    other = measure(replace(settings, batch_tokens=40))
+    assert measurement_problems(baseline, other) == []
+    assert any(of_layer.exists() for of_layer in tmp_path.rglob("*.safetensors")), "nothing was measured anew"
+
+
+def test_the_packaged_request_has_a_baseline():
+    found, reason = find_baseline(ROOT / "fixtures" / "baselines", request_of(Settings()))
+    assert found is not None, reason
+
+
+def test_all_claims_have_a_file():
+    claims = sorted((ROOT / "bench" / "paper").glob("test_*.py"))
+    assert len([path for path in claims if path.stem != "test_baseline"]) == CLAIMS
+
+
+@pytest.mark.parametrize("name", ["tokens", "num_facts", "dtype", "seed"])
+def test_a_baseline_for_another_request_is_not_used(baseline, settings, name):
+    assert find_baseline(baseline.path.parent, request_of(settings))[0] is not None
+    other = replace(settings, **{name: "bfloat16" if name == "dtype" else 7})
+    found, reason = find_baseline(baseline.path.parent, request_of(other))
+    assert found is None
+    assert name in reason
+
+
+def test_device_and_batch_size_do_not_make_another_request(settings):
+    assert request_of(replace(settings, device="cuda", batch_tokens=1)) == request_of(settings)
+
+
+DAMAGED = json.dumps(
+    {"format": "ks_core/baseline/1", "request": [], "provenance": {}, "findings": {}, "statistics": {}}
+)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', '{"format": "ks_core/baseline/1"}', "[]", DAMAGED])
+def test_a_damaged_baseline_is_refused(tmp_path, content):
+    path = tmp_path / "model.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"model\.json"):
+        load_baseline(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "error", "inside"),
+    [(1.0, 1.0, 0.0, True), (1.0, 1.01, 0.2, True), (1.0, 1.03, 0.2, False), (math.nan, None, None, True),
+     (1.0, None, None, False), (math.nan, 1.0, 1, False), (1.1, 1.0, None, False)],
+)  # fmt: skip
+def test_band_is_a_tenth_of_the_error(value, before, error, inside):
+    assert in_band(value, before, error) is inside
