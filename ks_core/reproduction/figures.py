@@ -136,7 +136,8 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts)")
     by_tokens.legend(frameon=False)
     for axis in (by_facts, by_tokens):
-        axis.set_yscale("symlog", linthresh=1)  # a kurtosis can be negative
+        axis.set_yscale("symlog", linthresh=1)
+        axis.set_ylim(bottom=-2)  # no excess kurtosis is below that
     for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
         axis.minorticks_off()
