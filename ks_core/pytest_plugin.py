@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         with warnings.catch_warnings():
             # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
             warnings.simplefilter("default")
-            config.stash[SESSION] = start_session(_given(config), say=print)
+            config.stash[SESSION] = start_session(_given(config), say=partial(print, flush=True))
     except (KsError, OSError) as error:
         raise pytest.UsageError(str(error)) from None
 
