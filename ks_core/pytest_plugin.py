@@ -6,6 +6,7 @@ suites nothing.
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -39,21 +40,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ks-tokens", type=int, metavar="N", help="tokens of text for the second moments (default: 131072)")
     add("--ks-layers", type=_layers, metavar="L,L,…", help="layers to measure, such as 0,8,16 (default: all)")
     add("--ks-device", metavar="DEVICE", help="torch device (default: cpu)")
-    add("--ks-dtype", metavar="DTYPE", help="dtype of the forward passes (default: float32)")
-    add("--ks-ridge", type=float, metavar="R", help="mean eigenvalues added to second moments (default: 0)")
+    add(
+        "--ks-dtype",
+        metavar="DTYPE",
+        help="of the forward passes: float32 (default), float64, bfloat16, float16",
+    )
+    add(
+        "--ks-ridge",
+        type=float,
+        metavar="R",
+        help="added to singular second moments, in mean eigenvalues (default: 0)",
+    )
     add("--ks-longest-text", type=int, metavar="N", help="tokens after which a text is cut (default: 1024)")
     add("--ks-batch-tokens", type=int, metavar="N", help="tokens in one forward pass over text (default: 2048)")
     add("--ks-resamples", type=int, metavar="B", help="bootstrap samples of the facts (default: 400)")
     add("--ks-seed", type=int, metavar="SEED", help="of the bootstrap and the null model (default: 0)")
     group.addoption(
-        "--ks-results", metavar="DIR", default="ks-results", help="results.json and figures go to DIR/MODEL"
+        "--ks-results",
+        metavar="DIR",
+        default="ks-results",
+        help="results and figures go to DIR/MODEL (default: ks-results)",
     )
     group.addoption("--ks-baselines", metavar="DIR", help="folder of baselines (default: those of the project)")
     group.addoption("--ks-update-baseline", action="store_true", help="write the baseline of this request anew")
 
 
 def _layers(text: str) -> tuple[int, ...]:
-    return tuple(sorted({int(part) for part in text.split(",")}))
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected layer numbers, such as 0,8,16") from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,6 +87,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     if not wanted or config.option.collectonly or session.testsfailed:
         return
     from ks_core.errors import KsError
+    from ks_core.files import cache_dir
     from ks_core.reproduction.session import start_session
 
     try:
@@ -78,8 +95,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
             warnings.simplefilter("default")
             config.stash[SESSION] = start_session(_given(config), say=partial(print, flush=True))
-    except (KsError, OSError) as error:
+    except KsError as error:
         raise pytest.UsageError(str(error)) from None
+    except OSError as error:
+        folders = f"results go to {config.option.ks_results} (--ks-results), the rest to {cache_dir()} ($KS_CORE_CACHE)"
+        raise pytest.UsageError(f"{error}; expected folders that can be written: {folders}") from None
 
 
 def _given(config: pytest.Config) -> dict[str, Any]:

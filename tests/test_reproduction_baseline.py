@@ -55,7 +55,7 @@ def test_a_value_that_leaves_its_band_is_caught(baseline, findings):
 
 def test_changed_inputs_and_statistics_are_caught(baseline, measurement):
     other = replace(measurement, provenance={**measurement.provenance, "weights_sha256": "another"})
-    assert any(problem.startswith("weights_sha256") for problem in measurement_problems(baseline, other))
+    assert any(problem.startswith("input weights_sha256") for problem in measurement_problems(baseline, other))
     kurtosis = measurement.statistics["P"]["kurtosis"]
     shifted = replace(kurtosis, value=kurtosis.value + np.array([0.0, 0.2 * kurtosis.error[1]]))
     statistics = {**measurement.statistics, "P": {**measurement.statistics["P"], "kurtosis": shifted}}

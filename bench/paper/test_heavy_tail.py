@@ -35,12 +35,12 @@ def judge(measurement: Measurement) -> list[Finding]:
             Bound("above", LAPLACE),
             layers=measurement.layers,
             count=measurement.num_pairs,
-            reference=f"Gaussian 1; lengths alone {lengths.max():.0f}",
+            reference=[f"Gaussian 1; lengths alone {of_layer:.0f}" for of_layer in lengths],
             grain=1 / GAUSSIAN_TAIL / measurement.num_pairs,
         )
     ]
     if LAPLACE * GAUSSIAN_TAIL * measurement.num_pairs < ENOUGH:
-        return [replace(finding, verdict=Verdict.UNDECIDED) for finding in found]
+        return [replace(finding, verdict=Verdict.UNDECIDED, reference="too few pairs to decide") for finding in found]
     return found
 
 

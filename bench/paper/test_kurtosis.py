@@ -5,7 +5,7 @@ Definition: the excess kurtosis of the n (n - 1) off-diagonal entries (SciPy's d
 Threshold: 3, the excess kurtosis of a Laplace distribution. The paper calls the distribution peaked and heavy-tailed;
 the Laplace is the mildest well-known shape that is both, so "high" is read as "more than that", where a Gaussian has
 0. Keys of different lengths make P heavy-tailed without any overlap of their directions: the reference "lengths alone"
-is the largest kurtosis in any layer of random directions with the layer's own whitened lengths.
+is the kurtosis of random directions with the same layer's own whitened lengths.
 """
 
 import pytest
@@ -21,6 +21,7 @@ LAPLACE = 3.0
 
 def judge(measurement: Measurement) -> list[Finding]:
     published = published_gpt2_small().p_kurtosis
+    known = f"GPT2-small {min(published):.0f} to {max(published):.0f}"
     lengths = measurement.lengths_alone["kurtosis"].mean
     return [
         weakest_layer(
@@ -30,7 +31,7 @@ def judge(measurement: Measurement) -> list[Finding]:
             Bound("above", LAPLACE),
             layers=measurement.layers,
             count=measurement.num_pairs,
-            reference=f"GPT2-small {min(published):.0f} to {max(published):.0f}; lengths alone {lengths.max():.1f}",
+            reference=[f"{known}; lengths alone {of_layer:.1f}" for of_layer in lengths],
         )
     ]
 

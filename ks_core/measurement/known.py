@@ -15,9 +15,8 @@ from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import LoadedModel
 
 DEFINITION = (
-    "a fact is known when, among all, at least two, distinct true objects of its relation in the fact file, the "
-    "continuation of its prompt with the highest probability (a space and the object; the sum of its tokens' "
-    "log-probabilities) is its own"
+    "a fact is known when its own object is the most probable continuation of its prompt (a space and the object; the "
+    "sum of its tokens' log-probabilities) among all true objects of its relation in the fact file, two or more"
 )
 
 

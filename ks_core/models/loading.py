@@ -93,6 +93,8 @@ def load_model(
         model = _load_weights(source, commit, torch_dtype)
     if not tokenizer.is_fast:
         raise InputError(f"{spec} has only a slow tokenizer, without character offsets; expected a tokenizer.json")
+    if not tokenizer("a", add_special_tokens=False)["input_ids"]:
+        raise InputError(f"the tokenizer of {spec} makes no tokens of text; expected a whole tokenizer.json beside it")
     model = model.to(torch_device).eval()
     adapter = Adapter(model)
     return LoadedModel(

@@ -173,20 +173,20 @@ def missing_findings(baseline: Baseline, findings: Sequence[Finding]) -> list[st
 
 def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[str]:
     """Inputs and per-layer statistics that are not what they were, appeared or are gone."""
-    problems = [
-        f"{name} was {baseline.provenance.get(name)!r}, now {measurement.provenance.get(name)!r}"
+    inputs = [
+        f"input {name} was {baseline.provenance.get(name)!r}, now {measurement.provenance.get(name)!r}"
         for name in INPUTS
         if baseline.provenance.get(name) != measurement.provenance.get(name)
     ]
     named = _named(measurement)
-    problems += [f"{name} is in only one of baseline and measurement" for name in baseline.statistics.keys() ^ named]
+    problems = [f"{name} is in only one of baseline and measurement" for name in baseline.statistics.keys() ^ named]
     for name in named.keys() & baseline.statistics.keys():
         grain = GRAIN.get(name.split(" ")[0], 0.0) / measurement.num_pairs
         estimates, before = named[name], baseline.statistics[name]
         for place, kept in enumerate(zip(before["value"], before["error"], strict=True)):
             found = float(estimates.value[place]), float(estimates.error[place])
             problems += _differences(f"{name}, layer {measurement.layers[place]}", found, kept, grain)
-    return sorted(problems)
+    return inputs + sorted(problems)
 
 
 def _named(measurement: Measurement) -> dict[str, Replicates]:

@@ -6,6 +6,7 @@ What each claim of the paper means in numbers stands beside its test, one file e
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -108,7 +109,7 @@ def weakest_layer(
     *,
     layers: tuple[int, ...],
     count: int,
-    reference: str = "",
+    reference: str | Sequence[str] = "",
     grain: float = 0.0,
 ) -> Finding:
     """Judge "in every layer"; the number reported is that of the layer that comes closest to breaking it, or breaks it.
@@ -120,7 +121,7 @@ def weakest_layer(
         bound: what each of them must satisfy.
         layers: the layers' own numbers.
         count: pairs behind each number.
-        reference: see `Finding`.
+        reference: see `Finding`; one for each layer where it differs.
         grain: see `Finding`.
 
     The claim holds when each layer's own interval is on the required side. That a layer breaks it must stand out among
@@ -144,7 +145,7 @@ def weakest_layer(
         count=count,
         layers=f"{span(layers)}, weakest {layers[worst]}",
         threshold=str(bound),
-        reference=reference,
+        reference=reference if isinstance(reference, str) else reference[worst],
         verdict=verdict,
         grain=grain,
     )

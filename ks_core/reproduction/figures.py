@@ -64,7 +64,8 @@ def superposition_density(measurement: Measurement) -> Figure:
     """Density of off-diagonal P against random keys of the same number and width."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.subplots()
-    grid = np.linspace(-0.6, 1.1, 600)
+    entries = np.concatenate([off_diagonal(pairs.matrices["P"]) for pairs in some(measurement.pairs)])
+    grid = np.linspace(entries.min() - 0.05, entries.max() + 0.05, 600)
     for colour, pairs in zip(_colours(SHOWN), some(measurement.pairs), strict=False):
         axis.plot(grid, density(pairs.matrices["P"], grid), color=colour, label=f"layer {pairs.layer}")
     width = measurement.pairs[0].d_key
@@ -87,7 +88,7 @@ def kurtosis_over_layers(measurement: Measurement) -> Figure:
     for colour, (label, by_matrix) in zip(("tab:blue", "tab:orange"), statistics.items(), strict=True):
         kurtosis = by_matrix["P"]["kurtosis"]
         low, high = kurtosis.value - kurtosis.error, kurtosis.value + kurtosis.error
-        axis.plot(depth, kurtosis.value, "o-", color=colour, markersize=3, label=f"{_name(measurement)}, {label}")
+        axis.plot(depth, kurtosis.value, "o-", color=colour, markersize=3, label=label)
         axis.fill_between(depth, low, high, color=colour, alpha=0.2, linewidth=0)
     published = published_gpt2_small().p_kurtosis
     axis.plot(
@@ -98,7 +99,7 @@ def kurtosis_over_layers(measurement: Measurement) -> Figure:
     axis.plot(depth, lengths, "--", color="tab:blue", linewidth=1, label="random directions of the same lengths")
     axis.set_yscale("symlog", linthresh=1)  # a kurtosis can be negative
     axis.set(xlabel="relative depth of the layer", ylabel="excess kurtosis of P")
-    axis.set_title("Kurtosis over layers; bands are one error over facts and text")
+    axis.set_title(f"{_name(measurement)}; bands are one error over facts and text")
     axis.legend(frameon=False)
     return figure
 
@@ -133,11 +134,11 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
         _tokens_curve(by_tokens, pairs, colour)
     by_facts.set(xscale="log", xlabel="facts", ylabel="excess kurtosis of P", title="facts (bars: spread of subsets)")
     by_facts.axvline(measurement.num_facts, color="black", linewidth=0.8, linestyle=":")
-    by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts)")
+    by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts; x: second half)")
     by_tokens.legend(frameon=False)
     for axis in (by_facts, by_tokens):
         axis.set_yscale("symlog", linthresh=1)
-        axis.set_ylim(bottom=-2)  # no excess kurtosis is below that
+        axis.set_ylim(bottom=-2, top=2 * axis.get_ylim()[1])  # no excess kurtosis is below -2
     for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
         axis.minorticks_off()
@@ -149,6 +150,8 @@ def _tokens_curve(axis: Axes, pairs: LayerPairs, colour: str) -> None:
     counts = sorted(pairs.by_tokens)
     kurtosis = [summarise(pairs.by_tokens[count])["kurtosis"] for count in counts]
     axis.plot(counts, kurtosis, "o-", color=colour, markersize=3, label=f"layer {pairs.layer}")
+    second = summarise(pairs.halves[1]["P"])["kurtosis"]
+    axis.plot(counts[-1] - counts[-2], second, "x", color=colour)
 
 
 def some(pairs: Sequence[LayerPairs]) -> list[LayerPairs]:

@@ -92,12 +92,13 @@ class PaperSession:
             *table(self.findings, model).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
-            "95 % over facts, widened by twice the error over text.",
+            "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
             *(f"ERROR: {problem}" for problem in self.problems),
-            f"facts:    {len(selection.usable)} of {selection.asked} usable: {selection.rule}",
+            f"facts:    {len(selection.measured)} of {len(selection.usable)} usable, {selection.asked} in the file "
+            "(results.json says what makes one usable)",
             f"baseline: {self.baseline_note}",
             f"results:  {self.results / 'results.json'} and {len(self.figures)} figures (PNG) beside it",
-            f"seconds:  {seconds}",
+            *([f"seconds:  {seconds}"] if seconds else []),
         ]
 
 
