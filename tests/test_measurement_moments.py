@@ -219,29 +219,33 @@ def test_any_file_that_is_removed_is_collected_again_to_the_same_bytes(model, co
     assert torch.equal(again.at(0, again.counts[removed]).matrix, moments.at(0, moments.counts[removed]).matrix)
 
 
-INTERRUPTED = """
-import sys
+COLLECT = """
+import sys, time
+from pathlib import Path
 from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments import collect_second_moments
 from ks_core.models.loading import load_model
-model, text, folder = sys.argv[1:]
-print("loaded", flush=True)
-from pathlib import Path
-collect_second_moments(load_model(model), load_corpus(text), tokens=4000, batch_tokens=16, longest_text=16,
-                       folder=Path(folder))
+model, text, folder, wait = load_model(sys.argv[1]), load_corpus(sys.argv[2]), Path(sys.argv[3]), "wait" in sys.argv
+def pause(*_):
+    if wait and list(folder.glob("*.safetensors")):
+        time.sleep(60)  # in the middle of a forward pass, for the signal to find
+model.adapter.backbone.register_forward_pre_hook(pause)
+collect_second_moments(model, text, tokens=2000, batch_tokens=16, longest_text=16, folder=folder)
 """
 
 
 def test_an_interrupted_collection_resumes_to_the_same_bits(tmp_path):
     model, text = save_tiny_checkpoint(tmp_path / "model"), write_text(tmp_path / "text.txt", 500)
     stopped, straight = tmp_path / "stopped", tmp_path / "straight"
-    command = [sys.executable, "-c", INTERRUPTED, str(model), str(text)]
-    process = subprocess.Popen([*command, str(stopped)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", COLLECT, str(model), str(text)]
+    quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, str(stopped), "wait"], **quiet)
     deadline = time.monotonic() + 120
     while not list(stopped.glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
+    time.sleep(1)  # past the end of that write, into the pause: the write itself is not what is interrupted here
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) != 0, "the collection ended before it could be interrupted"
+    assert process.wait(60) != 0, "the collection was not interrupted"
     before = {path.name for path in stopped.iterdir()}
     assert before
     assert all(name.endswith(".safetensors") for name in before), "half-written files were left"
