@@ -9,9 +9,14 @@ from ks_core.files import atomic_path
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, stop):
     target = tmp_path / "kept.txt"
     target.write_text("old")
-    with pytest.raises(stop), atomic_path(target) as made:
-        made.write_text("ne")
-        raise stop
+
+    def write_half():
+        with atomic_path(target) as made:
+            made.write_text("ne")
+            raise stop
+
+    with pytest.raises(stop):
+        write_half()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
 
