@@ -49,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ks-ridge",
         type=float,
         metavar="R",
-        help="added to singular second moments, in mean eigenvalues (default: 0)",
+        help="added to all eigenvalues of second moments, in mean eigenvalues (default: 0)",
     )
     add("--ks-longest-text", type=int, metavar="N", help="tokens after which a text is cut (default: 1024)")
     add("--ks-batch-tokens", type=int, metavar="N", help="tokens in one forward pass over text (default: 2048)")

@@ -37,6 +37,11 @@ def test_statistics_of_each_layer_are_its_own(measurement):
         assert measurement.statistics["Q"]["mean"].value[layer] == pytest.approx(entries.mean(), rel=1e-12)
 
 
+def test_a_model_in_the_working_directory_has_a_name(settings, monkeypatch):
+    monkeypatch.chdir(settings.model)
+    assert replace(settings, model=".").model_name == settings.model_name == "model"
+
+
 def test_the_measured_facts_are_the_first_known(measurement):
     pool = [fact.case_id for fact in measurement.selection.pool]
     assert [fact.case_id for fact in measurement.selection.measured] == pool[:8]

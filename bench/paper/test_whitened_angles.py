@@ -4,8 +4,8 @@
 Definition: the share of pairs whose angle is within 10 degrees of a right one, in every layer: in the whitened space,
 and in activation space. Two numbers, two verdicts; the claim needs both.
 
-Threshold: one half, on either side: "concentrates" is read as "most pairs". Ten degrees, because the interference
-between two facts is then at most 17 % of a residual either way (|cos| < 0.174, and P_ij P_ji = cos^2).
+Threshold: one half, on either side: "concentrates" is read as "most pairs". Ten degrees, because the two
+interferences of a pair then have a geometric mean of at most 17 % of a residual (P_ij P_ji = cos^2, |cos| < 0.174).
 """
 
 import pytest

@@ -24,6 +24,7 @@ MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
 """The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
 
 SHOWN = 4
+"""Layers in figures that cannot show all: more lines than that are hard to tell apart."""
 
 Statistics = Mapping[str, Mapping[str, Replicates]]
 """matrix → statistic → one number per layer with its errors"""

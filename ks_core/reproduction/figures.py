@@ -170,4 +170,4 @@ def _colours(count: int) -> list[str]:
 
 
 def _name(measurement: Measurement) -> str:
-    return Path(measurement.settings.model).name
+    return measurement.settings.model_name

@@ -25,11 +25,10 @@ from ks_core.reproduction.settings import Settings
 from ks_core.statistics import null
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.null import LengthsStatistic, NullStatistic, lengths_null, null_summaries
-from ks_core.statistics.pairs import Array, one_per_subject
+from ks_core.statistics.pairs import one_per_subject
 
 NULL_DRAWS = 100
 """Random sets of keys of the null model: the quantile at 95 % then has five draws above it."""
-
 
 LENGTHS_DRAWS = 20
 """Random sets of directions with the keys' own lengths: a reference in the table, known to a fifth of its spread."""
@@ -69,10 +68,6 @@ class Measurement:
     def num_pairs(self) -> int:
         """Ordered pairs of two different facts, n (n - 1): the entries behind every number of a layer."""
         return self.num_facts * (self.num_facts - 1)
-
-    def superposition(self) -> Array:
-        """P of every layer, (layers, n, n)."""
-        return np.stack([pairs.matrices["P"] for pairs in self.pairs])
 
 
 def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Measurement:

@@ -86,10 +86,9 @@ class PaperSession:
     def summary(self) -> list[str]:
         """Lines for the end of the run."""
         selection = self.measurement.selection
-        model = Path(self.measurement.settings.model).name
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in self.measurement.seconds.items() if taken >= 0.5)
         return [
-            *table(self.findings, model).splitlines(),
+            *table(self.findings, self.measurement.settings.model_name).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
@@ -115,7 +114,7 @@ def start_session(given: Mapping[str, Any], say: Callable[[str], None]) -> Paper
     settings = Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
     baselines = Path(given["baselines"]) if given.get("baselines") else fixture_path("baselines")
     baseline, note = find_baseline(baselines, request_of(settings))
-    results = Path(given["results"]).resolve() / Path(settings.model).name
+    results = Path(given["results"]).resolve() / settings.model_name
     for line in plan(settings, results, note):
         say(line)
     results.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none

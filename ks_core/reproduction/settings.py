@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from ks_core.errors import InputError
 
@@ -47,6 +48,12 @@ class Settings:
     end of a 95 % interval"""
     seed: int = 0
     """of the bootstrap, the null model and random subsets"""
+
+    @property
+    def model_name(self) -> str:
+        """The last part of the model's name, under which results and baselines are kept; of `.` the folder's own."""
+        path = Path(self.model)
+        return (path.resolve() if path.exists() else path).name
 
     def __post_init__(self) -> None:
         """Refuse numbers that no measurement could use, before anything is loaded."""
