@@ -12,8 +12,8 @@ pytestmark = pytest.mark.speed
 
 EDITS, LOOP_EDITS, D_VALUE, D_KEY = 300, 40, 576, 1536
 LEAST_SPEEDUP = 10.0
-"""The loop passes over the whole weight three times for each edit (read, form the update, add), the solve three times for
-all: 300 edits leave room for a hundredfold. A tenth of that is lost only if a step-by-step path has come back."""
+"""The loop passes over the whole weight three times for each edit (read, form the update, add), the solve three times
+for all 300: ten is far below what that saves, and above what a step-by-step path could reach."""
 
 
 def loop(weight, keys, values, directions):
