@@ -13,6 +13,10 @@ class RankDeficientError(InputError):
     """A second moment (or a set of keys) spans fewer directions than the computation needs."""
 
 
+class InfeasibleEditError(InputError):
+    """An edit that no update can make without changing what must stay."""
+
+
 class ProvenanceError(KsError):
     """Stored data that was made from something else than what is asked for; the message names the field."""
 

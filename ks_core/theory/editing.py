@@ -11,7 +11,7 @@ from torch import Tensor
 from ks_core.arrays import as_float64
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.theory.cholesky import cholesky_factor, numerical_rank
-from ks_core.theory.whitening import Whitening
+from ks_core.theory.key_spaces import KeySpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,20 @@ class Edit:
     def delta(self) -> Tensor:
         """Return ΔW, dense, (d_value, d_key) float64."""
         return self.left @ self.right
+
+    def written(self, keys: Any) -> Tensor:
+        """Return what each edit writes at its own key, left_i ⟨right_i, k_i⟩, (n, d_value) float64.
+
+        For lifelong edits these are the residuals δ_i. With them, Δ_o[j] = Σ_i P[i, j] written_i for any method, P
+        taken in the space that the edits were made in.
+
+        Args:
+            keys: (n, d_key), of the edits, in their order.
+        """
+        rows = as_float64("keys", keys, ndim=2)
+        if rows.shape != self.right.shape:
+            raise InputError(f"keys have shape {tuple(rows.shape)}; expected {tuple(self.right.shape)}, one per edit")
+        return (self.left * (self.right * rows).sum(dim=1)).T
 
     def apply(self, weight: Any) -> Tensor:
         """Return the edited weight W + ΔW, (d_value, d_key) float64; the one given stays as it was."""
@@ -69,7 +83,7 @@ class LifelongEdits:
         return Edit(self.edit.left[:, :count], self.edit.right[:count])
 
 
-def single_edit(weight: Any, key: Any, value: Any, whitening: Whitening) -> Edit:
+def single_edit(weight: Any, key: Any, value: Any, space: KeySpace) -> Edit:
     """Give one key a new value with the least disturbance of all others.
 
         ΔW = (v − W k) (C⁻¹k)ᵀ / kᵀC⁻¹k              (Hu et al. 2025; the update of ROME)
@@ -80,7 +94,7 @@ def single_edit(weight: Any, key: Any, value: Any, whitening: Whitening) -> Edit
         weight: (d_value, d_key).
         key: (d_key,).
         value: (d_value,), the value that the key shall have.
-        whitening: of the same layer.
+        space: where edits write: the layer's `Whitening`, or one that is `protect`ed or a `null_space`.
 
     Returns:
         An edit of rank 1.
@@ -90,16 +104,16 @@ def single_edit(weight: Any, key: Any, value: Any, whitening: Whitening) -> Edit
 
     Example:
         >>> from ks_core.theory.whitening import whiten
-        >>> edit = single_edit([[1.0, 0.0]], key=[1.0, 1.0], value=[3.0], whitening=whiten([[4.0, 0.0], [0.0, 1.0]]))
+        >>> edit = single_edit([[1.0, 0.0]], key=[1.0, 1.0], value=[3.0], space=whiten([[4.0, 0.0], [0.0, 1.0]]))
         >>> edit.delta()
         tensor([[0.4000, 1.6000]], dtype=torch.float64)
     """
     row = as_float64("key", key, ndim=1)[None, :]
     target = as_float64("value", value, ndim=1)[None, :]
-    return lifelong_edits(weight, row, target, whitening).edit
+    return lifelong_edits(weight, row, target, space).edit
 
 
-def lifelong_edits(weight: Any, keys: Any, values: Any, whitening: Whitening) -> LifelongEdits:
+def lifelong_edits(weight: Any, keys: Any, values: Any, space: KeySpace) -> LifelongEdits:
     """Make n edits one after another, each at the weight the last one left, as one triangular solve.
 
         W_n = W_0 + Σ_{i≤n} δ_i (C⁻¹k_i)ᵀ / k_iᵀC⁻¹k_i,   δ_i = v_i − W_{i−1} k_i      (Hu et al. 2025)
@@ -111,7 +125,7 @@ def lifelong_edits(weight: Any, keys: Any, values: Any, whitening: Whitening) ->
         weight: (d_value, d_key), W_0.
         keys: (n, d_key), in the order of the edits.
         values: (n, d_value), the value that each key shall have.
-        whitening: of the same layer.
+        space: where edits write: the layer's `Whitening`, or one that is `protect`ed or a `null_space`.
 
     Returns:
         The residuals and the edits as factors, from which every W_i can be had.
@@ -132,7 +146,7 @@ def lifelong_edits(weight: Any, keys: Any, values: Any, whitening: Whitening) ->
                 [3.]], dtype=torch.float64)
     """
     rows, residuals_at_start = _checked_edits(weight, keys, values)
-    directions = whitening.solve(rows)
+    directions = space.solve(rows)
     overlaps = directions @ rows.T  # (n, n), [l, i] = k_lᵀ C⁻¹ k_i
     norms_squared = overlaps.diagonal()
     superposition = overlaps / norms_squared[:, None]
@@ -141,7 +155,7 @@ def lifelong_edits(weight: Any, keys: Any, values: Any, whitening: Whitening) ->
     return LifelongEdits(residuals, Edit((residuals / norms_squared[:, None]).T, directions))
 
 
-def joint_edit(weight: Any, keys: Any, values: Any, whitening: Whitening, *, ridge: float = 0.0) -> Edit:
+def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: float = 0.0) -> Edit:
     """Give n keys their values all at once, so that none disturbs another.
 
         ΔW = Rᵀ (ridge · I + G)⁻¹ K C⁻¹,   G = K C⁻¹ Kᵀ,   R = V − K Wᵀ         (rows of K, R, V are edits)
@@ -153,7 +167,7 @@ def joint_edit(weight: Any, keys: Any, values: Any, whitening: Whitening, *, rid
         weight: (d_value, d_key).
         keys: (n, d_key).
         values: (n, d_value), the value that each key shall have.
-        whitening: of the same layer.
+        space: where edits write: the layer's `Whitening`, or one that is `protect`ed or a `null_space`.
         ridge: 0 or more, in units of G; it scales as 1 / C.
 
     Returns:
@@ -175,7 +189,7 @@ def joint_edit(weight: Any, keys: Any, values: Any, whitening: Whitening, *, rid
     if not 0 <= ridge < float("inf"):
         raise InputError(f"ridge is {ridge}; expected a finite number, 0 or more")
     rows, residuals = _checked_edits(weight, keys, values)
-    directions = whitening.solve(rows)
+    directions = space.solve(rows)
     overlaps = directions @ rows.T
     system = (overlaps + overlaps.T) / 2 + ridge * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
     factored = cholesky_factor(system, terms=max(rows.shape))

@@ -61,6 +61,37 @@ def predicted_earlier(superposition: Any, residuals: Any) -> Tensor:
     return later_edits_only.T @ written
 
 
+def predicted_at_edits(superposition: Any, written: Any, wanted: Any) -> Tensor:
+    """Predict how far each edited value ends from what it was to be, for any method.
+
+        Δ_e[j] = Σ_i P[i, j] written_i − (v_j − W_0 k_j)
+
+    For lifelong edits the first of the sum up to i = j are v_j − W_0 k_j, and what is left is `predicted_earlier`; for
+    a joint edit it is zero without a ridge, and what the ridge holds back with one.
+
+    Args:
+        superposition: (n, n), among the edited keys, in the space that the edits were made in.
+        written: (n, d_value), what each edit writes at its own key, `Edit.written`.
+        wanted: (n, d_value), v_j − W_0 k_j: how each value is to change.
+
+    Returns:
+        (n, d_value) float64, one row per edit, in units of values.
+
+    Raises:
+        InputError: superposition is not square, or another number of edits in one than in the others.
+
+    Example:
+        >>> predicted_at_edits([[1.0, 0.0], [0.5, 1.0]], written=[[2.0], [4.0]], wanted=[[2.0], [4.0]])
+        tensor([[2.],
+                [0.]], dtype=torch.float64)
+    """
+    reached = predicted_original(superposition, written)
+    goal = as_float64("wanted", wanted, ndim=2)
+    if goal.shape != reached.shape:
+        raise InputError(f"wanted has shape {tuple(goal.shape)}; expected {tuple(reached.shape)}, one row per edit")
+    return reached - goal
+
+
 def measured_original(weight_before: Any, weight_after: Any, keys: Any) -> Tensor:
     """Measure how far the values at keys moved between two weights.
 

@@ -111,7 +111,7 @@ def whiten(second_moment: Any, *, ridge: float = 0.0, count: int | None = None) 
         >>> whitening.rank, whitening.condition_number
         (2, 4.0)
     """
-    matrix = _checked_second_moment(second_moment)
+    matrix = check_second_moment(second_moment)
     _check_ridge(ridge)
     dim = matrix.shape[0]
     if ridge == 0 and count is not None and count < dim:
@@ -133,7 +133,12 @@ def _add_ridge(matrix: Tensor, ridge: float) -> Tensor:
     return matrix + ridge * mean_eigenvalue * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
-def _checked_second_moment(second_moment: Any) -> Tensor:
+def check_second_moment(second_moment: Any) -> Tensor:
+    """A second moment as a float64 tensor.
+
+    Raises:
+        InputError: not square, not symmetric, a negative mean square, or not finite.
+    """
     matrix = as_float64("second_moment", second_moment, ndim=2).detach()
     if matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"second_moment has shape {tuple(matrix.shape)}; expected a square matrix (d_key, d_key)")

@@ -1,0 +1,60 @@
+"""Methods of lifelong editing with one signature: the first weight and all edits so far give W_n − W_0.
+
+A method keeps no state. Closed form makes W_n from the edits themselves, so the state of a stream is the list of its
+keys and values: W_n is had at any n by passing the first n of them, nothing can leak from one stream into the next, and
+no weight is copied on the way.
+
+    method                                        space                     how
+    sequential rank-one, the paper's W_n          whiten(C)                 Sequential
+    joint, with a ridge MEMIT on one layer        whiten(C)                 Joint
+    null-space projected, AlphaEdit               null_space(C)             Joint, ridge 1
+    protected                                     protect(whiten(C), keys)  either; Joint protects the edits too
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
+from ks_core.theory.key_spaces import KeySpace
+
+
+class Method(Protocol):
+    """A way to make a stream of edits."""
+
+    @property
+    def space(self) -> KeySpace:
+        """Where it writes; P taken there predicts its interference."""
+
+    def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
+        """All edits of the stream so far, W_n − W_0.
+
+        Args:
+            weight: (d_value, d_key), W_0.
+            keys: (n, d_key), in the order of the edits.
+            values: (n, d_value), the value that each key shall have.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Sequential:
+    """One edit after another, each exact at the weight the last one left; see `lifelong_edits`."""
+
+    space: KeySpace
+
+    def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
+        """W_n − W_0 of the stream."""
+        return lifelong_edits(weight, keys, values, self.space).edit
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """All edits so far at once, so that none disturbs another; see `joint_edit`."""
+
+    space: KeySpace
+    ridge: float = 0.0
+
+    def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
+        """W_n − W_0 of the stream."""
+        return joint_edit(weight, keys, values, self.space, ridge=self.ridge)
