@@ -36,8 +36,7 @@ def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
     Raises:
         InputError: an object of no tokens, a prompt longer than the context, or scores that are not finite.
     """
-    fingerprints = (model.weights_sha256, model.config_sha256, model.tokenizer_sha256, model.dtype)
-    key = "|".join((DEFINITION, *fingerprints, facts.fingerprint))
+    key = "|".join((DEFINITION, *model.fingerprints, facts.fingerprint))
     path = cache_dir() / "known" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if path.is_file():
         return _read(path, len(facts))

@@ -20,7 +20,7 @@ LOGITS_AT_ONCE = 1 << 26
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """A prompt with its continuation, as tokens; the continuation's stand from `start` to the end."""
 
     ids: tuple[int, ...]
@@ -38,6 +38,7 @@ def continuation_log_probabilities(
     continuations: Sequence[str],
     *,
     first_token_only: bool = False,
+    per_token: bool = False,
     batch_tokens: int = 2048,
 ) -> list[float]:
     """log p(" " + continuation | prompt), natural logarithm, summed over the continuation's tokens.
@@ -48,6 +49,8 @@ def continuation_log_probabilities(
         continuations: n texts, not starting with a space; one is put between.
         first_token_only: leave out all tokens of a continuation but its first: an upper bound of the whole, and
             all continuations of one prompt then share one row.
+        per_token: the mean over the continuation's tokens instead of their sum, so that long objects are not at a
+            disadvantage beside short ones.
         batch_tokens: rows × longest row of one forward pass; fewer where the vocabulary is large.
 
     Returns:
@@ -57,7 +60,7 @@ def continuation_log_probabilities(
         InputError: a continuation of no tokens, a prompt that is longer than the context with its continuation, or a
             score that is NaN or infinite.
     """
-    questions = _questions(model, prompts, continuations)
+    questions = questions_of(model, prompts, continuations)
     if first_token_only:
         questions = [replace(question, ids=question.ids[: question.start + 1]) for question in questions]
     rows: dict[tuple[int, ...], list[int]] = {}
@@ -73,13 +76,19 @@ def continuation_log_probabilities(
                 for number in rows[tuple(row.tolist())]:
                     targets = torch.tensor(questions[number].ids[questions[number].start :])
                     places = torch.arange(questions[number].start - 1, len(row))
-                    score = float(log_probabilities[index, places, targets].double().sum())
+                    of_tokens = log_probabilities[index, places, targets].double()
+                    score = float(of_tokens.mean() if per_token else of_tokens.sum())
                     scores[number] = _finite(score, prompts[number], continuations[number])
             bar.update(len(batch))
     return scores
 
 
-def _questions(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[_Question]:
+def questions_of(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[Question]:
+    """Each prompt with a space and its continuation behind it, as the tokenizer reads the whole.
+
+    Raises:
+        InputError: a continuation of no tokens, or a prompt that is longer than the context with its continuation.
+    """
     texts = [f"{prompt} {continuation}" for prompt, continuation in zip(prompts, continuations, strict=True)]
     encoded = model.tokenizer(texts, return_offsets_mapping=True, verbose=False)
     questions = []
@@ -89,7 +98,7 @@ def _questions(model: LoadedModel, prompts: Sequence[str], continuations: Sequen
         own = [place for place, (_, end) in enumerate(offsets) if end > len(prompt)]
         if not own or not continuation.strip():
             raise InputError(f"the continuation {continuation!r} of {prompt!r} has no tokens of its own")
-        question = _Question(tuple(ids[: own[-1] + 1]), own[0])
+        question = Question(tuple(ids[: own[-1] + 1]), own[0])
         if len(question.row) > model.context_length:
             raise InputError(
                 f"asking for {continuation!r} behind {prompt!r} takes {len(question.row)} tokens; the context length "

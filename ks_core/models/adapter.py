@@ -109,6 +109,24 @@ class Adapter:
                 hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
             yield
 
+    @contextmanager
+    def shifted_values(self, layer: int, shift: Tensor) -> Iterator[None]:
+        """Inside the block, each forward pass adds `shift` to what the projection puts out.
+
+        Args:
+            layer: the layer.
+            shift: (batch, tokens, d_value), of the batch that is run; gradients flow back to it.
+
+        Raises:
+            InputError: the layer does not exist.
+        """
+
+        def add(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
+            return output + shift.to(output.dtype).reshape(output.shape)  # OPT: (batch * tokens, d_value)
+
+        with self.projection(layer).register_forward_hook(add):
+            yield
+
     def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Any:
         return module(
             input_ids=input_ids,
@@ -211,4 +229,47 @@ def edited(adapter: Adapter, layer: int, delta: Tensor) -> Iterator[None]:
         weight.copy_(weight.double() + delta.detach().to(weight.device, torch.float64))
         yield
     finally:
-        weight.copy_(original)
+        try:
+            weight.copy_(original)
+        finally:  # once more: an interrupt may come between the end of the block and the line above
+            weight.copy_(original)
+
+
+@contextmanager
+def promoted(adapter: Adapter, layer: int) -> Iterator[nn.Module]:
+    """Inside the block a layer's projection is float64; yields it. Its own dtype and bits are back afterwards.
+
+    For measuring the module alone, free of its dtype's rounding: the rest of the model stays as it is and cannot be
+    run.
+
+    Raises:
+        InputError: the layer does not exist.
+    """
+    module = adapter.projection(layer)
+    dtype = adapter.weight(layer).dtype
+    try:
+        yield module.to(torch.float64)
+    finally:
+        module.to(dtype)  # to float64 and back is exact
+
+
+def module_change(adapter: Adapter, layer: int, delta: Tensor, keys: Tensor) -> Tensor:
+    """Run the real projection at some keys before and with an edit, and return how its output moved.
+
+    Args:
+        adapter: the model.
+        layer: the layer.
+        delta: (d_value, d_key), the edit.
+        keys: (n, d_key); rounded to the module's dtype, in which everything is computed.
+
+    Returns:
+        (n, d_value) float64 on the CPU.
+    """
+    module, weight = adapter.projection(layer), adapter.weight(layer)
+    inputs = keys.to(weight.device, weight.dtype)
+    with torch.inference_mode():
+        before = module(inputs)
+        with edited(adapter, layer, delta):
+            after = module(inputs)
+    moved: Tensor = (after.double() - before.double()).cpu()
+    return moved

@@ -51,7 +51,7 @@ class LoadedModel:
     """A model ready to be measured, and what is needed to say later which one it was."""
 
     model: PreTrainedModel
-    """in evaluation mode"""
+    """in evaluation mode, without gradients of its weights"""
     tokenizer: PreTrainedTokenizerBase
     adapter: Adapter
     name: str
@@ -66,6 +66,11 @@ class LoadedModel:
     """fingerprint of the tokenizer's vocabulary and rules"""
     dtype: str
     context_length: int
+
+    @property
+    def fingerprints(self) -> tuple[str, str, str, str]:
+        """Everything of the model that a number measured on it depends on."""
+        return self.weights_sha256, self.config_sha256, self.tokenizer_sha256, self.dtype
 
 
 def load_model(
@@ -95,7 +100,7 @@ def load_model(
         raise InputError(f"{spec} has only a slow tokenizer, without character offsets; expected a tokenizer.json")
     if not tokenizer("a", add_special_tokens=False)["input_ids"]:
         raise InputError(f"the tokenizer of {spec} makes no tokens of text; expected a whole tokenizer.json beside it")
-    model = model.to(torch_device).eval()
+    model = model.to(torch_device).eval().requires_grad_(False)  # gradients are taken of values, never of weights
     adapter = Adapter(model)
     return LoadedModel(
         model=model,

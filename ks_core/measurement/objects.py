@@ -1,0 +1,131 @@
+"""Prompts with objects behind them, read with something added to a layer's values at the subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from ks_core.data.facts import Fact
+from ks_core.errors import InputError
+from ks_core.measurement.scoring import questions_of
+from ks_core.models.loading import LoadedModel
+from ks_core.models.tokens import tokenise_prompts
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectRows:
+    """Padded rows, a prompt with an object behind it each; which tokens are the object's, where the subject ends."""
+
+    input_ids: Tensor
+    """(rows, tokens) int64"""
+    attention_mask: Tensor
+    """(rows, tokens) int64"""
+    subject_last: Tensor
+    """(rows,) int64, column of the subject's last token"""
+    owner: Tensor
+    """(rows,) int64, number of the fact that a row is about"""
+    targets: Tensor
+    """(rows, longest object) int64, the object's tokens, -1 behind its end; all -1 in a row without an object"""
+    places: Tensor
+    """(rows, longest object) int64, the columns whose logits predict them; the row's last column where there is none"""
+
+    def of(self, owners: Tensor) -> ObjectRows:
+        """The rows of some facts, in their order."""
+        chosen = torch.isin(self.owner, owners)
+        return ObjectRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def to(self, device: torch.device) -> ObjectRows:
+        """The same on a device."""
+        return ObjectRows(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def object_rows(
+    model: LoadedModel,
+    facts: Sequence[Fact],
+    objects: Sequence[str],
+    *,
+    prefixes: Sequence[str] = (),
+    essence: bool = False,
+) -> ObjectRows:
+    """Tokenise each fact's prompt with an object behind it.
+
+    Args:
+        model: whose tokenizer is used; the rows come on its device.
+        facts: n facts.
+        objects: n objects, without the space before them.
+        prefixes: texts, each of which stands before every prompt in one further row.
+        essence: add a row "SUBJECT is a" without an object for each fact, behind all others.
+
+    Raises:
+        InputError: an object of no tokens, or a row that is longer than the context.
+    """
+    contexts = ["", *(prefix.rstrip() + " " for prefix in prefixes)]
+    asked = [(number, context) for number in range(len(facts)) for context in contexts]
+    prompts = [context + facts[number].text for number, context in asked]
+    behind = [objects[number] for number, _ in asked]
+    questions = questions_of(model, prompts, behind)
+    texts = [f"{prompt} {text}" for prompt, text in zip(prompts, behind, strict=True)]
+    spans = [_moved(facts[number].subject_span, len(context)) for number, context in asked]
+    owner = [number for number, _ in asked]
+    if essence:
+        texts += [f"{fact.subject} is a" for fact in facts]
+        spans += [(0, len(fact.subject)) for fact in facts]
+        owner += range(len(facts))
+    tokens = tokenise_prompts(model.tokenizer, texts, spans)
+    padding_before = tokens.attention_mask.argmax(dim=1)
+    last = padding_before + tokens.attention_mask.sum(dim=1) - 1
+    longest = max(len(question.ids) - question.start for question in questions)
+    targets = torch.full((len(texts), longest), -1)
+    places = last[:, None].repeat(1, longest)
+    for row, question in enumerate(questions):
+        size = len(question.ids) - question.start
+        targets[row, :size] = torch.tensor(question.ids[question.start :])
+        places[row, :size] = padding_before[row] + question.start - 1 + torch.arange(size)
+    rows = ObjectRows(
+        tokens.input_ids, tokens.attention_mask, tokens.subject_last, torch.tensor(owner), targets, places
+    )
+    return rows.to(model.adapter.device)
+
+
+def logits_with(model: LoadedModel, layer: int, rows: ObjectRows, added: Tensor) -> Tensor:
+    """Logits of rows, with a vector added to the layer's value at each row's subject.
+
+    Args:
+        model: read with its head.
+        layer: whose projection's output is added to.
+        rows: on the model's device.
+        added: (rows, d_value); gradients flow back to it.
+
+    Returns:
+        (rows, tokens, vocabulary) in the model's dtype.
+    """
+    batch, tokens = rows.input_ids.shape
+    shift = added.new_zeros(batch, tokens, added.shape[1])
+    shift = shift.index_put((torch.arange(batch, device=added.device), rows.subject_last), added)
+    with model.adapter.shifted_values(layer, shift):
+        return model.adapter.logits(rows.input_ids, rows.attention_mask)
+
+
+def object_log_probabilities(logits: Tensor, rows: ObjectRows) -> Tensor:
+    """Mean over each object's tokens of their log-probabilities, (rows,) float32; zero for a row without an object."""
+    each = torch.arange(len(logits), device=logits.device)[:, None]
+    log_probabilities = torch.log_softmax(logits[each, rows.places].float(), dim=-1)
+    own = log_probabilities.gather(2, rows.targets.clamp(min=0)[:, :, None])[:, :, 0]
+    real = rows.targets >= 0
+    return (own * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+
+
+def refuse_not_finite(log_probabilities: Tensor, facts: Sequence[Fact], objects: Sequence[str]) -> None:
+    """Raise an InputError that names the first fact whose object's log-probability is NaN or infinite."""
+    for number in torch.nonzero(~torch.isfinite(log_probabilities)).flatten().tolist():
+        raise InputError(
+            f"the log-probability of {objects[number]!r} behind {facts[number].text!r} is "
+            f"{float(log_probabilities[number])}; expected a finite number: run the model in float32"
+        )
+
+
+def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:
+    return span[0] + by, span[1] + by

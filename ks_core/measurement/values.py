@@ -1,0 +1,182 @@
+"""Target values: what a layer must put out at the subject for the model to say a new object (ROME's v*)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.data.facts import Fact
+from ks_core.errors import InputError
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.objects import (
+    ObjectRows,
+    logits_with,
+    object_log_probabilities,
+    object_rows,
+    refuse_not_finite,
+)
+from ks_core.models.loading import LoadedModel
+
+EDITS_AT_ONCE = 16
+"""Edits optimised in one batch: their rows fill two cores, and their logits stay below a gibibyte."""
+
+
+@dataclass(frozen=True)
+class ValueSettings:
+    """How target values are searched. The procedure and its terms are ROME's (Meng et al. 2022, arXiv 2202.05262)."""
+
+    steps: int = 25
+    """Adam steps at most"""
+    target_probability: float = 0.95
+    """of the new object per token (geometric mean), at which an edit is done; ROME stops at a loss of 0.05"""
+    learning_rate: float = 0.5
+    """of Adam, in root mean squares of the unedited value's entries, so that it means the same in every layer"""
+    norm_bound: float = 4.0
+    """largest length of the change, in lengths of the unedited value (ROME's clamp factor)"""
+    weight_decay: float = 0.0
+    """weight of the squared length of the change, in the same units (ROME: 0.5)"""
+    kl_weight: float = 0.0
+    """weight of KL(after || before) of the next token behind "SUBJECT is a", which keeps the subject what it is"""
+    prefixes: tuple[str, ...] = ()
+    """texts put before the prompt, one row each beside the plain prompt, so that the value works in contexts"""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no search could use."""
+        positive = {"steps": self.steps, "learning_rate": self.learning_rate, "norm_bound": self.norm_bound}
+        for name, value in positive.items():
+            if not 0 < value < float("inf"):
+                raise InputError(f"{name} is {value}; expected a positive number")
+        for name, value in {"weight_decay": self.weight_decay, "kl_weight": self.kl_weight}.items():
+            if not 0 <= value < float("inf"):
+                raise InputError(f"{name} is {value}; expected 0 or more")
+        if not 0 < self.target_probability < 1:
+            raise InputError(f"target_probability is {self.target_probability}; expected a number between 0 and 1")
+
+
+@dataclass(frozen=True, eq=False)
+class TargetValues:
+    """Keys of n edits in one layer, and the values they are to have."""
+
+    keys: Tensor
+    """(n, d_key) float64"""
+    values: Tensor
+    """(n, d_value) float64, W k + change, without the projection's bias"""
+    probabilities: Tensor
+    """(n,) float64, of the new object per token (geometric mean) with that value put in"""
+    steps: Tensor
+    """(n,) int64, Adam steps taken"""
+
+
+def target_values(
+    model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None = None
+) -> TargetValues:
+    """Search, for each fact, the value at its subject's last token that makes the unedited model say `target_new`.
+
+        v* = W k + argmin_z  -log p(new | prompt, z) + decay |z|^2 / |W k + b|^2 + kl KL(after || before),
+        |z| <= bound |W k + b|                                                  (Meng et al. 2022, section 3.1, step 2)
+
+    z is added to what the projection puts out at that token, by Adam from z = 0, until the object is probable enough.
+    All edits of a batch are searched together, each on its own: none sees another. The log-probability is the mean over
+    the object's tokens, as in ROME, and over the prefixes.
+
+    Args:
+        model: unedited. Its weights are not changed and get no gradients.
+        facts: n edits; `prompt`, `subject` and `target_new` are read.
+        layer: the layer to be edited.
+        settings: of the search.
+
+    Returns:
+        Keys, values, and how far each search came; an edit that did not reach its probability is returned as it is.
+
+    Raises:
+        InputError: a layer that does not exist, an object of no tokens, a prompt longer than the context, or an object
+            whose probability is not a number.
+    """
+    settings = settings or ValueSettings()
+    keys = subject_keys(model, facts, [layer])[layer]
+    unedited = keys @ model.adapter.weight(layer).to("cpu", torch.float64).T
+    bias = model.adapter.bias(layer)
+    sizes = (unedited if bias is None else unedited + bias.to("cpu", torch.float64)).square().mean(dim=1).sqrt()
+    found = []
+    with tqdm(total=len(facts), unit="edit", desc=f"target values, layer {layer}", disable=None) as bar:
+        for start in range(0, len(facts), EDITS_AT_ONCE):
+            part = slice(start, start + EDITS_AT_ONCE)
+            found.append(_Search(model, facts[part], layer, sizes[part], settings).run())
+            bar.update(len(facts[part]))
+    changes, probabilities, steps = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return TargetValues(keys, unedited + changes, probabilities, steps)
+
+
+class _Search:
+    """The state of one batch of searches."""
+
+    def __init__(
+        self, model: LoadedModel, facts: Sequence[Fact], layer: int, sizes: Tensor, settings: ValueSettings
+    ) -> None:
+        self._model, self._facts, self._layer, self._settings = model, facts, layer, settings
+        self._objects = [fact.target_new for fact in facts]
+        self._rows = object_rows(
+            model, facts, self._objects, prefixes=settings.prefixes, essence=settings.kl_weight > 0
+        )
+        device, dtype = model.adapter.device, torch.promote_types(model.adapter.weight(layer).dtype, torch.float32)
+        self._sizes = sizes.to(device, dtype)
+        # In root mean squares of the unedited value's entries.
+        self._change = torch.zeros(len(facts), model.adapter.d_value, dtype=dtype, device=device, requires_grad=True)
+        self._before = self._essence(self._logits(self._rows), self._rows).detach() if settings.kl_weight else None
+
+    def run(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Changes (n, d_value) float64, probabilities (n,) float64 and steps (n,) int64."""
+        settings, change = self._settings, self._change
+        adam = torch.optim.Adam([change], lr=settings.learning_rate)
+        probabilities = torch.zeros(len(change), dtype=torch.float64, device=change.device)
+        steps = torch.zeros(len(change), dtype=torch.int64, device=change.device)
+        for step in range(settings.steps + 1):
+            searching = torch.nonzero(probabilities < settings.target_probability).flatten()
+            log_probabilities, penalties = self._objective(searching)
+            probabilities[searching] = log_probabilities.detach().double().exp()
+            reached = probabilities >= settings.target_probability
+            if step == settings.steps or bool(reached.all()):
+                break
+            (change.grad,) = torch.autograd.grad((penalties - log_probabilities).sum(), [change])
+            kept = change.detach().clone()
+            adam.step()
+            with torch.no_grad():
+                change.copy_(torch.where(reached[:, None], kept, self._bounded(change)))
+            steps += ~reached
+        return (change * self._sizes[:, None]).detach().to("cpu", torch.float64), probabilities.cpu(), steps.cpu()
+
+    def _bounded(self, change: Tensor) -> Tensor:
+        lengths = change.square().mean(dim=1, keepdim=True).sqrt()  # in lengths of the unedited value
+        return change * (self._settings.norm_bound / lengths).clamp(max=1.0)
+
+    def _objective(self, edits: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean log-probabilities per token of the new objects over their rows, and the penalties, (edits,) each."""
+        rows = self._rows.of(edits)
+        logits = self._logits(rows)
+        place = torch.searchsorted(edits, rows.owner)  # `edits` increase
+        has_object = rows.targets[:, 0] >= 0
+        sums = logits.new_zeros(len(edits), dtype=torch.float32)
+        means = sums.index_add(0, place, object_log_probabilities(logits, rows)) / sums.index_add(
+            0, place, has_object.float()
+        )
+        numbers = edits.tolist()
+        refuse_not_finite(means, [self._facts[n] for n in numbers], [self._objects[n] for n in numbers])
+        penalties = self._settings.weight_decay * self._change[edits].square().mean(dim=1)
+        if self._before is not None:
+            after = self._essence(logits, rows)
+            divergence = (after.exp() * (after - self._before[edits])).sum(dim=1)
+            penalties = penalties + self._settings.kl_weight * divergence
+        return means, penalties
+
+    def _logits(self, rows: ObjectRows) -> Tensor:
+        written = (self._change * self._sizes[:, None])[rows.owner]
+        return logits_with(self._model, self._layer, rows, written)
+
+    def _essence(self, logits: Tensor, rows: ObjectRows) -> Tensor:
+        """Log-probabilities of all tokens behind "SUBJECT is a", (edits, vocabulary), in the order of the edits."""
+        without_object = torch.nonzero(rows.targets[:, 0] < 0).flatten()
+        return torch.log_softmax(logits[without_object, rows.places[without_object, 0]].float(), dim=1)
