@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from ks_core.reproduction.report import plus_minus
+from ks_core.formatting import plus_minus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from ks_core.errors import KsError
+from ks_core.formatting import plus_minus
 from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.figures import write_figures
 from ks_core.reproduction.measure import measure
-from ks_core.reproduction.report import plus_minus, table, write_results
+from ks_core.reproduction.report import table, write_results
 
 
 def test_every_number_has_an_error_from_both_sources(measurement):

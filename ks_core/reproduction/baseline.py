@@ -39,8 +39,8 @@ GRAIN = {"share_above": 1.0, "near_right_angle": 1.0, "tail_ratio": 1.0 / GAUSSI
 """What one entry adds to a statistic that counts entries, times the number of entries."""
 
 REQUEST = (
-    "model", "revision", "corpus", "facts", "num_facts", "tokens", "layers", "dtype", "ridge", "longest_text",
-    "resamples", "seed",
+    "model", "revision", "corpus", "facts", "num_facts", "num_edits", "tokens", "layers", "dtype", "ridge",
+    "longest_text", "resamples", "seed",
 )  # fmt: skip
 """Settings that make a request. Device and batch size are not among them: they must not move a value."""
 

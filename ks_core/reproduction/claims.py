@@ -168,6 +168,7 @@ def of_one_number(
     count: int,
     counted: str = "pairs of facts a layer",
     reference: str = "",
+    grain: float = 0.0,
 ) -> Finding:
     """Judge one number, shape (); arguments as for `weakest_layer`, with the layers in words."""
     low, high = (float(end) for end in estimate.interval)
@@ -183,6 +184,7 @@ def of_one_number(
         threshold=str(bound),
         reference=reference,
         verdict=bound.judge(low, high),
+        grain=grain,
         counted=counted,
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -34,10 +35,15 @@ def write_figures(folder: Path, measurement: Measurement) -> list[Path]:
         "angles.png": angle_distributions,
         "convergence.png": kurtosis_convergence,
     }
+    return save_figures(folder, {name: partial(draw, measurement) for name, draw in drawings.items()})
+
+
+def save_figures(folder: Path, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
+    """Draw and write figures by file name, each whole or not at all; returns their paths."""
     paths = []
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         for name, draw in drawings.items():
-            figure = draw(measurement)
+            figure = draw()
             with atomic_path(folder / name) as made:
                 figure.savefig(made, dpi=150, format="png")
             paths.append(folder / name)
@@ -66,7 +72,7 @@ def superposition_density(measurement: Measurement) -> Figure:
     axis = figure.subplots()
     entries = np.concatenate([off_diagonal(pairs.matrices["P"]) for pairs in some(measurement.pairs)])
     grid = np.linspace(entries.min() - 0.05, entries.max() + 0.05, 600)
-    for colour, pairs in zip(_colours(SHOWN), some(measurement.pairs), strict=False):
+    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
         axis.plot(grid, density(pairs.matrices["P"], grid), color=colour, label=f"layer {pairs.layer}")
     width = measurement.pairs[0].d_key
     rng = np.random.default_rng(measurement.settings.seed)
@@ -111,7 +117,7 @@ def angle_distributions(measurement: Measurement) -> Figure:
     spaces = {"whitened_cosine": "whitened space", "activation_cosine": "activation space"}
     bins = np.arange(0, 181, 3)
     for axis, (name, title) in zip(axes, spaces.items(), strict=True):
-        for colour, pairs in zip(_colours(SHOWN), some(measurement.pairs), strict=False):
+        for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
             angles = np.degrees(np.arccos(np.clip(off_diagonal(pairs.matrices[name]), -1, 1)))
             axis.hist(angles, bins, density=True, histtype="step", color=colour, label=f"layer {pairs.layer}")
         axis.axvline(90, color="black", linewidth=0.8, linestyle=":")
@@ -128,7 +134,7 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_facts, by_tokens = figure.subplots(1, 2)
     pool = len(measurement.selection.pool)
     sizes = sorted({size for size in (8, 16, 32, 64, 128, 256, 512) if size < pool} | {pool})
-    for colour, pairs in zip(_colours(SHOWN), some(measurement.pairs), strict=False):
+    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
         curve = kurtosis_by_size(pairs.pool, sizes, SUBSETS, measurement.settings.seed)
         by_facts.errorbar(sizes, curve.mean, curve.spread, color=colour, fmt="o-", markersize=3, capsize=2)
         _tokens_curve(by_tokens, pairs, colour)
@@ -165,7 +171,8 @@ def relative_depth(layers: int) -> list[float]:
     return [layer / max(1, layers - 1) for layer in range(layers)]
 
 
-def _colours(count: int) -> list[str]:
+def colours(count: int) -> list[str]:
+    """So many colours that can be told apart, dark to light."""
     return [matplotlib.colors.to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
 
 

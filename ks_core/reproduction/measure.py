@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ks_core import __version__
-from ks_core.data.corpus import Corpus, load_corpus
-from ks_core.data.facts import FactSet, load_facts, packaged_facts
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import check_tokens, collect_second_moments
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loading import LoadedModel
 from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
+from ks_core.reproduction.clock import Clock
+from ks_core.reproduction.inputs import Inputs, load_inputs
 from ks_core.reproduction.selection import Selection, select_facts
 from ks_core.reproduction.settings import Settings
 from ks_core.statistics import null
@@ -70,31 +68,28 @@ class Measurement:
         return self.num_facts * (self.num_facts - 1)
 
 
-def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Measurement:
+def measure(
+    settings: Settings, say: Callable[[str], None] = lambda _: None, *, inputs: Inputs | None = None
+) -> Measurement:
     """Run the protocol of the paper (§2) on one model.
 
     Args:
         settings: what to measure.
         say: told one line as each step is done; where a terminal is attached, progress bars show more.
+        inputs: those of the settings, where they are loaded already.
 
     Raises:
         KsError: input that cannot be used, an asset that cannot be had, stored data made from something else.
     """
-    clock = _Clock(say)
-    model, facts, corpus = _load(settings)
+    clock = Clock(say)
+    inputs = inputs or load_inputs(settings)
+    model = inputs.model
     clock.lap("loading")
-    selection = select_facts(model, facts, settings.num_facts)
+    selection = select_facts(model, inputs.facts, settings.num_facts)
     clock.lap("known facts", f"{len(selection.usable)} of {selection.asked} usable")
     keys = subject_keys(model, selection.pool.facts, settings.layers)
     clock.lap("keys", f"{len(selection.pool)} facts, {len(keys)} layers")
-    moments = collect_second_moments(
-        model,
-        corpus,
-        tokens=settings.tokens,
-        layers=settings.layers,
-        batch_tokens=settings.batch_tokens,
-        longest_text=settings.longest_text,
-    )
+    moments = inputs.second_moments()
     clock.lap("second moments", f"{moments.provenance.tokens:,} tokens, in {moments.folder}")
     pairs = analyse(keys, settings.num_facts, moments, ridge=settings.ridge)
     clock.lap("superposition")
@@ -102,18 +97,8 @@ def measure(settings: Settings, say: Callable[[str], None] = lambda _: None) -> 
     return _summarised(settings, provenance, selection, pairs, clock)
 
 
-def _load(settings: Settings) -> tuple[LoadedModel, FactSet, Corpus]:
-    """Load all inputs, and refuse what does not fit together before any work is done."""
-    facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
-    model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
-    check_tokens(model, settings.tokens)
-    for layer in settings.layers or ():
-        model.adapter.layer_name(layer)  # raises where there is none
-    return model, facts, load_corpus(settings.corpus)
-
-
 def _summarised(
-    settings: Settings, provenance: Mapping[str, Any], selection: Selection, pairs: list[LayerPairs], clock: _Clock
+    settings: Settings, provenance: Mapping[str, Any], selection: Selection, pairs: list[LayerPairs], clock: Clock
 ) -> Measurement:
     """Statistics, and what chance gives, of the pair matrices."""
     one_each = one_per_subject([fact.subject for fact in selection.measured])
@@ -164,17 +149,3 @@ def _provenance(
         "libraries": {name: version(name) for name in libraries},
         "machine": f"{platform.system()} {platform.machine()}, {settings.device}",
     }
-
-
-class _Clock:
-    """Seconds between laps, for the report and for whoever waits."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str, detail: str = "") -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now
-        self._say(f"  {self.laps[name]:6.1f} s  {name}{': ' if detail else ''}{detail}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ks_core.files import atomic_path
+from ks_core.formatting import plus_minus
 from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
@@ -48,22 +49,13 @@ def _interval(finding: Finding) -> str:
     return " to ".join(f"{end:.2g}" if math.isfinite(end) else "?" for end in finding.interval)
 
 
-def plus_minus(value: float, error: float) -> str:
-    """A number with its error, cut at the error's second digit.
-
-    Example:
-        >>> plus_minus(12.3456, 0.234), plus_minus(1234.5, 56.0), plus_minus(0.5, float("nan"))
-        ('12.35 ± 0.23', '1234 ± 56', '0.5 ± ?')
-    """
-    if not math.isfinite(error):
-        return f"{value:.3g} ± ?"
-    if error == 0:
-        return f"{value:.4g} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def write_results(path: Path, measurement: Measurement, findings: Sequence[Finding], baseline: str) -> None:
+def write_results(
+    path: Path,
+    measurement: Measurement,
+    findings: Sequence[Finding],
+    baseline: str,
+    editing: Mapping[str, Any] | None = None,
+) -> None:
     """Write everything that was measured and judged as JSON; NaN becomes null.
 
     Args:
@@ -71,6 +63,7 @@ def write_results(path: Path, measurement: Measurement, findings: Sequence[Findi
         measurement: what was measured.
         findings: what was judged.
         baseline: the baseline held against, or why there was none.
+        editing: what the editing half measured, by part.
     """
     selection = measurement.selection
     content = {
@@ -96,6 +89,7 @@ def write_results(path: Path, measurement: Measurement, findings: Sequence[Findi
         "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
         "null_of_lengths": {name: asdict(of) for name, of in measurement.lengths_alone.items()},
         "seconds": dict(measurement.seconds),
+        "editing": dict(editing or {}),
     }
     with atomic_path(path) as made:
         made.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,37 @@ from ks_core.reproduction.baseline import (
     save_baseline,
 )
 from ks_core.reproduction.claims import Finding
+from ks_core.reproduction.editing import LONG, DoseMeasurement, StreamMeasurement, measure_dose, measure_stream
+from ks_core.reproduction.editing_figures import write_dose_figures, write_stream_figures
+from ks_core.reproduction.editing_report import dose_numbers, methods_table, stream_numbers
 from ks_core.reproduction.figures import write_figures
+from ks_core.reproduction.inputs import Inputs, load_inputs
 from ks_core.reproduction.measure import Measurement, measure
 from ks_core.reproduction.report import table, write_results
 from ks_core.reproduction.settings import Settings
 
-CLAIMS = 8
+CLAIMS = 12
 """Claims that a baseline must hold: all of `bench/paper`."""
+
+
+@dataclass(frozen=True)
+class EditingParts:
+    """The parts of the editing half that were asked for."""
+
+    stream: StreamMeasurement | None = None
+    long_stream: StreamMeasurement | None = None
+    dose: DoseMeasurement | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """For results.json."""
+        streams = {"stream": self.stream, "long_stream": self.long_stream}
+        found = {name: stream_numbers(measured) for name, measured in streams.items() if measured is not None}
+        return found | ({} if self.dose is None else {"dose": dose_numbers(self.dose)})
+
+    def tables(self) -> list[str]:
+        """For the terminal."""
+        tables = [methods_table(measured) for measured in (self.stream, self.long_stream) if measured is not None]
+        return [line for table in tables for line in (*table, "")]
 
 
 @dataclass
@@ -40,7 +64,10 @@ class PaperSession:
     baseline: Baseline | None
     baseline_note: str
     figures: Sequence[Path]
+    editing: EditingParts
     findings: list[Finding] = field(default_factory=list)
+    ungated: list[Finding] = field(default_factory=list)
+    """of the long streams: shown and written, but no part of a baseline"""
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -48,10 +75,10 @@ class PaperSession:
         """Whether findings are held against a baseline: this request has one, and it is not being rewritten."""
         return self.baseline is not None and not self.update_baseline
 
-    def record(self, findings: Sequence[Finding]) -> list[str]:
-        """Add findings to the table; returns how they differ from the baseline."""
-        self.findings.extend(findings)
-        if self.baseline is None or not self.has_baseline:
+    def record(self, findings: Sequence[Finding], *, gate: bool = True) -> list[str]:
+        """Add findings to the table; returns how they differ from the baseline, unless they are not held against it."""
+        (self.findings if gate else self.ungated).extend(findings)
+        if not gate or self.baseline is None or not self.has_baseline:
             return []
         return [problem for finding in findings for problem in finding_problems(self.baseline, finding)]
 
@@ -73,7 +100,10 @@ class PaperSession:
             self.problems = missing_findings(self.baseline, self.findings)
         if self.update_baseline:
             self.problems = self._write_baseline() if clean and whole else ["baseline not written: claims are missing"]
-        write_results(self.results / "results.json", self.measurement, self.findings, self.baseline_note)
+        everything = [*self.findings, *self.ungated]
+        write_results(
+            self.results / "results.json", self.measurement, everything, self.baseline_note, self.editing.numbers()
+        )
         return not self.problems
 
     def _write_baseline(self) -> list[str]:
@@ -88,10 +118,11 @@ class PaperSession:
         selection = self.measurement.selection
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in self.measurement.seconds.items() if taken >= 0.5)
         return [
-            *table(self.findings, self.measurement.settings.model_name).splitlines(),
+            *table([*self.findings, *self.ungated], self.measurement.settings.model_name).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
+            *(["", *self.editing.tables()] if self.editing.tables() else []),
             *(f"ERROR: {problem}" for problem in self.problems),
             f"facts:    {len(selection.measured)} of {len(selection.usable)} usable, {selection.asked} in the file "
             "(results.json says what makes one usable)",
@@ -101,11 +132,12 @@ class PaperSession:
         ]
 
 
-def start_session(given: Mapping[str, Any], say: Callable[[str], None]) -> PaperSession:
+def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callable[[str], None]) -> PaperSession:
     """Say what is going to happen, measure, and draw the figures.
 
     Args:
         given: options by name; those that are fields of `Settings` override its defaults.
+        parts: which of the `EditingParts` to measure, by name.
         say: prints one line.
 
     Raises:
@@ -115,24 +147,53 @@ def start_session(given: Mapping[str, Any], say: Callable[[str], None]) -> Paper
     baselines = Path(given["baselines"]) if given.get("baselines") else fixture_path("baselines")
     baseline, note = find_baseline(baselines, request_of(settings))
     results = Path(given["results"]).resolve() / settings.model_name
-    for line in plan(settings, results, note):
+    for line in plan(settings, results, note, parts):
         say(line)
     results.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none
-    measurement = measure(settings, say)
+    inputs = load_inputs(settings)
+    measurement = measure(settings, say, inputs=inputs)
     figures = write_figures(results, measurement)
+    editing, drawn = _measure_editing(inputs, measurement, parts, results, say)
     update = bool(given.get("update_baseline"))
-    return PaperSession(measurement, results, baselines, update, baseline, note, figures)
+    return PaperSession(measurement, results, baselines, update, baseline, note, [*figures, *drawn], editing)
 
 
-def plan(settings: Settings, results: Path, baseline_note: str) -> list[str]:
+def _measure_editing(
+    inputs: Inputs, measurement: Measurement, parts: Collection[str], results: Path, say: Callable[[str], None]
+) -> tuple[EditingParts, list[Path]]:
+    name, selection = inputs.settings.model_name, measurement.selection
+    streams = {"stream": (inputs.settings.num_edits, ""), "long_stream": (LONG, "-long")}
+    found: dict[str, Any] = {}
+    figures: list[Path] = []
+    for part, (num_edits, suffix) in streams.items():
+        if part in parts:
+            found[part] = measure_stream(inputs, selection, num_edits, say)
+            figures += write_stream_figures(results, found[part], name, suffix)
+    if "dose" in parts:
+        found["dose"] = measure_dose(inputs, selection, say)
+        figures += write_dose_figures(results, found["dose"], name)
+    return EditingParts(**found), figures
+
+
+def plan(settings: Settings, results: Path, baseline_note: str, parts: Collection[str] = ()) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
     return [
         f"measuring knowledge superposition in {settings.model} ({settings.dtype} on {settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
-        "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached;",
-        "            other models in proportion to their parameters and to the tokens",
+        f"  edits     {_edits(settings, parts)}",
+        "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
+        "            6 more for edits, 20 for long streams; other models in proportion to their parameters",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {results}",
         f"  baseline  {baseline_note}",
     ]
+
+
+def _edits(settings: Settings, parts: Collection[str]) -> str:
+    wanted = {
+        "stream": f"a stream of {settings.num_edits} by four methods",
+        "long_stream": f"a stream of {LONG} by four methods",
+        "dose": "single edits of one relation in several layers",
+    }
+    return "; ".join(words for part, words in wanted.items() if part in parts) or "none"

@@ -10,6 +10,7 @@ from ks_core.errors import InputError
 
 SMALLEST = {
     "num_facts": 3,  # two facts have one pair, and no distribution
+    "num_edits": 4,  # growth is looked at over half of them, and a power takes two points
     "resamples": 40,  # one sample lies beyond either end of a 95 % interval
     **dict.fromkeys(("tokens", "batch_tokens", "longest_text"), 1),
     **dict.fromkeys(("seed", "ridge"), 0),
@@ -30,6 +31,8 @@ class Settings:
     """CounterFact JSON or a file in our schema; default the packaged facts"""
     num_facts: int = 128
     """known facts that are measured (paper: m = 128)"""
+    num_edits: int = 32
+    """usable facts that are edited one after another, the first ones; the rest is watched"""
     tokens: int = 131_072
     """tokens of text for the second moments"""
     layers: tuple[int, ...] | None = None

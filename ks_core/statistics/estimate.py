@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -148,6 +148,41 @@ class Replicates:
         everything = np.concatenate([self.value[None], self.facts, self.text])
         counts: NDArray[np.intp] = np.asarray(np.count_nonzero(~np.isfinite(everything), axis=0))
         return counts
+
+
+def mean_replicates(
+    numbers: Array, resamples: int, seed: int, *, text: Sequence[Array] = (), weights: Array | None = None
+) -> Replicates:
+    """The mean of one number per fact (or per text), with its error over facts.
+
+    Args:
+        numbers: (n,).
+        resamples: B bootstrap samples of the n.
+        seed: of the generator; the same for numbers of the same facts, so that differences of means are paired.
+        text: the same numbers from other parts of the text, (n,) each.
+        weights: (n,), how much each counts; equally by default.
+
+    Returns:
+        Replicates of shape (). NaN among the numbers makes everything NaN.
+
+    Raises:
+        InputError: no numbers, or fewer than two resamples.
+
+    Example:
+        >>> found = mean_replicates(np.array([1.0, 3.0]), resamples=200, seed=0)
+        >>> float(found.value), bool(0.6 < found.facts_error < 0.8)  # sqrt(1 / 2)
+        (2.0, True)
+    """
+    n = len(numbers)
+    if n == 0:
+        raise InputError("got no numbers to take the mean of; expected at least one")
+    own = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) * own
+    return Replicates(
+        np.array(own @ numbers / own.sum()),
+        facts=drawn @ numbers / drawn.sum(axis=1),
+        text=np.array([own @ half / own.sum() for half in text]),
+    )
 
 
 def derive(function: Callable[..., Array | float], *replicates: Replicates) -> Replicates:

@@ -1,0 +1,245 @@
+"""Predict which facts edits will disturb, and how much, in which layer, order and grouping least, without editing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.data.conflicts import warn_of_conflicts
+from ks_core.data.corpus import load_corpus
+from ks_core.data.facts import Fact, FactSet, load_facts
+from ks_core.errors import InputError
+from ks_core.measurement.gradients import value_gradients
+from ks_core.measurement.kept import kept_target_values
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.moments import SecondMoments, collect_second_moments
+from ks_core.measurement.values import ValueSettings
+from ks_core.models.loading import LoadedModel, load_model
+from ks_core.statistics.crossed import crossed_bootstrap
+from ks_core.statistics.pairs import Array
+from ks_core.theory.ordering import gentlest_order, interfering_groups
+from ks_core.theory.superposition import superposition
+from ks_core.theory.whitening import whiten
+
+Facts = FactSet | Sequence[Fact] | str | Path
+"""facts as they are, or a file of them (CounterFact JSON or the package's own schema)"""
+
+RESAMPLES = 200
+"""Bootstrap samples behind the error of a layer's interference: the error is then known to 5 %."""
+
+TIED = 0.1
+"""|P| above which two edits are put into one group: a tenth of a residual is felt, the level of the paper's figures."""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What one edit is predicted to do to one fact that is to stay."""
+
+    edit: Fact
+    fact: Fact
+    share: float
+    """P, the share of the edit's residual that is felt at the fact"""
+    share_error: float
+    """over text: how far P moved as the text doubled"""
+    change: float
+    """|P| ‖δ‖ / ‖v‖, the change of the fact's value in lengths of that value"""
+    log_probability_change: float
+    """P g · δ, the change of its object's log-probability to first order, in nats a token"""
+
+
+@dataclass(frozen=True)
+class LayerInterference:
+    """How much edits in one layer are felt, root mean square of P."""
+
+    layer: int
+    onto_kept: float
+    """from all edits to all facts to keep"""
+    onto_kept_error: float
+    """standard error over edits and facts"""
+    among_edits: float
+    """from each edit to the others; 0 for a single edit"""
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The prediction for a set of edits; nothing was edited."""
+
+    model: str
+    tokens: int
+    """of text behind the second moment"""
+    edits: tuple[Fact, ...]
+    kept: tuple[Fact, ...]
+    """facts to keep, without those that are edited"""
+    layers: tuple[LayerInterference, ...]
+    layer: int
+    """the one with the least interference onto kept facts, or the one asked for; the rest is about it"""
+    reached: tuple[float, ...]
+    """by edit, probability per token of its new object that a value in this layer reaches"""
+    shares: Array
+    """(E, M) P from each edit to each kept fact"""
+    share_errors: Array
+    """(E, M) over text"""
+    changes: Array
+    """(E, M) in lengths of the kept fact's value"""
+    log_probability_changes: Array
+    """(E, M) of the kept fact's object, to first order, in nats a token"""
+    order: tuple[Fact, ...]
+    """edits in the order that disturbs earlier edits least"""
+    groups: tuple[tuple[Fact, ...], ...]
+    """edits that disturb one another, directly or through others: make each group jointly"""
+
+    def worst(self, edit: int, count: int) -> list[Disturbance]:
+        """The facts that an edit would disturb most, by the predicted change of their values, falling.
+
+        Args:
+            edit: its place among the edits.
+            count: how many facts.
+        """
+        places = np.argsort(-self.changes[edit], kind="stable")[:count]
+        return [
+            Disturbance(
+                self.edits[edit],
+                self.kept[place],
+                float(self.shares[edit, place]),
+                float(self.share_errors[edit, place]),
+                float(self.changes[edit, place]),
+                float(self.log_probability_changes[edit, place]),
+            )
+            for place in places
+        ]
+
+
+def audit(
+    model: LoadedModel | str | Path,
+    edits: Facts,
+    keep: Facts,
+    *,
+    layer: int | None = None,
+    corpus: str | Path = "wikipedia-introductions",
+    tokens: int = 131_072,
+    settings: ValueSettings | None = None,
+) -> Audit:
+    """Predict what edits would do to facts that are to stay, before any weight is touched.
+
+        P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j, in every layer
+        P[i, j] ‖δ_i‖ / ‖v_j‖,   P[i, j] g_j · δ_i             in the layer with the least of it
+
+    One pass over the text (kept in the cache), one over the prompts, a search of each edit's value in the chosen layer
+    (about a second each for the packaged model on two cores), one forward and one backward pass over the kept facts.
+
+    Args:
+        model: loaded, or what `load_model` takes.
+        edits: facts whose `target_new` is to become true.
+        keep: facts that are to stay; those with the subject and relation of an edit are left out.
+        layer: the layer to edit; chosen among all when left out.
+        corpus: text of the second moments, as `load_corpus` takes it.
+        tokens: how much of it.
+        settings: of the search for target values.
+
+    Returns:
+        The prediction. Edits made one after another in a real stream change one another's residuals; `order` and
+        `groups` say how to keep that small.
+
+    Raises:
+        InputError: an edit that cannot be read, a layer that does not exist, nothing left to keep, a model, text or
+            number of tokens that cannot be used.
+
+    Warns:
+        UserWarning: two edits of one subject and relation; names them.
+    """
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    wanted = _read(edits, "edits")
+    warn_of_conflicts(wanted)
+    if layer is not None:
+        loaded.adapter.layer_name(layer)  # raises where there is none
+    edited = {(fact.subject, fact.relation_id) for fact in wanted}
+    kept = tuple(fact for fact in _read(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
+    if not kept:
+        raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
+    moments = collect_second_moments(loaded, load_corpus(corpus), tokens=tokens)
+    keys = subject_keys(loaded, [*wanted, *kept])
+    layers = tuple(
+        _interference(number, moments, keys[number], len(wanted))
+        for number in tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
+    )
+    chosen = min(layers, key=lambda of: of.onto_kept).layer if layer is None else layer
+    return _in_layer(loaded, moments, wanted, kept, layers, chosen, keys[chosen], settings)
+
+
+def _in_layer(
+    model: LoadedModel,
+    moments: SecondMoments,
+    edits: tuple[Fact, ...],
+    kept: tuple[Fact, ...],
+    layers: tuple[LayerInterference, ...],
+    layer: int,
+    keys: Tensor,
+    settings: ValueSettings | None,
+) -> Audit:
+    """Everything about the chosen layer."""
+    values = kept_target_values(model, edits, layer, settings)
+    weight, bias = model.adapter.weight(layer).to("cpu", torch.float64), model.adapter.bias(layer)
+    own = keys[len(edits) :] @ weight.T + (0 if bias is None else bias.to("cpu", torch.float64))
+    residuals = values.values - values.keys @ weight.T
+    whitening = whiten(moments.at(layer).matrix)
+    rows = whitening.whiten(keys)
+    shares = superposition(rows[: len(edits)], rows[len(edits) :])
+    halves = [_shares(half.matrix, keys, len(edits)) for half in moments.halves(layer)]
+    errors = torch.stack([(half - shares).square() for half in halves]).mean(dim=0).sqrt()
+    sizes = residuals.norm(dim=1)
+    gradients = value_gradients(model, kept, [fact.target_true for fact in kept], layer)
+    order = gentlest_order(rows[: len(edits)].norm(dim=1), sizes)
+    groups = interfering_groups(superposition(rows[: len(edits)]), TIED)
+    return Audit(
+        model=model.name,
+        tokens=moments.provenance.tokens,
+        edits=edits,
+        kept=kept,
+        layers=layers,
+        layer=layer,
+        reached=tuple(values.probabilities.tolist()),
+        shares=shares.numpy(),
+        share_errors=errors.numpy(),
+        changes=(shares.abs() * sizes[:, None] / own.norm(dim=1)).numpy(),
+        log_probability_changes=(shares * (residuals @ gradients.T)).numpy(),
+        order=tuple(edits[place] for place in order.tolist()),
+        groups=tuple(tuple(edits[place] for place in group) for group in groups),
+    )
+
+
+def _shares(second_moment: Tensor, keys: Tensor, edits: int) -> Tensor:
+    rows = whiten(second_moment).whiten(keys)
+    return superposition(rows[:edits], rows[edits:])
+
+
+def _interference(layer: int, moments: SecondMoments, keys: Tensor, edits: int) -> LayerInterference:
+    rows = whiten(moments.at(layer).matrix).whiten(keys)
+    squares = superposition(rows[:edits], rows[edits:]).square().numpy()
+    among = superposition(rows[:edits])
+    off = among[~torch.eye(edits, dtype=torch.bool)]
+    samples = crossed_bootstrap(_root_mean, squares[None], resamples=RESAMPLES, seed=0)
+    return LayerInterference(
+        layer,
+        onto_kept=_root_mean(squares),
+        onto_kept_error=float(samples.std(ddof=1)),
+        among_edits=float(off.square().mean().sqrt()) if len(off) else 0.0,
+    )
+
+
+def _root_mean(squares: Array) -> float:
+    return float(np.sqrt(squares.mean()))
+
+
+def _read(facts: Facts, what: str) -> tuple[Fact, ...]:
+    if isinstance(facts, (str, Path)):
+        return load_facts(facts).facts
+    read = tuple(facts)
+    if not read:
+        raise InputError(f"no {what} were given; expected at least one")
+    return read
