@@ -24,6 +24,10 @@ def write_text(path: Path, texts: int = 60) -> Path:
 PROMPTS = ["The city of {} lies in", "People in {} live in", "From {} they travelled across", "{} is a town of"]
 
 
+OLD_AND_NEW = ("", "", "New ", "Old ")
+"""Before the cities of each relation: two relations share their subjects, the others have their own."""
+
+
 def write_facts(path: Path, count: int = 24) -> Path:
     """Facts about cities, four objects a relation, in the project's own schema."""
     cities = ["Paris", "Lyon", "Nice", "Lisbon", "Porto", "Faro", "Kyoto", "Osaka", "Nara", "Rome", "Milan", "Turin"]
@@ -34,12 +38,13 @@ def write_facts(path: Path, count: int = 24) -> Path:
             "requested_rewrite": {
                 "prompt": PROMPTS[i // len(cities)],
                 "relation_id": f"P{i // len(cities)}",
-                "subject": cities[i % len(cities)],
+                "subject": OLD_AND_NEW[i // len(cities)] + cities[i % len(cities)],
                 "target_true": {"str": objects[i % len(cities) // 3]},
                 "target_new": {"str": objects[(i % len(cities) // 3 + 1) % 4]},
             },
-            "paraphrase_prompts": [],
-            "neighborhood_prompts": [],
+            "paraphrase_prompts": [f"Travellers to {cities[i % len(cities)]} speak of"],
+            # One relation has none: scores over facts must do without.
+            "neighborhood_prompts": [] if i < len(cities) else [f"{cities[i * j % len(cities)]} lies" for j in (5, 7)],
         }
         for i in range(count)
     ]

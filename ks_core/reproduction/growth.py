@@ -72,12 +72,12 @@ class Growth:
 def growth(whole: StreamGeometry, halves: tuple[StreamGeometry, ...], resamples: int, seed: int) -> Growth:
     """Measure growth, with errors over facts and over text.
 
-    The error over facts comes from random halves of the edits (each half a stream of its own; a number from N edits
-    scatters about as much as numbers from random halves scatter around it) and bootstrap samples of the bystanders.
-    Counts stop at half the edits, so that halves are looked at over the same range.
+    Numbers are those of streams of N/2 edits, drawn from all N and put in random order. The error over facts comes from
+    random halves of the edits, to which all streams of one sample are confined (a mean over N edits scatters about as
+    much as means over random halves scatter around it), and bootstrap samples of the bystanders.
 
     Args:
-        whole: from all the text; at least four edits.
+        whole: from all the text; four edits at least.
         halves: from each half of the text.
         resamples: samples for the error.
         seed: of orders and samples.
@@ -86,7 +86,7 @@ def growth(whole: StreamGeometry, halves: tuple[StreamGeometry, ...], resamples:
     counts = np.array([2**power for power in range((n // 2).bit_length())], dtype=np.intp)
     once = np.ones(m)
     rng = np.random.default_rng(seed)
-    orders = [rng.permutation(n) for _ in range(ORDERS)]
+    orders = [rng.permutation(n)[: n // 2] for _ in range(ORDERS)]
     sizes, *value = _means(whole, orders, counts, once)
     samples = []
     for _ in range(resamples):

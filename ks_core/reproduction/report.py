@@ -92,7 +92,7 @@ def write_results(
         "editing": dict(editing or {}),
     }
     with atomic_path(path) as made:
-        made.write_text(json.dumps(_plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        made.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:
@@ -118,13 +118,14 @@ def _extremes(measurement: Measurement, name: str) -> dict[str, list[float]]:
     return {"min": [float(of.min()) for of in entries], "max": [float(of.max()) for of in entries]}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: mappings, lists, numbers; NaN and infinity become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value.value if hasattr(value, "value") else value

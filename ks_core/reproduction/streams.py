@@ -34,13 +34,17 @@ from ks_core.theory.whitening import Whitening, whiten
 DEPTH = 1 / 3
 """Relative depth of the edited layer, where ROME edits GPT2-XL (layer 17 of 48)."""
 
-HELD_OUT_TOKENS = 1024
-"""Tokens of text for the perplexity, read once for each method and count: about three seconds on two cores."""
+HELD_OUT_TOKENS = 512
+"""Tokens of text for the perplexity, read once for each method and count: about two seconds on two cores."""
 
 NULL_SPACE = "null-space"
 
-LONGEST_HELD_OUT = 256
+LONGEST_HELD_OUT = 64
 """Tokens after which such a text is cut, so that several texts are read and the error over texts means something."""
+
+ROOM = 2
+"""Edits may take one in so many directions of key space, and protected facts half of that: joint edits of protected
+keys need a direction for each, and some to spare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,21 +118,28 @@ def edit_streams(
         model: unedited; it is edited inside and restored.
         moments: of this model.
         corpus: whose text behind that of the moments gives the perplexity.
-        pool: usable facts; the first `num_edits` are edited, the others are bystanders or protected in turn.
+        pool: usable facts. The first `num_edits` subjects are edited, one fact each, as two edits of one subject may
+            have one key; facts of other subjects are bystanders or protected in turn.
         num_edits: N.
         say: told one line for each method.
 
     Raises:
-        InputError: fewer than two facts are left beside the edits, or the corpus has no text left.
+        InputError: fewer than two facts are left beside the edits, key space is too small for so many, or the corpus
+            has no text left.
     """
-    if num_edits > len(pool) - 2:
+    by_subject = {fact.subject: fact for fact in reversed(pool)}
+    distinct = [fact for fact in pool if by_subject[fact.subject] is fact]
+    most = min(len(distinct) - 2, model.adapter.d_key // ROOM)
+    if num_edits > most:
         raise InputError(
-            f"{num_edits} edits were asked for with {len(pool)} usable facts; expected at least two more facts than "
-            "edits: ask for fewer (--ks-num-edits), or give more facts"
+            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and keys of d_key={model.adapter.d_key}; "
+            f"expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
         )
     layer = stream_layer(moments.provenance.layers)
-    edits = tuple(pool[:num_edits])
-    bystanders, protected = split_kept(edits, pool[num_edits:])
+    edits = tuple(distinct[:num_edits])
+    subjects = {fact.subject for fact in edits}
+    kept = [fact for fact in pool if fact.subject not in subjects]
+    bystanders, protected = split_kept(edits, kept, model.adapter.d_key // (2 * ROOM))
     texts = held_out_text(
         model, corpus, after=moments.provenance.tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
     )
@@ -186,14 +197,14 @@ def checkpoints(num_edits: int) -> tuple[int, ...]:
     return tuple(sorted({*(2**power for power in range(num_edits.bit_length())), num_edits}))
 
 
-def split_kept(edits: Sequence[Fact], kept: Sequence[Fact]) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
-    """Bystanders and protected facts: turn by turn, but what a neighbourhood prompt asks is not protected.
+def split_kept(edits: Sequence[Fact], kept: Sequence[Fact], most: int) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
+    """Bystanders and up to `most` protected facts, turn by turn; what a neighbourhood prompt asks is not protected.
 
     Otherwise the neighbourhood score of the protected method would be a score of its protected facts.
     """
     asked = {prompt for fact in edits for prompt in fact.neighborhood_prompts}
-    protected = tuple(fact for place, fact in enumerate(kept) if place % 2 and fact.text not in asked)
-    return tuple(fact for fact in kept if fact not in protected), protected
+    protected = [fact for place, fact in enumerate(kept) if place % 2 and fact.text not in asked][:most]
+    return tuple(fact for fact in kept if fact not in protected), tuple(protected)
 
 
 @dataclass(frozen=True, eq=False)
