@@ -12,9 +12,11 @@ from strategies import EditProblem, edit_problems
 from theory_laws import Theory
 
 from ks_core.errors import InputError
+from ks_core.theory.editing import Edit
 from ks_core.theory.interference import (
     measured_earlier,
     measured_original,
+    predicted_at_edits,
     predicted_earlier,
     predicted_original,
     relative_difference,
@@ -46,6 +48,24 @@ def test_prediction_for_orthogonal_keys_is_zero(problem: EditProblem) -> None:
     assert_close(earlier, torch.zeros_like(earlier), allowed)
 
 
+@given(edit_problems())
+def test_lifelong_edits_write_their_residuals(problem: EditProblem) -> None:
+    """left_i ⟨right_i, k_i⟩ = δ_i: divided by kᵀC⁻¹k and multiplied with it again."""
+    stream = PACKAGE.lifelong(problem)
+    bounds = laws.exactness(problem) * torch.linalg.vector_norm(stream.residuals, dim=1, keepdim=True)
+    assert_close(stream.edit.written(problem.keys), stream.residuals, bounds)
+
+
+@given(edit_problems())
+def test_prediction_at_lifelong_edits_is_that_of_the_later_ones(problem: EditProblem) -> None:
+    """Σ_{i≤j} P[i, j] δ_i = v_j − W_0 k_j, so that only i > j is left."""
+    stream, shares = PACKAGE.lifelong(problem), superposition(whiten(problem.moment.matrix).whiten(problem.keys))
+    wanted = problem.values - laws.values_at(problem.weight, problem.keys)
+    actual = predicted_at_edits(shares, stream.edit.written(problem.keys), wanted)
+    expected = predicted_earlier(shares, stream.residuals)
+    assert_close(actual, expected, laws.rounding(problem) * laws.value_scale(problem))
+
+
 def test_prediction_by_hand() -> None:
     """Three edits, two other keys, one-dimensional values: the sums of the paper, written out."""
     shares = [[1.0, 0.5, 0.25], [2.0, 1.0, 0.5], [3.0, 4.0, 1.0]]
@@ -53,6 +73,17 @@ def test_prediction_by_hand() -> None:
     assert predicted_earlier(shares, residuals).tolist() == [[3200.0], [4000.0], [0.0]]
     to_others = [[0.5, 1.0], [0.25, 0.0], [0.125, 2.0]]
     assert predicted_original(to_others, residuals).tolist() == [[155.0], [2010.0]]
+
+
+def test_prediction_at_edits_by_hand() -> None:
+    shares, written, wanted = [[1.0, 0.5], [2.0, 1.0]], [[10.0], [100.0]], [[9.0], [8.0]]
+    assert predicted_at_edits(shares, written, wanted).tolist() == [[201.0], [97.0]]
+
+
+def test_written_by_hand() -> None:
+    """Two edits, two-dimensional values: ⟨right_i, k_i⟩ is 2 and −1."""
+    edit = Edit(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    assert edit.written([[0.5, 1.5, 7.0], [5.0, 5.0, -1.0]]).tolist() == [[2.0, 6.0], [-2.0, -4.0]]
 
 
 def test_measurement_by_hand() -> None:
@@ -83,3 +114,9 @@ def test_interference_refuses_shapes_that_do_not_fit() -> None:
         measured_earlier([[1.0]], [[1.0]], [[1.0, 2.0]])
     with pytest.raises(InputError, match=r"predicted has shape \(1, 1\), measured \(2, 1\)"):
         relative_difference([[1.0]], [[1.0], [2.0]])
+    with pytest.raises(InputError, match=r"wanted has shape \(2, 2\); expected \(2, 1\), one row per edit"):
+        predicted_at_edits(np.eye(2), np.ones((2, 1)), np.ones((2, 2)))
+    with pytest.raises(InputError, match="superposition has 2 rows of edits but there are 1 residuals"):
+        predicted_at_edits(np.eye(2), [[1.0]], [[1.0]])
+    with pytest.raises(InputError, match=r"keys have shape \(1, 3\); expected \(2, 3\), one per edit"):
+        Edit(torch.zeros(1, 2), torch.zeros(2, 3)).written(np.ones((1, 3)))
