@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 def run_paper(inputs, folder, *options):
     given = {
         **{f"--ks-{name}": path for name, path in inputs.items()},
-        **{"--ks-num-facts": 8, "--ks-tokens": 1600, "--ks-resamples": 40},
+        **{"--ks-num-facts": 8, "--ks-num-edits": 4, "--ks-tokens": 1600, "--ks-resamples": 40},
         **{f"--ks-{name}": folder / name for name in ("results", "baselines")},
     }
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q"]
@@ -31,10 +31,12 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     assert "none for this model" in first.stdout
     assert "xfailed" in first.stdout, "a claim that a random model does not satisfy must not count as passed"
     results = tmp_path / "results" / "model"
-    assert len(list(results.glob("*.png"))) == 5
+    assert len(list(results.glob("*.png"))) == 9
     found = json.loads((results / "results.json").read_text())["findings"]
-    assert len({finding["claim"].split(":")[0] for finding in found}) == 8
+    assert len({finding["claim"].split(":")[0] for finding in found}) == 12
     assert all(finding["claim"] in first.stdout for finding in found)
+    assert "protection of " in first.stdout, "the table of methods"
+    assert set(json.loads((results / "results.json").read_text())["editing"]) == {"stream", "dose"}
 
     written = run_paper(inputs, tmp_path, "--ks-update-baseline")
     assert "written anew" in written.stdout, written.stdout

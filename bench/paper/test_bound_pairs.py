@@ -51,7 +51,7 @@ def gain(dose: np.ndarray, predicted: np.ndarray, response: np.ndarray) -> float
 def judge(measured: DoseMeasurement) -> list[Finding]:
     found = measured.response
     if found is None:
-        pytest.skip("no relation has three usable facts with two different objects")
+        pytest.skip("no relation has three usable facts")
 
     def number(statistic: Callable[..., float], *names: str) -> Replicates:
         whole = [getattr(found, name) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -120,11 +121,13 @@ def object_log_probabilities(logits: Tensor, rows: ObjectRows) -> Tensor:
 
 def refuse_not_finite(log_probabilities: Tensor, facts: Sequence[Fact], objects: Sequence[str]) -> None:
     """Raise an InputError that names the first fact whose object's log-probability is NaN or infinite."""
-    for number in torch.nonzero(~torch.isfinite(log_probabilities)).flatten().tolist():
-        raise InputError(
-            f"the log-probability of {objects[number]!r} behind {facts[number].text!r} is "
-            f"{float(log_probabilities[number])}; expected a finite number: run the model in float32"
-        )
+    scores = log_probabilities.detach().tolist()
+    for score, fact, text in zip(scores, facts, objects, strict=True):
+        if not math.isfinite(score):
+            raise InputError(
+                f"the log-probability of {text!r} behind {fact.text!r} is {score}; expected a finite number: "
+                "run the model in float32"
+            )
 
 
 def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:

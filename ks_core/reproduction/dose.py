@@ -17,12 +17,12 @@ from ks_core.measurement.moments import SecondMoments
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.adapter import edited
 from ks_core.models.loading import LoadedModel
-from ks_core.statistics.pairs import Array
+from ks_core.statistics.pairs import FEWEST_FACTS, Array
 from ks_core.theory.editing import Edit, single_edit
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import whiten
 
-DEPTHS = (0.1, 0.3, 0.5)
+DEPTHS = (0.1, 0.3, 0.6)
 """Relative depths of the edited layers: superposition is weak in the first and strong in the last, and all come early
 enough for an edit at the subject to reach the end of the prompt."""
 
@@ -84,7 +84,7 @@ def dose_response(
         say: told one line for each layer.
 
     Returns:
-        Doses and responses, or None where no relation has three facts with two different objects.
+        Doses and responses, or None where no relation has three facts.
     """
     relation = _largest_relation(facts)
     if relation is None:
@@ -109,7 +109,7 @@ def dose_layers(layers: Sequence[int]) -> tuple[int, ...]:
 
     Example:
         >>> dose_layers(range(30)), dose_layers([0, 1])
-        ((3, 9, 14), (0,))
+        ((3, 9, 17), (0, 1))
     """
     return tuple(sorted({layers[round(depth * (len(layers) - 1))] for depth in DEPTHS}))
 
@@ -141,7 +141,7 @@ def choose_doses(superposition: Tensor) -> tuple[list[int], list[int]]:
 def _largest_relation(facts: FactSet) -> tuple[Fact, ...] | None:
     by_relation = {name: tuple(fact for fact in facts if fact.relation_id == name) for name in facts.relations}
     largest = max(by_relation.values(), key=len)  # the first of equals, in the relations' order
-    return largest if len(largest) >= 3 and len({fact.target_true for fact in largest}) >= 2 else None
+    return largest if len(largest) >= FEWEST_FACTS else None
 
 
 def _of_layer(

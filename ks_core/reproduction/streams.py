@@ -132,7 +132,7 @@ def edit_streams(
     most = min(len(distinct) - 2, model.adapter.d_key // ROOM)
     if num_edits > most:
         raise InputError(
-            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and keys of d_key={model.adapter.d_key}; "
+            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and d_key={model.adapter.d_key}; "
             f"expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
         )
     layer = stream_layer(moments.provenance.layers)

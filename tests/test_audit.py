@@ -1,0 +1,154 @@
+"""What an audit predicts, against single edits that are really made; and what it refuses."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from measured import write_everything
+
+from ks_core.audit import as_json, audit, table
+from ks_core.data.corpus import load_corpus
+from ks_core.data.facts import load_facts
+from ks_core.errors import InputError, KsError
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.values import target_values
+from ks_core.models.adapter import module_change
+from ks_core.models.loading import load_model, weights_sha256
+from ks_core.theory.editing import single_edit
+from ks_core.theory.whitening import whiten
+
+TOKENS = 1600
+
+
+@pytest.fixture(scope="module", params=["gpt2", "gpt_neox", "llama"])
+def audited(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+        paths = write_everything(folder, request.param, layers=3)
+        model, facts = load_model(paths["model"]), load_facts(paths["facts"]).facts
+        edits, keep = facts[24:28], facts[30:40]
+        yield model, paths, edits, keep, audit(model, edits, keep, corpus=paths["corpus"], tokens=TOKENS)
+
+
+def test_predicted_changes_are_those_of_edits_really_made(audited):
+    model, paths, edits, keep, found = audited
+    layer = found.layer
+    moments = collect_second_moments(model, load_corpus(paths["corpus"]), tokens=TOKENS)
+    whitening, weight = whiten(moments.at(layer).matrix), model.adapter.weight(layer)
+    values = target_values(model, edits, layer)
+    keys = subject_keys(model, keep, [layer])[layer]
+    bias = model.adapter.bias(layer)
+    own = keys @ weight.double().T + (0 if bias is None else bias.double())
+    for number in range(len(edits)):
+        edit = single_edit(weight, values.keys[number], values.values[number], whitening)
+        moved = module_change(model.adapter, layer, edit.delta(), keys)
+        measured = (moved.norm(dim=1) / own.norm(dim=1)).numpy()
+        # the module rounds to float32, and so do searches in batches
+        np.testing.assert_allclose(found.changes[number], measured, rtol=1e-3, atol=1e-5)
+        signs = np.sign((moved @ (values.values[number] - weight.double() @ values.keys[number])).numpy())
+        np.testing.assert_array_equal(np.sign(found.shares[number]), signs)
+
+
+def test_nothing_is_edited(audited):
+    model, *_ = audited
+    assert weights_sha256(model.model) == model.weights_sha256
+
+
+def test_the_layer_is_the_one_with_least_interference(audited):
+    _, _, _, _, found = audited
+    assert [of.layer for of in found.layers] == [0, 1, 2]
+    assert found.layer == min(found.layers, key=lambda of: of.onto_kept).layer
+    chosen = next(of for of in found.layers if of.layer == found.layer)
+    assert chosen.onto_kept == pytest.approx(float(np.sqrt((found.shares**2).mean())), rel=1e-9)
+    assert all(of.onto_kept_error > 0 for of in found.layers)
+
+
+def test_the_worst_are_ranked_by_the_change_of_their_value(audited):
+    _, _, edits, keep, found = audited
+    worst = found.worst(1, 3)
+    assert [of.edit for of in worst] == [edits[1]] * 3
+    assert [of.change for of in worst] == sorted(found.changes[1].tolist(), reverse=True)[:3]
+    place = keep.index(worst[0].fact)
+    assert worst[0].share == found.shares[1, place]
+    assert worst[0].log_probability_change == found.log_probability_changes[1, place]
+    assert worst[0].share_error == found.share_errors[1, place] > 0
+
+
+def test_order_and_groups_hold_every_edit_once(audited):
+    _, _, edits, _, found = audited
+    ids = sorted(fact.case_id for fact in edits)
+    assert sorted(fact.case_id for fact in found.order) == ids
+    assert sorted(fact.case_id for group in found.groups for fact in group) == ids
+
+
+def test_table_and_json_say_what_was_found(audited):
+    _, _, edits, keep, found = audited
+    text = table(found, top=2)
+    assert text.count("->") == len(edits)
+    assert "nothing was edited" in text
+    assert f"{found.layer:>5}" in text
+    content = json.loads(json.dumps(as_json(found), allow_nan=False))
+    assert content["format"] == "ks_core/audit/1"
+    assert np.shape(content["share"]) == (len(edits), len(keep))
+    assert len(content["layers"]) == 3
+
+
+def test_a_layer_that_is_asked_for_is_taken_and_weak_edits_are_named(audited):
+    model, paths, edits, keep, found = audited
+    other = (found.layer + 1) % 3
+    again = audit(model, edits[:1], keep, layer=other, corpus=paths["corpus"], tokens=TOKENS)
+    assert again.layer == other
+    assert again.layers[other].among_edits == 0.0
+    weak = replace(again, reached=(0.2,))
+    assert f"no value in layer {other} makes the model say the new object for: {edits[0].subject}" in table(weak)
+
+
+def test_facts_that_are_edited_are_not_kept(audited):
+    model, paths, edits, keep, _ = audited
+    other_wording = replace(edits[0], case_id=999, prompt="{} is found in")
+    found = audit(model, edits[:1], [other_wording, *keep], layer=0, corpus=paths["corpus"], tokens=TOKENS)
+    assert found.kept == tuple(keep)
+    with pytest.raises(InputError, match="no fact to keep is left beside the edits"):
+        audit(model, edits, edits, corpus=paths["corpus"], tokens=TOKENS)
+
+
+def test_contradicting_edits_are_warned_of(audited):
+    model, paths, edits, keep, _ = audited
+    other = replace(edits[0], case_id=999, target_new=edits[0].target_true, target_true=edits[0].target_new)
+    with pytest.warns(UserWarning, match=f"edits {edits[0].case_id} and 999 contradict each other"):
+        audit(model, [edits[0], other], keep, layer=1, corpus=paths["corpus"], tokens=TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"layer": 3}, "layer 3 does not exist"),
+        ({"edits": []}, "no edits were given"),
+        ({"keep": []}, "no facts to keep were given"),
+        ({"edits": "nowhere.json"}, "nowhere.json cannot be read"),
+        ({"tokens": 20}, "d_key"),
+        ({"corpus": "nowhere.txt"}, "does not exist"),
+        ({"model": "no/such/model/here"}, "is no folder and no hub id"),
+    ],
+)
+def test_bad_input_is_one_clear_error(audited, changed, message):
+    model, paths, edits, keep, _ = audited
+    given = {"model": model, "edits": edits, "keep": keep, "corpus": paths["corpus"], "tokens": TOKENS} | changed
+    with pytest.raises(KsError, match=message):
+        audit(given.pop("model"), given.pop("edits"), given.pop("keep"), **given)
+
+
+def test_weights_that_are_not_numbers_are_refused_by_name(audited):
+    model, _, edits, *_ = audited
+    weight = model.adapter.weight(1)
+    before = weight.clone()
+    try:
+        weight[0, 0] = math.nan
+        with pytest.raises(InputError, match="is nan; expected a finite number"):
+            target_values(model, edits, 1)
+    finally:
+        weight.copy_(before)

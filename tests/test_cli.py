@@ -1,0 +1,110 @@
+"""`ks audit` as a user starts it, on a tiny real model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from measured import write_everything
+
+from ks_core.cli import main
+from ks_core.data.facts import load_facts
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    paths = write_everything(folder, "llama", layers=2)
+    records = json.loads((folder / "facts.json").read_text())
+    for name, part in {"edits": records["facts"][24:26], "keep": records["facts"][30:36]}.items():
+        (folder / f"{name}.json").write_text(json.dumps(part))
+    return folder, paths
+
+
+def command(prepared, *options, edits="edits.json"):
+    folder, paths = prepared
+    given = ["--keep", folder / "keep.json", "--model", paths["model"], "--corpus", paths["corpus"], "--tokens", 1600]
+    return [str(word) for word in ("audit", folder / edits, *given, *options)]
+
+
+def run(arguments, folder, **environment):
+    given = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1", **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ks_core.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=given,
+    )
+
+
+def test_audit_prints_a_table_and_writes_json(prepared):
+    folder, _ = prepared
+    process = run(command(prepared, "--json", folder / "out.json", "--top", 2), folder)
+    said, complained = process.communicate()
+    assert process.returncode == 0, complained
+    edits = load_facts(folder / "edits.json").facts
+    for edit in edits:
+        assert f"{edit.text} {edit.target_true} -> {edit.target_new}" in said
+    assert "order that disturbs earlier edits least" in said
+    content = json.loads((folder / "out.json").read_text())
+    assert [record["case_id"] for record in content["edits"]] == [fact.case_id for fact in edits]
+
+
+def test_contradicting_edits_are_warned_of_on_the_terminal(prepared, monkeypatch, capsys):
+    folder, _ = prepared
+    monkeypatch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+    first = json.loads((folder / "edits.json").read_text())[0]
+    second = json.loads(json.dumps(first)) | {"case_id": 999}
+    rewrite = second["requested_rewrite"]
+    rewrite["target_new"], rewrite["target_true"] = rewrite["target_true"], rewrite["target_new"]
+    (folder / "twice.json").write_text(json.dumps([first, second]))
+    assert main(command(prepared, "--layer", 1, edits="twice.json")) == 0
+    assert f"warning: edits {first['case_id']} and 999 contradict each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", "9"], "layer 9 does not exist; expected 0 to 1"),
+        (["--keep", "nowhere.json"], "nowhere.json cannot be read"),
+        (["--tokens", "5"], "d_key"),
+        (["--dtype", "float8"], "dtype is 'float8'"),
+        (["--json", "/proc/nowhere/out.json"], "/proc/nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(prepared, options, message, monkeypatch, capsys):
+    monkeypatch.setenv("KS_CORE_CACHE", str(prepared[0] / "cache"))
+    assert main(command(prepared, *options)) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ks audit: error: ")]
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+def test_an_edit_whose_prompt_lacks_its_subject_is_refused(prepared, capsys):
+    folder, _ = prepared
+    record = json.loads((folder / "edits.json").read_text())[0]
+    record["requested_rewrite"]["prompt"] = "The city lies in"
+    (folder / "lost.json").write_text(json.dumps([record]))
+    assert main(command(prepared, edits="lost.json")) == 2
+    assert "with 0 places for the subject; expected exactly one {}" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prepared, tmp_path):
+    out = tmp_path / "out.json"
+    process = run(command(prepared, "--json", out), tmp_path)
+    while not (tmp_path / "cache" / "moments").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, complained = process.communicate()
+    if process.returncode:  # it may have been faster than the signal
+        assert process.returncode == 130, complained
+        assert "interrupted" in complained
+        assert not out.exists()
+    again = run(command(prepared, "--json", out), tmp_path)
+    again.communicate()
+    assert again.returncode == 0
+    assert json.loads(out.read_text())["format"] == "ks_core/audit/1"
