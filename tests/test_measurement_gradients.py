@@ -165,3 +165,14 @@ def test_the_model_gets_no_gradients_and_keeps_its_weights(model):
 def test_what_cannot_be_asked_is_refused(model, layer, continuation, prompt, says):
     with pytest.raises(InputError, match=says):
         value_gradients(model, [replace(FACTS[0], prompt=prompt)], [continuation], layer)
+
+
+def test_a_log_probability_that_is_not_a_number_is_refused_with_the_fact(model):
+    weight = model.adapter.weight(1)
+    kept = weight.clone()
+    weight.fill_(float("nan"))
+    try:
+        with pytest.raises(InputError, match=r"'Russian' behind 'The city of Paris lies in' is nan; .* float32"):
+            value_gradients(model, FACTS, OBJECTS, 0)
+    finally:
+        weight.copy_(kept)

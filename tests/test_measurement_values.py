@@ -20,8 +20,7 @@ FACTS = (
     Fact(4, "Windows 8.1", "P4", "{} was developed by", "Microsoft", "the mother tongue"),
 )
 # Log-probabilities and their gradients are float32, off by some 8 roundings: a softmax of 512 terms and a mean. Adam
-# moves an entry by the rate times a ratio of gradients, so each step adds that relative error once to the change. The
-# rest of these models is float64.
+# moves an entry by the rate times a ratio of gradients, so each step adds that relative error once to the change.
 STEPS = 8
 RTOL = STEPS * 8 * torch.finfo(torch.float32).eps
 SHORT = ValueSettings(steps=STEPS)
@@ -271,13 +270,14 @@ def test_a_prompt_or_a_prefix_longer_than_the_context_is_refused(model, prefixes
         target_values(model, [fact], 0, replace(SHORT, prefixes=prefixes))
 
 
-def test_keys_that_are_not_numbers_are_refused_with_the_fact(model):
-    weight = model.adapter.weight(0)
+@pytest.mark.parametrize(("layer", "says"), [(0, r"'Russian' behind 'The .* in' is nan"), (1, r"fact 0 \('Paris'\)")])
+def test_numbers_that_are_none_are_refused_with_the_fact(model, layer, says):
+    weight = model.adapter.weight(1 - layer)  # behind the layer, or before it so that its keys are not numbers
     kept = weight.clone()
     weight.fill_(float("nan"))
     try:
-        with pytest.raises(InputError, match=r"fact 0 \('Paris'\) at layer 1 is NaN"):
-            target_values(model, FACTS, 1, SHORT)
+        with pytest.raises(InputError, match=says):
+            target_values(model, FACTS, layer, SHORT)
     finally:
         weight.copy_(kept)
 

@@ -272,7 +272,7 @@ for _ in range(int(sys.argv[1])):
         signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2 * takes))
         with edited(adapter, 0, delta):
             pass
-        time.sleep(10)
+        time.sleep(10)  # until the timer rings
     except KeyboardInterrupt as interrupt:
         place = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(interrupt.__traceback__)][:3]
     left += weights_sha256(adapter.model) != before
