@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oracles import assert_close, tolerance
 from strategies import EditProblem, edit_problems, key_rows, second_moments
 from theory_laws import Theory
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits, single_edit
@@ -179,3 +180,34 @@ def test_edit_refuses_factors_and_weights_that_do_not_fit() -> None:
         Edit(torch.zeros(3, 2), torch.zeros(3, 4))
     with pytest.raises(InputError, match=r"weight has shape \(4, 3\) but the edit was made for \(3, 4\)"):
         Edit(torch.zeros(3, 2), torch.zeros(2, 4)).apply(np.zeros((4, 3)))
+
+
+class LargeResults(TorchDispatchMode):
+    """Counts results of operations that have as many numbers as a (200, 300) weight."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.count += sum(torch.is_tensor(part) and part.numel() >= 200 * 300 for part in (out, *_parts(out)))
+        return out
+
+
+def _parts(out: object) -> tuple[object, ...]:
+    return out if isinstance(out, tuple) else ()
+
+
+def test_lifelong_edits_make_no_copy_of_the_weight_for_an_edit() -> None:
+    """Memory is O(n d): as many large results for five edits as for one, those of checking the given weight once."""
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
+    weight, keys, values, whitening = draw(200, 300), draw(5, 300), draw(5, 200), whiten(torch.eye(300))
+    counts = []
+    for edits in (1, 5):
+        with LargeResults() as large:
+            lifelong_edits(weight, keys[:edits], values[:edits], whitening).prefix(edits)
+        counts.append(large.count)
+    assert counts[0] == counts[1]
+    with LargeResults() as large:
+        lifelong_edits(weight, keys, values, whitening).edit.apply(weight)
+    assert large.count > counts[1], "the edited weight itself is one"
