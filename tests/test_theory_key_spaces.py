@@ -254,6 +254,14 @@ def test_repeated_protected_keys_are_one() -> None:
     assert_close(space.freedom([[1.0, 0.0]]), torch.tensor([0.5], dtype=torch.float64), tolerance(1.0, 2))
 
 
+@pytest.mark.xfail(strict=True, raises=InfeasibleEditError, reason="rank counts what whitening made of rounding")
+def test_dependent_protected_keys_span_no_more_than_they_do_at_any_condition() -> None:
+    """The third key is the sum of the others but for eps; whitening, with √κ = 1e3, makes √κ eps of that."""
+    weak = np.array([1.0, -2.0, 3.0]) / 14**0.5
+    whitening = whiten(np.eye(3) - (1 - 1e-6) * np.outer(weak, weak))
+    assert protect(whitening, [[2.0, 1.0, 0.0], [0.3, 0.6, 0.3], [2.3, 1.6, 0.3]]).basis.shape == (2, 3)
+
+
 def test_protected_keys_that_span_everything_are_refused() -> None:
     with pytest.raises(InfeasibleEditError, match="the 3 protected keys span all 2 directions of key space"):
         protect(IDENTITY, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
