@@ -97,13 +97,14 @@ def test_success_and_magnitude_of_a_model_equal_counts_fact_by_fact(model, facts
 def test_success_and_magnitude_are_means_by_fact_and_a_tie_is_no_success():
     half, quarter, eighth = np.log([0.5, 0.25, 0.125])
     scores = Scores(
+        5,
         np.array([0, 2, 2, 2, 3]),
         new=np.array([half, half, quarter, eighth, quarter]),
         true=np.array([quarter, quarter, half, half, quarter]),
     )
     # Sums of few powers of two: right to the rounding of exp
-    np.testing.assert_allclose(scores.success(), [1, np.nan, 1 / 3, 0], rtol=1e-15)
-    np.testing.assert_allclose(scores.magnitude(), [0.25, np.nan, -0.375 / 3, 0], rtol=1e-15)
+    np.testing.assert_allclose(scores.success(), [1, np.nan, 1 / 3, 0, np.nan], rtol=1e-15)
+    np.testing.assert_allclose(scores.magnitude(), [0.25, np.nan, -0.375 / 3, 0, np.nan], rtol=1e-15)
 
 
 def test_asking_changes_nothing_and_gives_the_same_twice(model, facts):

@@ -1,6 +1,7 @@
 """What the README shows is what the baseline holds, and its example runs."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -11,11 +12,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BASELINE = ROOT / "fixtures" / "baselines" / "smollm2-135m-instruct.json"
 
 
+def numbers(found):
+    """Value and error of a baseline's finding; null stands for NaN."""
+    return [math.nan if found[name] is None else found[name] for name in ("value", "error")]
+
+
 def results_table():
     """The table as it must stand in the README, between its two markers."""
     findings = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
     rows = [
-        f"| {claim} | {found['quantity']} | {found['layers']} | {plus_minus(found['value'], found['error'])} "
+        f"| {claim} | {found['quantity']} | {found['layers']} | {plus_minus(*numbers(found))} "
         f"| {found['threshold']} | {found['reference']} | {found['verdict']} |"
         for claim, found in findings.items()
     ]

@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 class Scores:
     """Both objects of some facts behind some prompts: mean log-probabilities per token, natural logarithm."""
 
+    facts: int
+    """n, how many facts were asked about"""
     fact: NDArray[np.intp]
     """(p,) which fact each prompt belongs to"""
     new: Array
@@ -45,10 +47,9 @@ class Scores:
         return self._by_fact(np.exp(self.new) - np.exp(self.true))
 
     def _by_fact(self, numbers: Array) -> Array:
-        count = int(self.fact.max(initial=-1)) + 1
-        prompts = np.bincount(self.fact, minlength=count)
+        prompts = np.bincount(self.fact, minlength=self.facts)
         with np.errstate(invalid="ignore"):
-            means: Array = np.bincount(self.fact, weights=numbers, minlength=count) / prompts
+            means: Array = np.bincount(self.fact, weights=numbers, minlength=self.facts) / prompts
         return means
 
 
@@ -90,7 +91,7 @@ def ask(model: LoadedModel, facts: Sequence[Fact]) -> Answers:
     ends = np.cumsum([len(kind) for kind in kinds])
     parts = [slice(end - len(kind), end) for kind, end in zip(kinds, ends, strict=True)]
     fact = np.array([number for number, _ in asked], dtype=np.intp)
-    return Answers(*(Scores(fact[part], new[part], true[part]) for part in parts))
+    return Answers(*(Scores(len(facts), fact[part], new[part], true[part]) for part in parts))
 
 
 def held_out_text(
@@ -102,7 +103,7 @@ def held_out_text(
         model: whose tokenizer is used.
         corpus: texts in its order.
         after: tokens to pass over; a text that begins among them is passed over whole.
-        tokens: how many to take; the last text is cut so that the number is exact.
+        tokens: how many to take; the last text is cut there. Texts of one token predict nothing and are left out.
         longest_text: a text is cut after this many tokens, or at the context length when that is shorter.
 
     Raises:
@@ -120,7 +121,7 @@ def held_out_text(
 def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: int = 2048) -> Array:
     """Negative log-likelihood of each text's tokens given those before them, in nats a token.
 
-    exp of its mean weighted by tokens is the perplexity; see `perplexity`.
+    exp of its mean weighted by tokens is the perplexity.
 
     Args:
         model: as it is now, edited or not.
@@ -131,7 +132,7 @@ def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: 
         (texts,) float64, in the order given.
     """
     losses = np.empty(len(texts))
-    order = {id(text): place for place, text in enumerate(texts)}
+    places = iter(sorted(range(len(texts)), key=lambda place: len(texts[place])))  # the order of `batches`
     for batch in batches(texts, batch_tokens):
         ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
         with torch.inference_mode():
@@ -139,8 +140,8 @@ def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: 
             own = torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])[:, :, 0].double()
         real = mask[:, 1:].bool()
         means = -(own * real).sum(dim=1) / real.sum(dim=1)
-        for text, loss in zip(batch, means.tolist(), strict=True):
-            losses[order[id(text)]] = loss
+        for loss in means.tolist():
+            losses[next(places)] = loss
     if not np.isfinite(losses).all():
         raise InputError(
             "the likelihood of held-out text is NaN or infinite; expected finite: run the model in float32"

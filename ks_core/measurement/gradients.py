@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact
+from ks_core.errors import InputError
 from ks_core.measurement.objects import logits_with, object_log_probabilities, object_rows, refuse_not_finite
 from ks_core.models.loading import LoadedModel
 
@@ -37,6 +38,8 @@ def value_gradients(model: LoadedModel, facts: Sequence[Fact], objects: Sequence
         InputError: a layer that does not exist, an object of no tokens, a prompt longer than the context, or a
             log-probability that is not finite.
     """
+    if not facts:
+        raise InputError("no facts were given to take gradients at; expected at least one")
     gradients = []
     with tqdm(total=len(facts), unit="prompt", desc=f"gradients, layer {layer}", disable=None) as bar:
         for start in range(0, len(facts), ROWS_AT_ONCE):

@@ -76,6 +76,11 @@ def object_rows(
         spans += [(0, len(fact.subject)) for fact in facts]
         owner += range(len(facts))
     tokens = tokenise_prompts(model.tokenizer, texts, spans)
+    if tokens.input_ids.shape[1] > model.context_length:
+        raise InputError(
+            f"the longest prompt with its object has {tokens.input_ids.shape[1]} tokens; the context length of "
+            f"{model.name} is {model.context_length}: shorten the prompt"
+        )
     padding_before = tokens.attention_mask.argmax(dim=1)
     last = padding_before + tokens.attention_mask.sum(dim=1) - 1
     longest = max(len(question.ids) - question.start for question in questions)

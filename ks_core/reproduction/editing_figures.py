@@ -95,6 +95,7 @@ def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
         if panel == "neighbourhood":
             unedited = float(np.nanmean(1 - streams.before.neighbourhood.success()))
             axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
+        if panel in ("neighbourhood", panels[-1]):
             axis.legend(frameon=False)
     figure.suptitle(f"{model}, layer {streams.layer}; bars are one standard error over facts (or texts)")
     return figure
@@ -115,7 +116,9 @@ def dose_and_response(measured: DoseMeasurement, model: str) -> Figure:
     axes[0].legend(frameon=False)
     axes[0].set(xlabel="superposition P from the edited fact", ylabel="change of log p(new object), nats")
     axes[1].set(xlabel="predicted to first order, P g · δ (nats)", xscale="symlog")
-    axes[1].axline((0, 0), (1, 1), color="black", linewidth=0.8)
+    top = np.linspace(0, float(np.nanmax(found.response)), 50)
+    axes[1].plot(top, top, color="black", linewidth=0.8, label="as predicted")
+    axes[1].legend(frameon=False)
     figure.suptitle(
         f"{model}, {found.relation}: {len(found.edits)} single edits, {len(found.others)} facts, {found.pairs:,} pairs"
     )
@@ -126,7 +129,6 @@ def _score_curve(axis: Axes, name: str, counts: list[int], scores: list[ScoreOf]
     colour, marker = STYLES[name]
     values, errors = [score.value for score in scores], [score.error for score in scores]
     axis.errorbar(counts, values, errors, color=colour, fmt=marker + "-", markersize=3, linewidth=1, label=name)
-    axis.legend(frameon=False)
 
 
 def _binned(dose: Array, response: Array) -> tuple[Array, Array]:

@@ -133,7 +133,9 @@ def protect(whitening: Whitening, keys: Any) -> ProtectedWhitening:
         raise InputError(f"protected key {int(lengths.argmin())} is zero; no edit changes its value: leave it out")
     # Unit rows, so that a short key counts as much as a long one when the rank is decided.
     _, singular, basis = torch.linalg.svd(white / lengths, full_matrices=False)
-    rank = int((singular > EPS * max(white.shape) * singular[0]).sum())
+    # Whitening multiplies the rounding of keys by up to the root of the condition number.
+    rounding = EPS * max(white.shape) * whitening.condition_number**0.5
+    rank = int((singular > rounding * singular[0]).sum())
     if rank == whitening.dim:
         raise InfeasibleEditError(
             f"the {len(white)} protected keys span all {rank} directions of key space, so no edit is possible; "
@@ -189,7 +191,7 @@ def null_space(second_moment: Any, *, variance: float = 0.1) -> NullSpace:
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
-    return part.square().sum(dim=1) / whole.square().sum(dim=1)
+    return (part.square().sum(dim=1) / whole.square().sum(dim=1)).clamp(max=1.0)  # rounding may take it past 1
 
 
 def _refuse_bound(freedom: Tensor, *, width: int, span: str) -> None:
