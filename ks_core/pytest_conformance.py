@@ -154,7 +154,8 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the table of laws, and write the JSON file."""
-    rows = [row for reports in terminalreporter.stats.values() for row in map(_reported, reports) if row]
+    reports = [report for some in terminalreporter.stats.values() for report in some]  # deselected items among them
+    rows = [row for report in reports if isinstance(report, pytest.TestReport) and (row := _reported(report))]
     if not rows:
         return
     from ks_core.conformance.report import table, write_json
@@ -171,9 +172,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"results in {path}")
 
 
-def _reported(report: Any) -> dict[str, Any] | None:
+def _reported(report: pytest.TestReport) -> dict[str, Any] | None:
     """The row of one report: its law's result with pytest's outcome, marks included."""
-    properties = dict(getattr(report, "user_properties", ()))
+    properties: dict[str, Any] = dict(report.user_properties)  # type: ignore[arg-type]
     row: dict[str, Any] | None = properties.get("ks_result", properties.get("ks_tried"))
     if row is None or not (report.when == "call" or report.outcome != "passed"):
         return None

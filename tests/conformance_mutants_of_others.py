@@ -122,6 +122,7 @@ def keys_at(model: Any, ids: Tensor, mask: Tensor, columns: Tensor, layer: int) 
 
 
 def last_token_of_the_prompt(model: Any, tokenizer: Any, prompts: Any, spans: Any, layer: int) -> Tensor:
+    del spans
     rows = tokenise_prompts(tokenizer, prompts, [(0, len(prompt)) for prompt in prompts])
     return keys_at(model, rows.input_ids, rows.attention_mask, rows.subject_last, layer)
 

@@ -51,14 +51,14 @@ BREAKS = {
 }
 """Laws that the update breaks by design although its traits ask for them."""
 
-_DIGITS = "P KᵀK + I has the condition number 1 + ‖P Kᵀ‖², whatever C is: keys of length 1,000 cost six digits or more"
-LOSES_DIGITS = {
+_DIGITS = "P KᵀK + I has the condition number 1 + ‖P Kᵀ‖², whatever C is: 1e6 for keys of length 1,000"
+MAY_BREAK = {
     "protected_keys_are_untouched": _DIGITS,
     "rank_is_at_most_the_number_of_edits": _DIGITS,
     "order_of_a_batch_does_not_matter": _DIGITS,
     "change_of_value_basis_carries_over": _DIGITS,
 }
-"""Laws that hold for the formula and that it may miss by rounding, by more than they allow, where keys are long."""
+"""Laws that hold for the formula, and that rounding may break on some problems, those with long keys."""
 
 NOT_CLAIMED = Traits(order="joint", protected=True, stateful=True)
 """What it is not: exact."""

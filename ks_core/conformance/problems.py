@@ -76,14 +76,14 @@ def problems(
 
 @st.composite
 def _split_rows(draw: st.DrawFn, dim: int, kept: int, count: int, kind: str) -> tuple[Tensor, Tensor]:
-    """Whitened keys, and protected ones: these span `kept` directions, and keys lie up to their length in that span."""
+    """Whitened keys, and protected ones that span `kept` directions; each key has a part in that span and one outside."""
     free = draw(white_rows(dim - kept, count, kind))
     if kind != "whitened_orthogonal":
         free = free.round(decimals=2)  # counterexamples that can be read; lengths change by 2 %
     if not kept:
         return free, torch.empty(0, dim, dtype=torch.float64)
     basis = draw(orthogonal_matrices(dim))
-    inside = draw(weights(count, kept)) @ basis[:kept]
+    inside = draw(white_rows(kept, count, "generic")).round(decimals=2) @ basis[:kept]
     return free @ basis[kept:] + inside, draw(weights(kept, kept)) @ basis[:kept]
 
 
