@@ -174,13 +174,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _reported(report: pytest.TestReport) -> dict[str, Any] | None:
     """The row of one report: its law's result with pytest's outcome, marks included."""
-    properties: dict[str, Any] = dict(report.user_properties)  # type: ignore[arg-type]
+    properties: dict[str, Any] = dict(report.user_properties)
     row: dict[str, Any] | None = properties.get("ks_result", properties.get("ks_tried"))
     if row is None or not (report.when == "call" or report.outcome != "passed"):
         return None
     reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
     expected = {"skipped": "xfailed", "passed": "xpassed"}
     outcome = expected[report.outcome] if hasattr(report, "wasxfail") else report.outcome
-    if not reason and report.outcome == "skipped":
+    if not reason and report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
     return {**row, "outcome": outcome, "reason": reason or row["reason"]}

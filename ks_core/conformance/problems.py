@@ -76,7 +76,7 @@ def problems(
 
 @st.composite
 def _split_rows(draw: st.DrawFn, dim: int, kept: int, count: int, kind: str) -> tuple[Tensor, Tensor]:
-    """Whitened keys, and protected ones that span `kept` directions; each key has a part in that span and one outside."""
+    """Whitened keys, and protected ones that span `kept` directions; keys have a part in that span and one outside."""
     free = draw(white_rows(dim - kept, count, kind))
     if kind != "whitened_orthogonal":
         free = free.round(decimals=2)  # counterexamples that can be read; lengths change by 2 %
