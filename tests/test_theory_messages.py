@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
-from ks_core.errors import InputError
+from ks_core.errors import InputError, RankDeficientError
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits, single_edit
 from ks_core.theory.interference import (
     measured_earlier,
@@ -68,3 +70,39 @@ def test_argument_that_is_not_finite_is_named(name: str, call: Callable[[], Any]
 def test_relative_difference_does_not_depend_on_the_unit() -> None:
     for unit in (1e-12, 1.0, 1e12):
         assert relative_difference([[3.0 * unit]], [[4.0 * unit]]) == pytest.approx(0.25)
+
+
+NOT_POSITIVE = [[1.0, 1.1], [1.1, 1.0]]
+REMEDIES: list[tuple[str, Callable[[], Any]]] = [
+    ("expected (d_value, n) and (n, d_key)", lambda: Edit(torch.zeros(3, 2), torch.zeros(3, 4))),
+    ("expected (d_value, n) and (n, d_key)", lambda: Edit(torch.zeros(3), torch.zeros(3, 4))),
+    ("expected (d_value, n) and (n, d_key)", lambda: Edit(torch.zeros(3, 2), torch.zeros(2))),
+    (
+        "cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge",
+        lambda: joint_edit(ONE, ONE * 2, ONE * 2, IDENTITY),
+    ),
+    (
+        "expected (d_value, d_key): transpose the weight if it is stored the other way",
+        lambda: measured_original(ONE, ONE, [[1.0, 1.0]]),
+    ),
+    ("look for a padded or wrong token position", lambda: superposition([[0.0]])),
+    (
+        "an uncentred second moment E[k kᵀ] has none below 0, so this matrix is something else",
+        lambda: whiten(NOT_POSITIVE),
+    ),
+]
+
+
+@pytest.mark.parametrize(("remedy", "call"), REMEDIES)
+def test_error_ends_with_its_remedy(remedy: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(InputError, match=f" {re.escape(remedy)}$"):
+        call()
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_rounding_below_zero_counts_in_units_of_the_trace(scale: float) -> None:
+    """Sums may make an eigenvalue of −1/2000 of the trace; that is a missing direction, in any unit."""
+    with pytest.raises(RankDeficientError, match="numerical rank 1"):
+        whiten([[scale, 1.001 * scale], [1.001 * scale, scale]])
+    with pytest.raises(InputError, match="something else"):
+        whiten([[scale, 1.1 * scale], [1.1 * scale, scale]])
