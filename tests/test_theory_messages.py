@@ -106,3 +106,21 @@ def test_rounding_below_zero_counts_in_units_of_the_trace(scale: float) -> None:
         whiten([[scale, 1.001 * scale], [1.001 * scale, scale]])
     with pytest.raises(InputError, match="something else"):
         whiten([[scale, 1.1 * scale], [1.1 * scale, scale]])
+
+
+@pytest.mark.parametrize(("one", "other"), [(1.0, 1.0), (100.0, 100.0), (0.01, 0.01), (100.0, 0.01)])
+def test_asymmetry_counts_in_units_of_both_keys(one: float, other: float) -> None:
+    """Sums may stray by a thousandth of √(C_ii C_jj), in any unit; five thousandths are no rounding."""
+    for share, refused in ((5e-4, False), (5e-3, True)):
+        matrix = [[one**2, 0.0], [share * one * other, other**2]]
+        if refused:
+            with pytest.raises(InputError, match="is not symmetric"):
+                whiten(matrix)
+        else:
+            assert whiten(matrix).rank == 2
+
+
+def test_inverse_that_overflows_is_no_inverse() -> None:
+    """LAPACK's reciprocal condition number is then 0."""
+    with pytest.raises(RankDeficientError, match="numerical rank 1"):
+        whiten([[1.0, 0.0], [0.0, 1e-320]])
