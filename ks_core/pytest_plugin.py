@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--ks-longest-text", type=int, metavar="N", help="tokens after which a text is cut (default: 1024)")
     add("--ks-batch-tokens", type=int, metavar="N", help="tokens in one forward pass over text (default: 2048)")
     add("--ks-resamples", type=int, metavar="B", help="bootstrap samples of the facts (default: 400)")
-    add("--ks-seed", type=int, metavar="SEED", help="of the bootstrap and the null model (default: 0)")
+    add("--ks-seed", type=int, metavar="SEED", help="of the bootstrap, the null model, the laws' examples (default: 0)")
     group.addoption(
         "--ks-results",
         metavar="DIR",

@@ -20,6 +20,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile(
     "thorough", max_examples=1000, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# A mutant is killed by the first example that fails; to look for a smaller one would tell nothing.
+hypothesis.settings.register_profile(
+    "mutation",
+    hypothesis.settings.get_profile("default"),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("default")
 
 

@@ -10,21 +10,25 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-Matrix = list[list[Fraction]]
+from ks_core.conformance.rational import dot, exact, inverse, rounded, times
+from ks_core.conformance.tolerances import UNIT_ROUNDOFF, tolerance
 
-UNIT_ROUNDOFF = torch.finfo(torch.float64).eps / 2
-
-
-def tolerance(condition_number: float, d_key: int, edits: int = 1) -> float:
-    """Rounding error that a product ⟨L⁻¹a, L⁻¹b⟩ may have, relative to ‖L⁻¹a‖ ‖L⁻¹b‖.
-
-        4 d (3 d + 1) u · condition_number · edits
-
-    A solve by Cholesky is exact for some C + ΔC with ‖ΔC‖₂ ≤ 4 d (3 d + 1) u ‖C‖₂ (Higham, "Accuracy and Stability of
-    Numerical Algorithms", ch. 10), which moves the product by at most ‖ΔC‖₂ ‖C⁻¹‖₂. An edit is a projection in the
-    whitened space and does not amplify the errors of those before it; they add up.
-    """
-    return 4 * d_key * (3 * d_key + 1) * UNIT_ROUNDOFF * condition_number * edits
+__all__ = [
+    "UNIT_ROUNDOFF",
+    "assert_close",
+    "condition_number",
+    "dot",
+    "exact",
+    "inverse",
+    "joint_by_normal_equations",
+    "lifelong_step_by_step",
+    "pca_whitening",
+    "rounded",
+    "superposition_by_loops",
+    "times",
+    "tolerance",
+    "zca_whitening",
+]
 
 
 def assert_close(actual: Tensor, expected: Tensor, allowed: float | Tensor) -> None:
@@ -35,41 +39,6 @@ def assert_close(actual: Tensor, expected: Tensor, allowed: float | Tensor) -> N
         f"off by up to {float((actual - expected).abs().max()):.3g}, "
         f"allowed {float(torch.as_tensor(allowed).max()):.3g}\nactual:\n{actual}\nexpected:\n{expected}"
     )
-
-
-def exact(array: Tensor) -> Matrix:
-    """The same numbers as fractions."""
-    return [[Fraction(float(entry)) for entry in row] for row in array]
-
-
-def rounded(matrix: Matrix) -> Tensor:
-    """The nearest float64 of each fraction."""
-    return torch.tensor([[float(entry) for entry in row] for row in matrix], dtype=torch.float64)
-
-
-def dot(left: list[Fraction], right: list[Fraction]) -> Fraction:
-    return sum((a * b for a, b in zip(left, right, strict=True)), Fraction(0))
-
-
-def times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:
-    return [dot(row, vector) for row in matrix]
-
-
-def inverse(matrix: Matrix) -> Matrix:
-    """Gauss-Jordan elimination; exact, so that any non-zero pivot will do."""
-    size = len(matrix)
-    work = [row + [Fraction(int(i == j)) for j in range(size)] for i, row in enumerate(matrix)]
-    for column in range(size):
-        pivot = next((i for i in range(column, size) if work[i][column] != 0), None)
-        if pivot is None:
-            raise ZeroDivisionError("the matrix is singular")
-        work[column], work[pivot] = work[pivot], work[column]
-        work[column] = [entry / work[column][column] for entry in work[column]]
-        for i in range(size):
-            if i != column and work[i][column] != 0:
-                factor = work[i][column]
-                work[i] = [a - factor * b for a, b in zip(work[i], work[column], strict=True)]
-    return [row[size:] for row in work]
 
 
 def superposition_by_loops(second_moment: Tensor, keys: Tensor, others: Tensor | None = None) -> Tensor:

@@ -1,160 +1,41 @@
-"""Hypothesis strategies for second moments, keys and edits, with condition numbers that are bounded and known."""
+"""The strategies of the conformance suite, which the tests of the package's own theory draw from too."""
 
-from __future__ import annotations
+from ks_core.conformance.strategies import (
+    KEY_KINDS,
+    MAX_CONDITION,
+    MAX_DIM,
+    SPECTRUM_KINDS,
+    EditProblem,
+    SecondMomentCase,
+    dims,
+    edit_problems,
+    generators,
+    invertible_matrices,
+    key_rows,
+    orthogonal_matrices,
+    rank_deficient_second_moments,
+    second_moments,
+    spectra,
+    weights,
+    white_rows,
+)
 
-from dataclasses import dataclass
-
-import numpy as np
-import torch
-from hypothesis import strategies as st
-from torch import Tensor
-
-MAX_DIM = 7
-# High enough that C and C⁻¹ differ by orders of magnitude, low enough that rounding (eps · condition · d² ≈ 1e-7)
-# stays far below the order-one errors that the laws are there to catch.
-MAX_CONDITION = 1e6
-
-SPECTRUM_KINDS = ("flat", "log_spaced", "clustered", "near_degenerate")
-KEY_KINDS = ("generic", "duplicates", "clustered", "whitened_orthogonal")
-
-
-@dataclass(frozen=True, eq=False)
-class SecondMomentCase:
-    """A second moment whose eigenvalues are known because it was built from them."""
-
-    matrix: Tensor  # (d_key, d_key), exactly symmetric
-    eigenvalues: Tensor  # (d_key,), largest first
-    basis: Tensor  # (d_key, d_key), eigenvectors in columns
-
-    @property
-    def dim(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def condition_number(self) -> float:
-        return float(self.eigenvalues[0] / self.eigenvalues[-1])
-
-    @property
-    def root(self) -> Tensor:
-        """(d_key, d_key) the symmetric square root C^½, which takes whitened vectors back to keys."""
-        return (self.basis * self.eigenvalues.sqrt()) @ self.basis.T
-
-
-@dataclass(frozen=True, eq=False)
-class EditProblem:
-    """A weight, a stream of edits and other keys that the edits are not for."""
-
-    moment: SecondMomentCase
-    weight: Tensor  # (d_value, d_key)
-    keys: Tensor  # (n, d_key)
-    values: Tensor  # (n, d_value)
-    others: Tensor  # (m, d_key)
-
-
-def generators() -> st.SearchStrategy[np.random.Generator]:
-    """Numbers without structure: only the seed is drawn, so that examples replay."""
-    return st.integers(0, 2**32 - 1).map(np.random.default_rng)
-
-
-def dims(smallest: int = 1) -> st.SearchStrategy[int]:
-    return st.integers(smallest, MAX_DIM)
-
-
-@st.composite
-def spectra(draw: st.DrawFn, dim: int, kind: str | None = None) -> Tensor:
-    """Positive eigenvalues, largest first, with λ_max / λ_min ≤ MAX_CONDITION and any overall scale."""
-    kind = kind or draw(st.sampled_from(SPECTRUM_KINDS))
-    condition = 10.0 ** draw(st.floats(0.5, np.log10(MAX_CONDITION)))
-    scale = 10.0 ** draw(st.integers(-6, 6))
-    if kind == "flat":
-        values = np.ones(dim)
-    elif kind == "log_spaced":
-        values = np.logspace(0, -np.log10(condition), dim)
-    elif kind == "clustered":  # two groups far apart, none spread inside
-        values = np.where(np.arange(dim) < draw(st.integers(1, dim)), 1.0, 1.0 / condition)
-    else:  # near_degenerate: all but equal, so that eigenvectors are ill-determined while C is not
-        values = 1.0 + 1e-9 * np.arange(dim)[::-1]
-    return torch.from_numpy(np.array(values * scale, dtype=np.float64))
-
-
-@st.composite
-def orthogonal_matrices(draw: st.DrawFn, dim: int) -> Tensor:
-    """Haar-distributed: QR of a Gaussian matrix, with the signs of R's diagonal taken out."""
-    basis, upper = np.linalg.qr(draw(generators()).standard_normal((dim, dim)))
-    return torch.from_numpy(basis * np.where(np.diagonal(upper) < 0, -1.0, 1.0))
-
-
-@st.composite
-def second_moments(draw: st.DrawFn, dim: int | None = None, kind: str | None = None) -> SecondMomentCase:
-    dim = dim or draw(dims())
-    eigenvalues, basis = draw(spectra(dim, kind)), draw(orthogonal_matrices(dim))
-    return SecondMomentCase(_symmetric(basis, eigenvalues), eigenvalues, basis)
-
-
-@st.composite
-def rank_deficient_second_moments(draw: st.DrawFn) -> tuple[Tensor, int]:
-    """A second moment of fewer independent keys than d_key, and its rank; no direction is weak, some are missing."""
-    dim = draw(dims(smallest=2))
-    rank = draw(st.integers(1, dim - 1))
-    spectrum = torch.linspace(3.0, 1.0, rank, dtype=torch.float64)
-    eigenvalues = torch.cat([spectrum, torch.zeros(dim - rank, dtype=torch.float64)]) * 10.0 ** draw(st.integers(-6, 6))
-    return _symmetric(draw(orthogonal_matrices(dim)), eigenvalues), rank
-
-
-@st.composite
-def invertible_matrices(draw: st.DrawFn, dim: int, max_condition: float = 10.0) -> Tensor:
-    singular = torch.from_numpy(np.logspace(0, -np.log10(draw(st.floats(1.0, max_condition))), dim))
-    return (draw(orthogonal_matrices(dim)) * singular) @ draw(orthogonal_matrices(dim)).T
-
-
-@st.composite
-def weights(draw: st.DrawFn, d_value: int, d_key: int) -> Tensor:
-    """Well-conditioned: singular values between 0.5 and 2."""
-    singular = np.zeros((d_value, d_key))
-    np.fill_diagonal(singular, draw(generators()).uniform(0.5, 2.0, min(d_value, d_key)))
-    return draw(orthogonal_matrices(d_value)) @ torch.from_numpy(singular) @ draw(orthogonal_matrices(d_key))
-
-
-@st.composite
-def key_rows(draw: st.DrawFn, moment: SecondMomentCase, count: int, kind: str) -> Tensor:
-    """Keys as the text would have them: spread by C^½, lengths within a factor of four.
-
-    Kinds: "generic"; "duplicates" (each key twice where there is room); "clustered" (all within 10% of one);
-    "whitened_orthogonal" (k_iᵀ C⁻¹ k_j = 0 for i ≠ j), which needs count ≤ d_key.
-    """
-    generator = draw(generators())
-    white = generator.standard_normal((count, moment.dim))
-    white /= np.linalg.norm(white, axis=1, keepdims=True)
-    if kind == "duplicates":
-        white = white[np.arange(count) // 2]
-    elif kind == "clustered":
-        white = white[:1] + 0.1 * white
-    elif kind == "whitened_orthogonal":
-        if count > moment.dim:
-            raise ValueError(f"{count} orthogonal keys do not fit into {moment.dim} dimensions")
-        white = draw(orthogonal_matrices(moment.dim)).numpy()[:count]
-    if kind != "duplicates":
-        white = white * generator.uniform(0.5, 2.0, (count, 1))
-    return torch.from_numpy(white) @ moment.root
-
-
-@st.composite
-def edit_problems(draw: st.DrawFn, kinds: tuple[str, ...] = KEY_KINDS, *, distinct: bool = False) -> EditProblem:
-    """Streams of edits and other keys, drawn together so that they relate as the kind says.
-
-    With `distinct`, the edited keys are linearly independent, as a joint edit needs them.
-    """
-    kind = draw(st.sampled_from(kinds))
-    fits = distinct or kind == "whitened_orthogonal"
-    moment = draw(second_moments(draw(dims(smallest=2 if fits else 1))))
-    d_value = draw(st.integers(1, 4))
-    edits = draw(st.integers(1, moment.dim - 1 if fits else MAX_DIM))
-    others = draw(st.integers(1, moment.dim - edits if fits else 3))
-    rows = draw(key_rows(moment, edits + others, kind))
-    values = torch.from_numpy(draw(generators()).standard_normal((edits, d_value)))
-    return EditProblem(moment, draw(weights(d_value, moment.dim)), rows[:edits], values, rows[edits:])
-
-
-def _symmetric(basis: Tensor, eigenvalues: Tensor) -> Tensor:
-    product = (basis * eigenvalues) @ basis.T
-    return (product + product.T) / 2
+__all__ = [
+    "KEY_KINDS",
+    "MAX_CONDITION",
+    "MAX_DIM",
+    "SPECTRUM_KINDS",
+    "EditProblem",
+    "SecondMomentCase",
+    "dims",
+    "edit_problems",
+    "generators",
+    "invertible_matrices",
+    "key_rows",
+    "orthogonal_matrices",
+    "rank_deficient_second_moments",
+    "second_moments",
+    "spectra",
+    "weights",
+    "white_rows",
+]

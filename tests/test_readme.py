@@ -50,3 +50,22 @@ def test_readme_names_only_files_that_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if "://" not in target:
             assert (ROOT / target).exists(), target
+
+
+def test_readme_editor_breaks_the_law_that_it_is_shown_to_break():
+    """The code of "Test your own editor", against the table below it."""
+    from ks_core.conformance import check_editor
+
+    section = README[README.index("## Test your own editor") :]
+    code = re.search(r"```py\n(.*?)```", section, re.DOTALL)
+    table = re.search(r"```\n(editor their_editors:edit\n.*?)```", section, re.DOTALL)
+    assert code is not None
+    assert table is not None
+    made = {}
+    exec(code.group(1), made)  # noqa: S102
+    outcomes = {result.law: result.outcome for result in check_editor(made["edit"])}
+    shown = dict(line.split()[:2] for line in table.group(1).splitlines()[2:-1] if "…" not in line)
+    assert shown.items() <= outcomes.items()
+    counted = ", ".join(f"{list(outcomes.values()).count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
+    assert table.group(1).splitlines()[-1].strip() == counted
+    assert f"against\n{len(outcomes)} laws" in section

@@ -19,6 +19,7 @@ from oracles import (
 from strategies import EditProblem
 from torch import Tensor
 
+from ks_core.conformance.tolerances import exactness, rounding, value_scale, whitened_norms
 from ks_core.theory import editing, interference, superposition, whitening
 
 
@@ -36,32 +37,6 @@ class Theory:
 
     def lifelong(self, problem: EditProblem) -> Any:
         return self.lifelong_edits(problem.weight, problem.keys, problem.values, self.whiten(problem.moment.matrix))
-
-
-def rounding(problem: EditProblem) -> float:
-    """Relative rounding error of the whole stream; see `oracles.tolerance`."""
-    return tolerance(problem.moment.condition_number, problem.moment.dim, len(problem.keys))
-
-
-def exactness(problem: EditProblem) -> float:
-    """Relative error with which an edit holds: √κ for κ, as ‖C⁻¹a‖ ‖b‖ ≤ √κ(C) ‖L⁻¹a‖ ‖L⁻¹b‖ bounds each product."""
-    return tolerance(problem.moment.condition_number**0.5, problem.moment.dim, len(problem.keys))
-
-
-def value_scale(problem: EditProblem) -> float:
-    """A bound on every value and residual of the stream.
-
-    In whitened coordinates W_i = W_{i−1} (I − aaᵀ/aᵀa) + v aᵀ/aᵀa, so each edit adds at most ‖v‖ / ‖a‖ to ‖W‖.
-    """
-    norms = whitened_norms(problem, torch.cat([problem.keys, problem.others]))
-    values = torch.linalg.vector_norm(problem.values, dim=1)
-    start = torch.linalg.matrix_norm(problem.weight, 2) * problem.moment.eigenvalues.max().sqrt()
-    return float((start + values.sum() / norms.min()) * norms.max())
-
-
-def whitened_norms(problem: EditProblem, keys: Tensor) -> Tensor:
-    moment = problem.moment
-    return torch.linalg.vector_norm((keys @ moment.basis) / moment.eigenvalues.sqrt(), dim=1)
 
 
 def values_at(weight: Tensor, keys: Tensor) -> Tensor:

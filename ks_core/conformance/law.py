@@ -1,0 +1,98 @@
+"""A law: what must hold, why anyone should care, and a check that measures by how much it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """How far something is from what a law says it is.
+
+    Attributes:
+        what: the thing that is compared, for the message.
+        got: what the implementation gave.
+        expected: what the law says, of the same shape.
+        allowed: difference that rounding may make, in each entry; 0 where the bits must agree.
+    """
+
+    what: str
+    got: Tensor
+    expected: Tensor
+    allowed: float = 0.0
+
+    @property
+    def size(self) -> float:
+        """The largest difference; infinite where one is not a number, 0 where nothing is compared."""
+        difference = (self.got.double() - self.expected.double()).abs()
+        return float(difference.nan_to_num(nan=float("inf")).max()) if difference.numel() else 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Size over what is allowed: the law is broken above 1."""
+        if self.size == 0:
+            return 0.0
+        return self.size / self.allowed if self.allowed else float("inf")
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """One law, found by its name in `ks_core.conformance.registry.LAWS`.
+
+    Attributes:
+        name: as in reports and in files of skips and expected failures.
+        subject: what it is about: "editor", "collector" or "extractor".
+        formula: what must hold.
+        why: what goes wrong for a user where it does not hold.
+        usual_cause: the fault that most often breaks it.
+        needs: the traits of an editor to which it applies, see `Traits.words`.
+        examples: strategy of what the law is tried on, for given traits.
+        check: measures an implementation on one example.
+    """
+
+    name: str
+    subject: str
+    formula: str
+    why: str
+    usual_cause: str
+    needs: tuple[str, ...]
+    examples: Callable[[Any], SearchStrategy[Any]]
+    check: Callable[[Any, Any], Iterable[Gap]]
+
+    def not_applied_because(self, words: Iterable[str]) -> str | None:
+        """Say why the law says nothing of an implementation with these traits; None where it applies."""
+        missing = [word for word in self.needs if word not in set(words)]
+        return f"applies to {' and '.join(self.needs)} {self.subject}s only" if missing else None
+
+
+def law(
+    subject: str,
+    examples: Callable[[Any], SearchStrategy[Any]],
+    *,
+    formula: str,
+    why: str,
+    usual_cause: str,
+    needs: tuple[str, ...] = (),
+) -> Callable[[Callable[[Any, Any], Iterable[Gap]]], Law]:
+    """Turn a check into the law that has the check's name."""
+
+    def named(check: Callable[[Any, Any], Iterable[Gap]]) -> Law:
+        return Law(check.__name__, subject, formula, why, usual_cause, needs, examples, check)
+
+    return named
+
+
+def bits(what: str, got: Tensor, expected: Tensor) -> Gap:
+    """Compare to the last bit."""
+    if got.shape != expected.shape:
+        return Gap(f"{what} (shape {tuple(got.shape)}, expected {tuple(expected.shape)})", *_UNEQUAL)
+    return Gap(what, got, expected)
+
+
+_UNEQUAL = (torch.ones(1), torch.zeros(1))

@@ -1,0 +1,71 @@
+"""Laws that any function of arrays should obey: it leaves its inputs alone, remembers nothing and does not guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from ks_core.conformance.arrays import called
+from ks_core.conformance.editors import Editor
+from ks_core.conformance.law import Gap, bits, law
+from ks_core.conformance.problems import problems
+from ks_core.conformance.strategies import EditProblem, SecondMomentCase
+
+ARGUMENTS = ("weight", "keys", "values", "second_moment", "protected")
+
+
+@law(
+    "editor",
+    problems,
+    formula="weight, keys, values and C are after the call what they were before",
+    why="The unedited weight is needed to measure, to compare and to go back; C is shared by all edits.",
+    usual_cause="weight += update, keys /= norm, or a ridge added to the diagonal of C in place",
+)
+def inputs_are_not_modified(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """Every argument keeps its bits."""
+    arrays = editor.arrays(problem)
+    before = [torch.as_tensor(array).clone() for array in arrays]
+    called(editor.instance(), "the editor", *arrays)
+    for name, was, array in zip(ARGUMENTS, before, arrays, strict=False):
+        yield bits(name, torch.as_tensor(array), was)
+
+
+@law(
+    "editor",
+    problems,
+    formula="edit(problem) is the same before and after a stream of other edits",
+    why="Experiments in one process change each other's results, and no run can be repeated alone.",
+    usual_cause="keys, weights or an inverse kept in a module, a class or a default argument",
+)
+def no_state_between_streams(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """A stream does not see the streams before it."""
+    alone = editor.edited(problem)
+    editor.edited(_another(problem))
+    yield bits("the weight", editor.edited(problem), alone)
+
+
+def _another(problem: EditProblem) -> EditProblem:
+    """Another problem of the same shapes: a cache that goes by shape takes it for the same."""
+    moment = problem.moment
+    return replace(
+        problem,
+        moment=SecondMomentCase(moment.matrix.flip(0, 1), moment.eigenvalues, moment.basis.flip(0)),
+        weight=-problem.weight.flip(1),
+        keys=problem.keys.flip(1),
+        values=-problem.values,
+        protected=None if problem.protected is None else problem.protected.flip(1),
+    )
+
+
+@law(
+    "editor",
+    problems,
+    formula="edit(problem) = edit(problem), to the last bit",
+    why="A result that cannot be repeated cannot be compared.",
+    usual_cause="random initialisation or noise without a seed of its own",
+)
+def same_input_gives_the_same_output(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """Two runs of one stream agree bit for bit."""
+    yield bits("the weight", editor.edited(problem), editor.edited(problem))

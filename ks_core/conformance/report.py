@@ -1,0 +1,109 @@
+"""What a run says: a header of what was tried where, a table of laws and outcomes, and both as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import torch
+
+import ks_core
+from ks_core.conformance.checking import Subject
+from ks_core.conformance.finding import version_of
+from ks_core.conformance.registry import LAWS
+from ks_core.conformance.results import OUTCOMES
+from ks_core.errors import InputError
+from ks_core.files import atomic_path
+
+Row = Mapping[str, Any]
+"""A `LawResult` as a dictionary, with the `subject` and the `implementation` it is about."""
+
+
+def environment() -> dict[str, str]:
+    """Versions of everything that numbers may depend on."""
+    return {
+        "ks_core": ks_core.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "hypothesis": hypothesis.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def described(subject: Subject) -> dict[str, Any]:
+    """What was tried, as JSON takes it."""
+    known = ":" in subject.name
+    return {
+        "subject": subject.subject,
+        "implementation": subject.name,
+        "version": version_of(subject.name) if known else "",
+        "traits": list(subject.words),
+    }
+
+
+def header(subjects: Sequence[Subject]) -> list[str]:
+    """Lines for the top of a run."""
+    lines = []
+    for subject in subjects:
+        known = described(subject)
+        lines.append(f"{subject.subject}: {known['implementation']} ({known['version']}), {', '.join(known['traits'])}")
+    return [*lines, "laws: " + ", ".join(f"{name} {version}" for name, version in environment().items())]
+
+
+def sorted_rows(rows: Sequence[Row]) -> list[Row]:
+    """In the order of the laws, one implementation after another."""
+    order = {name: i for i, name in enumerate(LAWS)}
+    return sorted(rows, key=lambda row: (row["subject"], row["implementation"], order[row["law"]]))
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Laws × outcome, one block for each implementation, with the counts at its end.
+
+    Of a law that was tried, the violation of its worst example stands beside what rounding was allowed there; of one
+    that was not, or was expected to fail, the reason.
+    """
+    lines: list[str] = []
+    for name in dict.fromkeys(row["implementation"] for row in sorted_rows(rows)):
+        block = [row for row in sorted_rows(rows) if row["implementation"] == name]
+        width = max(len(row["law"]) for row in block)
+        lines += [f"{block[0]['subject']} {name}", f"  {'law':{width}}  outcome   examples  violation  tolerance  note"]
+        lines += [_line(row, width) for row in block]
+        counts = Counter(row["outcome"] for row in block)
+        lines.append("  " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]))
+    return lines
+
+
+def _line(row: Row, width: int) -> str:
+    tried = row["examples"] > 0
+    numbers = (
+        f"{row['examples']:8}  {float(row['violation']):9.2g}  {float(row['tolerance']):9.2g}"
+        if tried
+        else f"{'-':>8}  {'-':>9}  {'-':>9}"
+    )
+    note = row["usual_cause"] if row["outcome"] == "failed" else row["reason"]
+    return f"  {row['law']:{width}}  {row['outcome']:8}  {numbers}  {note}".rstrip()
+
+
+def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> None:
+    """Write everything as JSON: environment, what was tried, and one entry for each law.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    content = {
+        "environment": environment(),
+        "tried": [described(subject) for subject in subjects],
+        "results": [dict(row) for row in sorted_rows(rows)],
+    }
+    try:
+        with atomic_path(path) as made:
+            made.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--ks-json: {path} cannot be written: {error}; expected a path that can be") from error
