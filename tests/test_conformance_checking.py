@@ -17,7 +17,6 @@ from ks_core.conformance import (
     check_collector,
     check_editor,
     check_extractor,
-    parametrize_with_laws,
     reference,
     traits,
 )
@@ -206,14 +205,6 @@ def test_every_law_says_what_holds_why_it_matters_and_what_breaks_it() -> None:
     assert len(laws_for("editor")) == 26
     assert len(laws_for("collector")) == 9
     assert len(laws_for("extractor")) == 5
-
-
-@parametrize_with_laws(reference.sequential)
-def test_law_in_a_test_file_of_ones_own(law: BoundLaw) -> None:
-    law.max_examples = 3
-    law()
-    assert law.result is not None
-    assert law.result.outcome == "passed"
 
 
 def test_law_that_is_broken_fails_the_test_with_its_message() -> None:
