@@ -10,11 +10,12 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ks_core.conformance.rational import dot, exact, inverse, rounded, times
+from ks_core.conformance.rational import Matrix, dot, exact, inverse, rounded, times
 from ks_core.conformance.tolerances import UNIT_ROUNDOFF, tolerance
 
 __all__ = [
     "UNIT_ROUNDOFF",
+    "Matrix",
     "assert_close",
     "condition_number",
     "dot",

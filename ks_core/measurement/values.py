@@ -46,12 +46,12 @@ class ValueSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no search could use."""
-        if self.steps != int(self.steps):
-            raise InputError(f"steps is {self.steps}; expected a whole number")
         positive = {"steps": self.steps, "learning_rate": self.learning_rate, "norm_bound": self.norm_bound}
         for name, value in positive.items():
             if not 0 < value < float("inf"):
                 raise InputError(f"{name} is {value}; expected a positive number")
+        if not isinstance(self.steps, int):
+            raise InputError(f"steps is {self.steps}; expected a whole number")
         for name, value in {"weight_decay": self.weight_decay, "kl_weight": self.kl_weight}.items():
             if not 0 <= value < float("inf"):
                 raise InputError(f"{name} is {value}; expected 0 or more")
