@@ -19,10 +19,9 @@ import pytest
 from ks_core.measurement.behaviour import Answers
 from ks_core.reproduction.claims import Bound, Finding, of_one_number
 from ks_core.reproduction.editing import StreamMeasurement
+from ks_core.reproduction.editing_report import QUARTER
 from ks_core.reproduction.streams import Checkpoint
 from ks_core.statistics.estimate import Replicates, mean_replicates
-
-QUARTER = 4
 
 
 def retained(answers: Answers, edits: int) -> np.ndarray:

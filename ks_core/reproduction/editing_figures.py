@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ks_core.reproduction.dose import DoseResponse
 from ks_core.reproduction.editing import DoseMeasurement, StreamMeasurement
 from ks_core.reproduction.editing_report import ScoreOf, scores_of
 from ks_core.reproduction.figures import colours, save_figures
@@ -36,7 +37,7 @@ def write_dose_figures(folder: Path, measured: DoseMeasurement, model: str) -> l
     """Draw dose against response; nothing where nothing was measured."""
     if measured.response is None:
         return []
-    return save_figures(folder, {"dose.png": partial(dose_and_response, measured, model)})
+    return save_figures(folder, {"dose.png": partial(dose_and_response, measured.response, model)})
 
 
 def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figure:
@@ -101,10 +102,8 @@ def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
     return figure
 
 
-def dose_and_response(measured: DoseMeasurement, model: str) -> Figure:
+def dose_and_response(found: DoseResponse, model: str) -> Figure:
     """Change of the new object's log-probability at other facts against P, and against the first-order prediction."""
-    found = measured.response
-    assert found is not None  # noqa: S101  write_dose_figures has looked
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for colour, layer, place in zip(colours(len(found.layers)), found.layers, range(len(found.layers)), strict=True):

@@ -183,7 +183,7 @@ def plan(settings: Settings, results: Path, baseline_note: str, parts: Collectio
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
         f"  edits     {_edits(settings, parts)}",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for edits, 20 for long streams; other models in proportion to their parameters",
+        "            6 more for edits (long streams: not timed yet); others in proportion to their parameters",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {results}",
         f"  baseline  {baseline_note}",
