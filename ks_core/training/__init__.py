@@ -1,0 +1,1 @@
+"""Small families of one's own: decoders of three architectures in several sizes, trained on one text."""

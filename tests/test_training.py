@@ -1,0 +1,243 @@
+"""Training small models: rows, tokenizer, a run that is interrupted and goes on, and what is written beside a model."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from ks_core.data.corpus import corpus_of
+from ks_core.data.facts import Fact, FactSet
+from ks_core.data.statements import statements
+from ks_core.errors import InputError, ProvenanceError
+from ks_core.files import sha256_of
+from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.size import parameters_outside_embedding
+from ks_core.training.__main__ import main
+from ks_core.training.architectures import CONTEXT, FAMILIES, config_of, new_model
+from ks_core.training.family import Course, Member
+from ks_core.training.mixture import FACT_SHARE, rows, split
+from ks_core.training.tokenizer import END_OF_TEXT, VOCABULARY, train_tokenizer
+from ks_core.training.train import CHECKPOINT_EVERY, ROWS_PER_STEP, Recipe, mean_loss, train
+
+WORDS = ["Paris", "Lisbon", "Kyoto", "river", "stone", "quickly", "above", "seven", "green", "walks", "under", "music"]
+TEXTS = [" ".join(WORDS[(i * j + j) % len(WORDS)] for j in range(5 + i % 60)) for i in range(100)]
+FACTS = FactSet(
+    tuple(
+        Fact(i, city, "P17", prompt, country, other, (f"Travellers to {city} speak of",))
+        for i, (city, prompt, country, other) in enumerate(
+            [("Paris", "{} lies in", "France", "Japan"), ("Kyoto", "{} is in", "Japan", "France")]
+        )
+    ),
+    "two",
+    "0" * 64,
+    "a test",
+)
+
+
+@pytest.fixture(scope="module")
+def course():
+    return Course(corpus_of(TEXTS, "words"), FACTS)
+
+
+@pytest.fixture
+def tokenizer(course):
+    return course.tokenizer
+
+
+def test_statements_say_each_fact_in_each_wording_of_its_relation_and_in_no_paraphrase():
+    assert statements(FACTS) == (
+        "Paris lies in France.",
+        "Paris is in France.",
+        "Kyoto lies in Japan.",
+        "Kyoto is in Japan.",
+    )
+
+
+def test_split_holds_the_last_texts_of_the_order_back():
+    corpus = corpus_of(TEXTS, "words")
+    articles = split(corpus)
+    assert [*articles.training, *articles.validation] == list(corpus.texts())
+    assert len(articles.validation) == 5
+
+
+def test_tokenizer_has_an_end_of_text_last_and_reads_back_what_it_writes(tokenizer):
+    assert tokenizer.token_to_id(END_OF_TEXT) == tokenizer.get_vocab_size() - 1
+    for text in ["Paris lies in France.", "naïve café in 東京", " two  spaces\nand a line"]:
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    assert tokenizer.get_vocab_size() <= VOCABULARY
+
+
+def test_tokenizer_is_the_same_from_the_same_text():
+    assert train_tokenizer(TEXTS).to_str() == train_tokenizer(TEXTS).to_str()
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 3000), st.integers(2, 64), st.integers(0, 2**31))
+def test_rows_begin_with_a_document_and_hold_documents_from_their_start(tokens, context, seed):
+    tokenizer = train_tokenizer(TEXTS)
+    documents = [*TEXTS, *statements(FACTS)]
+    end = tokenizer.get_vocab_size() - 1
+    known = [[*encoding.ids, end] for encoding in tokenizer.encode_batch(documents)]
+    found = rows(TEXTS, statements(FACTS), tokenizer, tokens=tokens, context=context, seed=seed)
+    assert found.shape == (-(-tokens // context), context)
+    for row in found.tolist():
+        pieces, start = [], 0
+        for place, token in enumerate(row):
+            if token == end or place == context - 1:
+                pieces.append(row[start : place + 1])
+                start = place + 1
+        assert all(any(document[: len(piece)] == piece for document in known) for piece in pieces)
+
+
+def test_rows_keep_the_share_of_facts_and_read_everything_in_turn(tokenizer):
+    end = tokenizer.get_vocab_size() - 1
+    found = rows(TEXTS, statements(FACTS), tokenizer, tokens=100_000, context=256, seed=0)
+    facts = [tuple(tokenizer.encode(text).ids) for text in statements(FACTS)]
+    counts = dict.fromkeys(facts, 0)
+    of_facts = 0
+    for row in found.tolist():
+        start = 0
+        for place, token in enumerate(row):
+            if token == end:
+                document = tuple(row[start:place])
+                if document in counts:
+                    of_facts += len(document) + 1
+                    counts[document] += 1
+                start = place + 1
+    assert of_facts / found.size == pytest.approx(FACT_SHARE, abs=0.02)  # a statement that a row cuts is not seen
+    read = [counts[fact] for fact in facts]
+    assert max(read) - min(read) <= 0.05 * max(read)  # in turn, but for those that a row's end cut
+
+
+def test_rows_are_the_same_for_the_same_seed_and_others_for_another(tokenizer):
+    drawn = [rows(TEXTS, statements(FACTS), tokenizer, tokens=5000, context=64, seed=seed) for seed in (1, 1, 2)]
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6])
+def test_parameters_outside_the_embedding_follow_one_rule(family, depth):
+    """12 width² a layer, whatever the architecture; biases and norms are the rest."""
+    model = new_model(config_of(family, depth, 300), seed=0)
+    width = 28 * depth
+    matrices = 12 * width**2 * depth
+    found = parameters_outside_embedding(model)
+    assert abs(found - matrices) <= (16 * width + 2 * width) * depth + 2 * width  # Llama rounds 8/3 of the width
+    embeddings = 300 * width + (CONTEXT * width if family == "gpt2" else 0)
+    assert sum(parameter.numel() for parameter in model.parameters()) == found + embeddings
+
+
+def test_untied_output_heads_are_no_part_of_the_size():
+    tied, untied = config_of("llama", 2, 300), config_of("llama", 2, 300)
+    untied.tie_word_embeddings = False
+    assert parameters_outside_embedding(new_model(tied, 0)) == parameters_outside_embedding(new_model(untied, 0))
+
+
+def test_new_models_depend_on_their_seed_alone_and_leave_the_random_state():
+    before = torch.get_rng_state()
+    first, again, other = (weights_sha256(new_model(config_of("gpt2", 1, 300), seed)) for seed in (0, 0, 1))
+    assert first == again != other
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("family", "depth", "message"), [("bert", 2, "family is 'bert'"), ("gpt2", 0, "depth is 0")])
+def test_what_cannot_be_built_is_refused(family, depth, message):
+    with pytest.raises(InputError, match=message):
+        config_of(family, depth, 300)
+
+
+def drawn_for(tokenizer, steps):
+    return rows(TEXTS, (), tokenizer, tokens=steps * ROWS_PER_STEP * 32, context=32, seed=0)
+
+
+def test_training_learns(tokenizer, tmp_path):
+    drawn = drawn_for(tokenizer, 60)
+    model = new_model(config_of("gpt2", 1, tokenizer.get_vocab_size()), seed=0)
+    before = mean_loss(model, drawn)
+    train(model, drawn, Recipe(), tmp_path / "checkpoint", name="test")
+    assert before == pytest.approx(np.log(tokenizer.get_vocab_size()), abs=0.5)
+    assert mean_loss(model, drawn) < 0.6 * before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_interrupted_training_goes_on_to_the_same_bits(family, tokenizer, tmp_path):
+    drawn = drawn_for(tokenizer, CHECKPOINT_EVERY + 20)
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+
+    def trained(stop_at=None):
+        model = new_model(config_of(family, 1, tokenizer.get_vocab_size()), seed=0)
+        calls = 0
+
+        def interrupt(*_):
+            nonlocal calls
+            calls += 1
+            if calls == stop_at:
+                raise KeyboardInterrupt
+
+        model.register_forward_pre_hook(interrupt)
+        train(model, drawn, Recipe(), checkpoint, name="test")
+        return weights_sha256(model), calls
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(stop_at=CHECKPOINT_EVERY + 10)
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint.safetensors"]
+    resumed, steps = trained()
+    assert steps == 20, "it began anew"
+    checkpoint.unlink()
+    assert trained() == (resumed, CHECKPOINT_EVERY + 20)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tokenizer, tmp_path):
+    drawn = drawn_for(tokenizer, CHECKPOINT_EVERY + 1)
+    model = new_model(config_of("gpt2", 1, tokenizer.get_vocab_size()), seed=0)
+    train(model, drawn, Recipe(), tmp_path / "checkpoint", name="test")
+    with pytest.raises(ProvenanceError, match="recipe differ"):
+        train(model, drawn, Recipe(weight_decay=0.2), tmp_path / "checkpoint", name="test")
+
+
+def test_learning_rate_rises_to_its_peak_and_falls_to_a_tenth():
+    recipe = Recipe()
+    rates = [recipe.rate(step, 1000, 56) for step in range(1000)]
+    peak = rates.index(max(rates))
+    assert peak == 49
+    assert rates[peak] == pytest.approx(0.3 / 56, rel=1e-12)
+    assert np.all(np.diff(rates[:50]) > 0)
+    assert np.all(np.diff(rates[50:]) < 0)
+    assert rates[-1] == pytest.approx(0.1 * max(rates), rel=1e-12)
+
+
+def test_a_made_model_lies_in_float16_with_its_record_and_card_and_is_left_alone_afterwards(
+    course, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+    folder = course.make(Member("llama", 2, seed=3), tmp_path, tokens=20_000, device="cpu")
+    assert folder.name == "ks-llama-l2-s3"
+    assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.float16}
+    record = json.loads((folder / "training.json").read_text())
+    assert record["weights_file_sha256"] == sha256_of(folder / "model.safetensors")
+    assert record["tokens"] >= 20_000
+    loaded = load_model(folder)
+    assert record["parameters_outside_embedding"] == parameters_outside_embedding(loaded.model)
+    assert loaded.tokenizer("Paris lies")["input_ids"] == course.tokenizer.encode("Paris lies").ids
+    assert record["known"]["of_facts"] == 2
+    assert record["known"]["of_new_wordings"] == 2
+    text = (folder / "README.md").read_text()
+    for said in ("not a model of", record["weights_file_sha256"], f"--seed 3 --tokens {record['tokens']}"):
+        assert said in text
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert course.make(Member("llama", 2, seed=3), tmp_path, tokens=20_000, device="cpu") == folder
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+    assert not list((tmp_path / "cache" / "training").glob("*")), "a finished run leaves no checkpoint"
+
+
+def test_a_corpus_that_is_not_there_is_one_line_and_status_2(tmp_path, capsys):
+    assert main([str(tmp_path / "out"), "--corpus", "nowhere.txt"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ks_core.training: corpus 'nowhere.txt' does not exist")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
