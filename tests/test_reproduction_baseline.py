@@ -99,7 +99,8 @@ def test_the_packaged_request_has_a_baseline():
 
 def test_all_claims_have_a_file():
     claims = sorted((ROOT / "bench" / "paper").glob("test_*.py"))
-    assert len([path for path in claims if path.stem != "test_baseline"]) == CLAIMS
+    no_claims = {"test_baseline", "test_published"}  # they hold against numbers that were kept or published
+    assert len([path for path in claims if path.stem not in no_claims]) == CLAIMS
 
 
 @pytest.mark.parametrize("name", ["tokens", "num_facts", "dtype", "seed"])

@@ -17,7 +17,7 @@ def run_paper(inputs, folder, *options):
         **{"--ks-num-facts": 8, "--ks-num-edits": 4, "--ks-tokens": 1600, "--ks-resamples": 40},
         **{f"--ks-{name}": folder / name for name in ("results", "baselines")},
     }
-    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q"]
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q", "-rs"]
     environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
     command += ["-p", "no:cacheprovider", *(f"{name}={value}" for name, value in given.items()), *options]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
@@ -29,6 +29,8 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     first = run_paper(inputs, tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "none for this model" in first.stdout
+    assert "not compared with the published numbers: model is" in first.stdout, "skipped, and seen to be"
+    assert "expected openai-community/gpt2 with CounterFact" in first.stdout
     assert "xfailed" in first.stdout, "a claim that a random model does not satisfy must not count as passed"
     results = tmp_path / "results" / "model"
     assert len(list(results.glob("*.png"))) == 9
@@ -43,7 +45,9 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     again = run_paper(inputs, tmp_path)
     assert again.returncode == 0, again.stdout
     assert "xfailed" not in again.stdout
-    assert "skipped" not in again.stdout
+    skipped = [line for line in again.stdout.splitlines() if line.startswith("SKIPPED")]
+    assert [line.split()[:2] for line in skipped] == [["SKIPPED", "[2]"]], "what is for GPT2-small alone"
+    assert "bench/paper/test_published.py" in skipped[0]
 
     path = tmp_path / "baselines" / "model.json"
     baseline = json.loads(path.read_text())

@@ -37,6 +37,8 @@ class PublishedNumbers:
     p_std: tuple[float, ...]
     p_min: tuple[float, ...]
     p_max: tuple[float, ...]
+    p_digitised_error: float
+    """absolute error of one digitised entry of P, and so of the smallest and the largest"""
     p_mode_density: tuple[float, ...]
     p_share_above_tenth: tuple[float, ...]
     """share of the entries above 0.1"""
@@ -79,6 +81,7 @@ def published_gpt2_small() -> PublishedNumbers:
         p_std=tuple(layers["P_std"]),
         p_min=tuple(layers["P_min"]),
         p_max=tuple(layers["P_max"]),
+        p_digitised_error=layers["digitised_error"]["P_min_max"],
         p_mode_density=tuple(layers["P_mode_density"]),
         p_share_above_tenth=tuple(layers["P_share_above_0.1"]),
         q_offdiagonal_mean=tuple(layers["Q_offdiagonal_mean"]),

@@ -11,6 +11,12 @@ from ks_core.errors import InputError
 from ks_core.measurement.known import DEFINITION, KnownFacts, known_facts
 from ks_core.models.loading import LoadedModel
 
+PUBLISHED_RULE = "the published list of CounterFact records, in its order"
+"""`Selection.rule` where the authors' own list was used: only then can numbers be compared with theirs."""
+
+GPT2_SMALL_SHAPE = ("gpt2", 12, 3072)
+"""Family, layers and d_key."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -37,7 +43,7 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
         InputError: fewer usable facts than asked for.
     """
     if _published_list_applies(model, facts):
-        ids, rule = known_case_ids(), "the published list of CounterFact records, in its order"
+        ids, rule = known_case_ids(), PUBLISHED_RULE
     else:
         known: KnownFacts = known_facts(model, facts)
         ids, rule = known.case_ids, DEFINITION
@@ -52,5 +58,5 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
 def _published_list_applies(model: LoadedModel, facts: FactSet) -> bool:
     """GPT2-small by its name and shape (many models have the shape alone), and a fact file that has all the records."""
     shape = (model.adapter.model_type, model.adapter.num_layers, model.adapter.d_key)
-    is_gpt2_small = Path(model.name).name == "gpt2" and shape == ("gpt2", 12, 3072)
+    is_gpt2_small = Path(model.name).name == "gpt2" and shape == GPT2_SMALL_SHAPE
     return is_gpt2_small and set(known_case_ids()) <= {fact.case_id for fact in facts}
