@@ -11,8 +11,9 @@ from scipy.stats import kurtosis
 from ks_core.errors import InputError
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import kurtosis_by_size, relative_change
+from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.density import _binned, _peak, weighted_mode
-from ks_core.statistics.estimate import Replicates, derive
+from ks_core.statistics.estimate import Replicates, derive, mean_replicates
 from ks_core.statistics.null import lengths_null, null_summaries
 from ks_core.statistics.pairs import off_diagonal
 from ks_core.statistics.summaries import summarise
@@ -23,6 +24,16 @@ MATRIX = np.random.default_rng(0).standard_normal((8, 8))
 
 def test_fewest_facts_and_resamples_are_allowed() -> None:
     assert fact_weights(3, 2, 0).sum(axis=1).tolist() == [3, 3]
+
+
+def test_two_crossed_samples_are_enough() -> None:
+    assert crossed_bootstrap(lambda x: float(x.mean()), np.ones((1, 1, 2)), resamples=2, seed=0).tolist() == [1.0, 1.0]
+
+
+def test_weights_of_a_mean_are_float64_whatever_is_given() -> None:
+    """A thousand times 1/10 in half the digits: in their own type the weights would add up to less than they do."""
+    weights = np.full(1000, 0.1, dtype=np.float32)
+    assert float(mean_replicates(np.ones(1000), 2, 0, weights=weights).value) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_subsets_depend_on_the_seed_alone() -> None:
