@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kurtosis
 
 from ks_core.errors import InputError
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import kurtosis_by_size, relative_change
 from ks_core.statistics.crossed import crossed_bootstrap
-from ks_core.statistics.density import _binned, _peak, weighted_mode
+from ks_core.statistics.density import _binned, _peak, density, weighted_mode
 from ks_core.statistics.estimate import Replicates, derive, mean_replicates
 from ks_core.statistics.null import lengths_null, null_summaries
-from ks_core.statistics.pairs import off_diagonal
+from ks_core.statistics.pairs import as_pair_matrix, as_weights, off_diagonal
 from ks_core.statistics.summaries import summarise
 from ks_core.statistics.tails import RIGHT_ANGLE_COSINE
 
@@ -34,6 +37,24 @@ def test_weights_of_a_mean_are_float64_whatever_is_given() -> None:
     """A thousand times 1/10 in half the digits: in their own type the weights would add up to less than they do."""
     weights = np.full(1000, 0.1, dtype=np.float32)
     assert float(mean_replicates(np.ones(1000), 2, 0, weights=weights).value) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_sizes_are_int64_whatever_is_given() -> None:
+    assert kurtosis_by_size(MATRIX, np.array([4, 6], dtype=np.int32), 2, 0).sizes.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        as_pair_matrix,
+        lambda ones: as_weights(ones, 3),
+        lambda ones: density(MATRIX, ones[0]),
+        lambda ones: lengths_null(ones, d=2, draws=2, seed=0)["kurtosis"].mean,
+    ],
+)
+def test_tensors_that_carry_gradients_are_numbers(statistic: Callable[[Any], Any]) -> None:
+    ones = torch.ones(3, 3)
+    np.testing.assert_array_equal(statistic(ones.clone().requires_grad_()), statistic(ones))
 
 
 def test_subsets_depend_on_the_seed_alone() -> None:
