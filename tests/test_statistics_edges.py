@@ -12,7 +12,7 @@ import torch
 from scipy.stats import kurtosis
 
 from ks_core.errors import InputError
-from ks_core.statistics.bootstrap import fact_weights
+from ks_core.statistics.bootstrap import bootstrap, fact_weights
 from ks_core.statistics.convergence import kurtosis_by_size, relative_change
 from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.density import _binned, _peak, density, weighted_mode
@@ -191,3 +191,34 @@ def test_thresholds_are_not_counted_themselves() -> None:
     matrix = np.full((3, 3), RIGHT_ANGLE_COSINE)
     matrix[0, 1] = 0.0
     assert summarise(matrix)["near_right_angle"] == pytest.approx(1 / 6)
+
+
+def test_tail_begins_beyond_four_deviations_not_at_them() -> None:
+    """31 entries of 992 are 1 and 31 are −1, the others 0: mean 0, variance 62/992 = 1/16, so that 4 std are 1."""
+    n = 32
+    entries = np.zeros(n * (n - 1))
+    entries[:31], entries[31:62] = 1.0, -1.0
+    matrix = np.zeros((n, n))
+    matrix[~np.eye(n, dtype=bool)] = np.random.default_rng(0).permutation(entries)
+    found = summarise(matrix)
+    assert (found["mean"], found["std"], found["tail_ratio"]) == (0.0, 0.25, 0.0)
+
+
+def test_sample_of_equal_entries_has_no_shape_whatever_lies_around() -> None:
+    """Five facts of thirty with one number between them; its square and its mean's square differ by rounding."""
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((30, 30))
+    matrix[:5, :5] = rng.standard_normal()
+    weights = np.zeros((500, 30))
+    weights[:, :5] = rng.integers(1, 6, size=(500, 5))
+    found = bootstrap(matrix, weights)
+    assert not found["std"].any()
+    assert np.isnan([found["skewness"], found["kurtosis"], found["tail_ratio"]]).all()
+
+
+def test_statistics_depend_on_the_ratios_of_weights_alone() -> None:
+    """A power of two scales every sum exactly."""
+    weights = fact_weights(8, 5, 0).astype(np.float64)
+    of_counts, of_shares = bootstrap(MATRIX, weights), bootstrap(MATRIX, weights / 64)
+    for name, numbers in of_counts.items():
+        np.testing.assert_array_equal(of_shares[name], numbers, err_msg=name)
