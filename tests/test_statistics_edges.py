@@ -20,7 +20,7 @@ from ks_core.statistics.estimate import Replicates, derive, mean_replicates
 from ks_core.statistics.null import lengths_null, null_summaries
 from ks_core.statistics.pairs import as_pair_matrix, as_weights, off_diagonal
 from ks_core.statistics.summaries import summarise
-from ks_core.statistics.tails import RIGHT_ANGLE_COSINE
+from ks_core.statistics.tails import GAUSSIAN_TAIL, RIGHT_ANGLE_COSINE
 
 MATRIX = np.random.default_rng(0).standard_normal((8, 8))
 
@@ -194,14 +194,15 @@ def test_thresholds_are_not_counted_themselves() -> None:
 
 
 def test_tail_begins_beyond_four_deviations_not_at_them() -> None:
-    """31 entries of 992 are 1 and 31 are −1, the others 0: mean 0, variance 62/992 = 1/16, so that 4 std are 1."""
-    n = 32
-    entries = np.zeros(n * (n - 1))
-    entries[:31], entries[31:62] = 1.0, -1.0
-    matrix = np.zeros((n, n))
-    matrix[~np.eye(n, dtype=bool)] = np.random.default_rng(0).permutation(entries)
-    found = summarise(matrix)
-    assert (found["mean"], found["std"], found["tail_ratio"]) == (0.0, 0.25, 0.0)
+    """31 entries of 992 are 1 and 31 are −1, the others 0: mean 0, variance 62/992 = 1/16, so that 4 std are 1.
+
+    In the other sample the facts without such entries count three times: variance 182/8192, and 4 std are 0.6.
+    """
+    matrix = np.zeros((32, 32))
+    matrix[0], matrix[1] = 1.0, -1.0
+    found = bootstrap(matrix, [[1] * 32, [1] * 2 + [3] * 30])
+    assert (found["mean"].tolist(), found["std"][0]) == ([0.0, 0.0], 0.25)
+    assert found["tail_ratio"].tolist() == [0.0, pytest.approx(182 / 8192 / GAUSSIAN_TAIL)]
 
 
 def test_sample_of_equal_entries_has_no_shape_whatever_lies_around() -> None:
