@@ -12,7 +12,9 @@ import pytest
 from ks_core.errors import InputError
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import kurtosis_by_size, relative_change
+from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.density import density
+from ks_core.statistics.estimate import mean_replicates
 from ks_core.statistics.null import lengths_null
 from ks_core.statistics.pairs import as_pair_matrix, as_weights
 
@@ -41,6 +43,15 @@ TOLD: list[tuple[str, Callable[[], Any]]] = [
     (
         "the smallest key length is 0; expected lengths, which are greater than 0",
         lambda: lengths_null([[1.0, 0.0, 1.0]], d=2, draws=2, seed=0),
+    ),
+    (
+        "got arrays of shapes [(1, 3, 3), (1, 1, 3)] and 5 resamples; "
+        "expected one shape (layers, edits, others), and 2 or more",
+        lambda: crossed_bootstrap(lambda *_: 0.0, EYE[None], EYE[None, :1], resamples=5, seed=0),
+    ),
+    (
+        "got no numbers to take the mean of; expected at least one",
+        lambda: mean_replicates(np.empty(0), resamples=5, seed=0),
     ),
     (
         "the pair matrix has shape (3, 2); expected a square one, one row per fact",

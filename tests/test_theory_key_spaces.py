@@ -31,7 +31,7 @@ from theory_faults import unit
 from ks_core.errors import InfeasibleEditError, InputError
 from ks_core.theory.cholesky import EPS
 from ks_core.theory.editing import lifelong_edits, single_edit
-from ks_core.theory.key_spaces import null_space, protect
+from ks_core.theory.key_spaces import NullSpace, null_space, protect
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import whiten
 
@@ -226,6 +226,12 @@ def test_null_space_is_as_large_as_its_share_allows(moment: SecondMomentCase, va
     assert space.variance + float(shares[len(space.basis)]) > variance - rounding
 
 
+def test_null_space_may_hold_the_whole_share() -> None:
+    """Of a trace of 4, 1 is the quarter that is allowed, to the last bit."""
+    space = null_space(np.diag([3.0, 1.0]), variance=0.25)
+    assert (space.basis.abs().tolist(), space.variance) == ([[0.0, 1.0]], 0.25)
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +251,38 @@ def test_edit_of_a_key_that_is_just_free_is_made() -> None:
     key = torch.tensor([1.0, 1e-7], dtype=torch.float64)
     edit = single_edit(np.zeros((1, 2)), key, [1.0], protect(IDENTITY, [[2.0, 0.0]]))
     assert_close(edit.delta(), torch.tensor([[0.0, 1e7]], dtype=torch.float64), 1e7 * tolerance(1e7, 2))
+
+
+def test_least_freedom_is_width_squared_times_eps() -> None:
+    """In five dimensions 25 eps of the squared length: 20 eps are rounding, 30 eps are an edit."""
+    space = protect(whiten(np.eye(5)), [[2.0, 0.0, 0.0, 0.0, 0.0]])
+    keys = torch.tensor([[1.0, part**0.5, 0.0, 0.0, 0.0] for part in (20 * EPS, 30 * EPS)], dtype=torch.float64)
+    with pytest.raises(InfeasibleEditError, match=r"^edit 0 cannot be made"):
+        space.solve(keys)
+    assert space.solve(keys[1:]).tolist() == [[0.0, float(keys[1, 1]), 0.0, 0.0, 0.0]]
+
+
+def test_freedom_is_a_share_however_the_basis_is_rounded() -> None:
+    """A row that is an eps too long makes a square that is 2 eps too large."""
+    space = NullSpace(torch.tensor([[1 + EPS, 0.0]], dtype=torch.float64), variance=0.0)
+    assert space.freedom([[3.0, 0.0]]).tolist() == [1.0]
+
+
+def test_short_protected_key_counts_as_much_as_a_long_one() -> None:
+    assert protect(whiten(np.eye(3)), [[1e20, 0.0, 0.0], [0.0, 1e-3, 0.0]]).basis.shape == (2, 3)
+
+
+def test_protected_keys_that_differ_by_more_than_rounding_are_two() -> None:
+    """Half the condition number, 1e6, times eps would take 1e-11 for rounding; its root does not."""
+    whitening = whiten(np.diag([1.0, 1.0, 1e-6]))
+    assert protect(whitening, [[1.0, 0.0, 0.0], [1.0, 1e-11, 0.0]]).basis.shape == (2, 3)
+
+
+def test_protected_key_that_differs_by_rounding_is_none_of_its_own() -> None:
+    """The rank is decided against the largest singular value, which is the root of 101 keys, and 101 eps."""
+    keys = np.tile([1.0, 0.0, 0.0], (101, 1))
+    keys[-1, 1] = 3e-14
+    assert protect(whiten(np.eye(3)), keys).basis.shape == (1, 3)
 
 
 def test_repeated_protected_keys_are_one() -> None:

@@ -14,16 +14,20 @@ from ks_core.theory.editing import Edit, joint_edit, lifelong_edits, single_edit
 from ks_core.theory.interference import (
     measured_earlier,
     measured_original,
+    predicted_at_edits,
     predicted_earlier,
     predicted_original,
     relative_difference,
 )
+from ks_core.theory.key_spaces import NullSpace, null_space, protect
+from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.superposition import angles, cosines, gram, superposition
 from ks_core.theory.whitening import whiten
 
 BAD, ONE = [[float("nan")]], [[1.0]]
 IDENTITY = whiten(ONE)
 EDIT = Edit(IDENTITY.factor, IDENTITY.factor)
+NULL = NullSpace(IDENTITY.factor, variance=1.0)
 
 CASES: list[tuple[str, Callable[[], Any]]] = [
     ("weight_before", lambda: measured_original(BAD, ONE, ONE)),
@@ -38,12 +42,23 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ("residuals", lambda: predicted_original(ONE, BAD)),
     ("superposition", lambda: predicted_earlier(BAD, ONE)),
     ("residuals", lambda: predicted_earlier(ONE, BAD)),
+    ("superposition", lambda: predicted_at_edits(BAD, ONE, ONE)),
+    ("residuals", lambda: predicted_at_edits(ONE, BAD, ONE)),
+    ("wanted", lambda: predicted_at_edits(ONE, ONE, BAD)),
     ("whitened keys", lambda: superposition(BAD)),
     ("other whitened keys", lambda: superposition(ONE, BAD)),
     ("keys", lambda: gram(BAD)),
     ("vectors", lambda: cosines(BAD)),
     ("cosines", lambda: angles(BAD)),
     ("weight", lambda: EDIT.apply(BAD)),
+    ("keys", lambda: EDIT.written(BAD)),
+    ("keys", lambda: NULL.whiten(BAD)),
+    ("keys", lambda: NULL.freedom(BAD)),
+    ("second_moment", lambda: null_space(BAD)),
+    ("keys", lambda: protect(IDENTITY, BAD)),
+    ("whitened_norms", lambda: gentlest_order(BAD[0])),
+    ("sizes", lambda: gentlest_order(ONE[0], BAD[0])),
+    ("superposition", lambda: interfering_groups(BAD, threshold=0.5)),
     ("key", lambda: single_edit(ONE, BAD[0], ONE[0], IDENTITY)),
     ("value", lambda: single_edit(ONE, ONE[0], BAD[0], IDENTITY)),
     *[
@@ -86,6 +101,9 @@ REMEDIES: list[tuple[str, Callable[[], Any]]] = [
         lambda: measured_original(ONE, ONE, [[1.0, 1.0]]),
     ),
     ("look for a padded or wrong token position", lambda: superposition([[0.0]])),
+    ("directions of key space, so no edit is possible; protect fewer keys", lambda: protect(IDENTITY, ONE)),
+    ("expected positive norms and no negative sizes", lambda: gentlest_order([0.0])),
+    ("expected (n, n), and 0 or more", lambda: interfering_groups(ONE, threshold=-1.0)),
     (
         "an uncentred second moment E[k kᵀ] has none below 0, so this matrix is something else",
         lambda: whiten(NOT_POSITIVE),
