@@ -68,3 +68,18 @@ def test_monotone_trend_does_not_depend_on_the_order_of_the_models():
 def test_monotone_trend_refuses_what_has_no_order(sizes, numbers):
     with pytest.raises(InputError, match="expected one number for each size"):
         monotone_trend(sizes, numbers)
+
+
+def test_power_law_exponent_takes_sizes_and_numbers_of_any_type():
+    assert float(power_law_exponent([10**20, 10**22], np.array([1.0, 10.0]))) == pytest.approx(0.5, rel=1e-12)
+    numbers = np.array([1.1, 2.3, 3.7], dtype=np.float32)
+    expected = linregress(np.log([1, 2, 4]), np.log(numbers.astype(np.float64))).slope
+    assert float(power_law_exponent([1, 2, 4], numbers)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_monotone_trend_of_two_sizes_is_one_pair():
+    assert str(monotone_trend([1, 2], [3.0, 4.0])) == "rises in 1 of 1, p 1.00"
+
+
+def test_monotone_trend_does_not_take_equal_numbers_for_a_rise():
+    assert monotone_trend([1, 2, 4], [1.0, 1.0, 2.0]).rising == 2
