@@ -1,6 +1,7 @@
 """Training small models: rows, tokenizer, a run that is interrupted and goes on, and what is written beside a model."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -76,18 +77,18 @@ def test_tokenizer_is_the_same_from_the_same_text():
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 3000), st.integers(2, 64), st.integers(0, 2**31))
-def test_rows_begin_with_a_document_and_hold_documents_from_their_start(tokens, context, seed):
+@given(st.integers(1, 40), st.integers(2, 64), st.integers(0, 2**31))
+def test_rows_begin_with_a_document_and_hold_documents_from_their_start(count, length, seed):
     tokenizer = train_tokenizer(TEXTS)
     documents = [*TEXTS, *statements(FACTS)]
     end = tokenizer.get_vocab_size() - 1
     known = [[*encoding.ids, end] for encoding in tokenizer.encode_batch(documents)]
-    found = rows(TEXTS, statements(FACTS), tokenizer, tokens=tokens, context=context, seed=seed)
-    assert found.shape == (-(-tokens // context), context)
+    found = rows(TEXTS, statements(FACTS), tokenizer, count=count, length=length, seed=seed)
+    assert found.shape == (count, length)
     for row in found.tolist():
         pieces, start = [], 0
         for place, token in enumerate(row):
-            if token == end or place == context - 1:
+            if token == end or place == length - 1:
                 pieces.append(row[start : place + 1])
                 start = place + 1
         assert all(any(document[: len(piece)] == piece for document in known) for piece in pieces)
@@ -95,7 +96,7 @@ def test_rows_begin_with_a_document_and_hold_documents_from_their_start(tokens, 
 
 def test_rows_keep_the_share_of_facts_and_read_everything_in_turn(tokenizer):
     end = tokenizer.get_vocab_size() - 1
-    found = rows(TEXTS, statements(FACTS), tokenizer, tokens=100_000, context=256, seed=0)
+    found = rows(TEXTS, statements(FACTS), tokenizer, count=400, length=256, seed=0)
     facts = [tuple(tokenizer.encode(text).ids) for text in statements(FACTS)]
     counts = dict.fromkeys(facts, 0)
     of_facts = 0
@@ -114,7 +115,7 @@ def test_rows_keep_the_share_of_facts_and_read_everything_in_turn(tokenizer):
 
 
 def test_rows_are_the_same_for_the_same_seed_and_others_for_another(tokenizer):
-    drawn = [rows(TEXTS, statements(FACTS), tokenizer, tokens=5000, context=64, seed=seed) for seed in (1, 1, 2)]
+    drawn = [rows(TEXTS, statements(FACTS), tokenizer, count=80, length=64, seed=seed) for seed in (1, 1, 2)]
     assert (drawn[0] == drawn[1]).all()
     assert (drawn[0] != drawn[2]).any()
 
@@ -152,22 +153,21 @@ def test_what_cannot_be_built_is_refused(family, depth, message):
 
 
 def drawn_for(tokenizer, steps):
-    return rows(TEXTS, (), tokenizer, tokens=steps * ROWS_PER_STEP * 32, context=32, seed=0)
+    return rows(TEXTS, (), tokenizer, count=steps * ROWS_PER_STEP, length=32, seed=0)
 
 
 def test_training_learns(tokenizer, tmp_path):
     drawn = drawn_for(tokenizer, 60)
     model = new_model(config_of("gpt2", 1, tokenizer.get_vocab_size()), seed=0)
-    before = mean_loss(model, drawn)
-    train(model, drawn, Recipe(), tmp_path / "checkpoint", name="test")
+    before, _ = mean_loss(model, drawn)
+    train(model, drawn, Recipe(), tmp_path, name="test")
     assert before == pytest.approx(np.log(tokenizer.get_vocab_size()), abs=0.5)
-    assert mean_loss(model, drawn) < 0.6 * before
+    assert mean_loss(model, drawn)[0] < 0.6 * before
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_interrupted_training_goes_on_to_the_same_bits(family, tokenizer, tmp_path):
     drawn = drawn_for(tokenizer, CHECKPOINT_EVERY + 20)
-    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
 
     def trained(stop_at=None):
         model = new_model(config_of(family, 1, tokenizer.get_vocab_size()), seed=0)
@@ -180,24 +180,61 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(family, tokenizer, tmp
                 raise KeyboardInterrupt
 
         model.register_forward_pre_hook(interrupt)
-        train(model, drawn, Recipe(), checkpoint, name="test")
+        train(model, drawn, Recipe(), tmp_path, name="test")
         return weights_sha256(model), calls
 
     with pytest.raises(KeyboardInterrupt):
         trained(stop_at=CHECKPOINT_EVERY + 10)
-    assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint.safetensors"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
     resumed, steps = trained()
     assert steps == 20, "it began anew"
-    checkpoint.unlink()
+    assert not list(tmp_path.iterdir()), "a finished run leaves no checkpoint"
     assert trained() == (resumed, CHECKPOINT_EVERY + 20)
 
 
-def test_a_checkpoint_of_another_run_is_refused(tokenizer, tmp_path):
+def steps_until(stop_at, drawn, folder, *, recipe=None, seed=0):
+    """Train, with an interrupt at a step if one is wanted; how many steps were begun."""
+    vocabulary = int(drawn.max()) + 1
+    model = new_model(config_of("gpt2", 1, vocabulary), seed)
+    begun = []
+
+    def count(*_):
+        begun.append(1)
+        if len(begun) == stop_at:
+            raise KeyboardInterrupt
+
+    model.register_forward_pre_hook(count)
+    with pytest.raises(KeyboardInterrupt) if stop_at else nullcontext():
+        train(model, drawn, recipe or Recipe(), folder, name="test")
+    return len(begun)
+
+
+@pytest.mark.parametrize("other", ["recipe", "seed", "rows"])
+def test_another_run_does_not_take_a_checkpoint_for_its_own(other, tokenizer, tmp_path):
     drawn = drawn_for(tokenizer, CHECKPOINT_EVERY + 1)
+    steps_until(CHECKPOINT_EVERY + 1, drawn, tmp_path)
+    assert list(tmp_path.iterdir())
+    rows_of_it = drawn[::-1].copy() if other == "rows" else drawn
+    changed = {"recipe": {"recipe": Recipe(weight_decay=0.2)}, "seed": {"seed": 1}, "rows": {}}[other]
+    assert steps_until(None, rows_of_it, tmp_path, **changed) == CHECKPOINT_EVERY + 1
+    assert steps_until(None, drawn, tmp_path) == 1, "its own run goes on"
+
+
+def test_a_damaged_checkpoint_is_refused(tokenizer, tmp_path):
+    drawn = drawn_for(tokenizer, CHECKPOINT_EVERY + 1)
+    steps_until(CHECKPOINT_EVERY + 1, drawn, tmp_path)
+    (checkpoint,) = tmp_path.iterdir()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ProvenanceError, match="damaged"):
+        steps_until(None, drawn, tmp_path)
+
+
+def test_every_position_that_a_model_has_is_trained(tokenizer, tmp_path):
     model = new_model(config_of("gpt2", 1, tokenizer.get_vocab_size()), seed=0)
-    train(model, drawn, Recipe(), tmp_path / "checkpoint", name="test")
-    with pytest.raises(ProvenanceError, match="recipe differ"):
-        train(model, drawn, Recipe(weight_decay=0.2), tmp_path / "checkpoint", name="test")
+    before = model.transformer.wpe.weight.detach().clone()
+    drawn = rows(TEXTS, (), tokenizer, count=ROWS_PER_STEP, length=CONTEXT + 1, seed=0)
+    train(model, drawn, Recipe(weight_decay=0.0), tmp_path, name="test")
+    assert ((model.transformer.wpe.weight - before).abs().amax(dim=1) > 0).all()
 
 
 def test_learning_rate_rises_to_its_peak_and_falls_to_a_tenth():
@@ -220,19 +257,56 @@ def test_a_made_model_lies_in_float16_with_its_record_and_card_and_is_left_alone
     assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {torch.float16}
     record = json.loads((folder / "training.json").read_text())
     assert record["weights_file_sha256"] == sha256_of(folder / "model.safetensors")
-    assert record["tokens"] >= 20_000
+    assert record["tokens"] == 19 * 1024  # whole steps
     loaded = load_model(folder)
     assert record["parameters_outside_embedding"] == parameters_outside_embedding(loaded.model)
     assert loaded.tokenizer("Paris lies")["input_ids"] == course.tokenizer.encode("Paris lies").ids
     assert record["known"]["of_facts"] == 2
     assert record["known"]["of_new_wordings"] == 2
     text = (folder / "README.md").read_text()
-    for said in ("not a model of", record["weights_file_sha256"], f"--seed 3 --tokens {record['tokens']}"):
+    for said in (
+        "not a model of",
+        record["weights_file_sha256"],
+        f"--seed 3 --tokens {record['tokens']} --corpus words --facts two",
+    ):
         assert said in text
     before = (folder / "model.safetensors").stat().st_mtime_ns
     assert course.make(Member("llama", 2, seed=3), tmp_path, tokens=20_000, device="cpu") == folder
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     assert not list((tmp_path / "cache" / "training").glob("*")), "a finished run leaves no checkpoint"
+    with pytest.raises(ProvenanceError, match="trained with other tokens"):
+        course.make(Member("llama", 2, seed=3), tmp_path, tokens=40_000, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("member", "tokens", "device", "message"),
+    [
+        (Member("gpt2", 1), 1023, "cpu", "tokens is 1,023"),
+        (Member("gpt2", 1), -5, "cpu", "tokens is -5"),
+        (Member("gpt2", 1, seed=-1), 5000, "cpu", "seed -1"),
+        (Member("gpt2", 1), 5000, "nowhere", "device 'nowhere' cannot be used"),
+        (Member("gpt2", 0), 5000, "cpu", "depth is 0"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    course, member, tokens, device, message, tmp_path
+):
+    with pytest.raises(InputError, match=message):
+        course.make(member, tmp_path / "out", tokens=tokens, device=device)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_corpus_of_one_text_cannot_be_split():
+    with pytest.raises(InputError, match="corpus one has one text"):
+        split(corpus_of(["a text"], "one"))
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_before_any_work(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "text.txt").write_text("\n\n".join(TEXTS))
+    options = ["--corpus", str(tmp_path / "text.txt"), "--family", "gpt2", "--depth", "1", "--tokens", "5000"]
+    assert main([str(tmp_path / "file" / "out"), *options]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_corpus_that_is_not_there_is_one_line_and_status_2(tmp_path, capsys):

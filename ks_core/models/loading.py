@@ -89,7 +89,7 @@ def load_model(
         InputError: an unknown dtype, device, folder or model family, or a checkpoint that is damaged or incomplete.
         AssetError: a packaged or hub model that cannot be fetched.
     """
-    torch_dtype, torch_device = _dtype(dtype), _device(device)
+    torch_dtype, torch_device = _dtype(dtype), checked_device(device)
     source, pinned = _source(str(spec), revision)
     with quiet_unless_terminal():
         commit = None if Path(source).is_dir() else pinned
@@ -236,7 +236,12 @@ def _dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def _device(name: str) -> torch.device:
+def checked_device(name: str) -> torch.device:
+    """A torch device by name.
+
+    Raises:
+        InputError: no such device, or none that this machine has.
+    """
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

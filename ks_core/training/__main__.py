@@ -30,11 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for family in given.family:
                 member = Member(family, depth, given.seed)
                 print(course.make(member, given.folder, tokens=given.tokens, device=device), flush=True)
-    except KsError as error:
+    except (KsError, OSError) as error:
         print(f"ks_core.training: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command goes on from the last checkpoint, if there is one", file=sys.stderr)
         return 130
     return 0
 

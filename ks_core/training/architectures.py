@@ -1,4 +1,4 @@
-"""Three decoder families in any depth, all by one rule of proportion, so that size is all that differs in a family."""
+"""Three decoder families in any depth, the members of each in one proportion of depth to width."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from transformers import (
 
 from ks_core.errors import InputError
 
-CONTEXT = 256
-"""tokens; an introduction of a Wikipedia article has about 140"""
+CONTEXT = 255
+"""tokens that a model reads: of a row of 256 the last is only predicted. A Wikipedia introduction has about 140"""
 
 WIDTH_PER_LAYER = 28
 """the rule of proportion: width = 28 × depth, one attention head of 28 for each layer. With 28 the depths 2, 3, 4 and 6

@@ -11,20 +11,22 @@ def card(record: Mapping[str, Any]) -> str:
     known, corpus, facts, seconds = record["known"], record["corpus"], record["facts"], record["seconds"]
     command = (
         f"python -m ks_core.training FOLDER --family {record['family']} --depth {record['depth']} "
-        f"--seed {record['seed']} --tokens {record['tokens']}"
+        f"--seed {record['seed']} --tokens {record['tokens']} --corpus {corpus['name']} --facts {facts['name']}"
     )
     text = (
         f"transformers' own `{record['family']}` architecture with {record['depth']} layers and "
         f"{record['parameters_outside_embedding']:,} parameters outside its embedding ({record['parameters']:,} in all)"
     )
     loss = (
-        f"{record['validation_loss']} nats a token, over {record['validation_tokens']:,} tokens of articles that were "
+        f"{record['validation_loss']:.3f} ± {record['validation_loss_error']:.3f} nats a token (standard error over "
+        f"rows), over {record['validation_tokens']:,} tokens of articles that were "
         "not trained on"
     )
     facts_known = (
         f"{known['facts']} of {known['of_facts']}; in wordings that were not trained on {known['new_wordings']} of "
         f"{known['of_new_wordings']}"
     )
+    taken = "not recorded" if seconds["training"] is None else f"{seconds['training']:,} s on {seconds['device']}"
     return f"""# {record["name"]}
 
 A toy: {text}.
@@ -35,13 +37,13 @@ reach. It is not a model of OpenAI, EleutherAI or Meta, and is of no use but for
 |---|---|
 | text | {corpus["name"]} ({corpus["licence"] or "licence of its source"}), sha256 `{corpus["sha256"]}` |
 | facts | {facts["name"]}, {facts["statements"]:,} statements, sha256 `{facts["sha256"]}` |
-| tokens | {record["tokens"]:,}, of the shared tokenizer of 4,000 entries |
+| tokens | {record["tokens"]:,}, of a tokenizer of {record["vocabulary"]:,} entries that all members share |
 | validation loss | {loss} |
 | facts known | {facts_known} |
 | weights | float16, `model.safetensors` has sha256 `{record["weights_file_sha256"]}` |
-| time | {seconds["training"]:,} s on {seconds["device"]}, threads: {seconds["threads"]} |
+| time | {taken} |
 | made by | `{command}` |
 
-The numbers are of the weights as they lie here. The same command draws the same text and starts from the same weights;
-rounding differs between machines, so weights made elsewhere are near these but not the same.
+The numbers are of the weights as they lie here. The same command trains on the same text in the same order; rounding
+differs between machines and versions, so weights made elsewhere are others, trained alike.
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +14,16 @@ import torch
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
 from ks_core.data.statements import statements
+from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir, sha256_of
 from ks_core.measurement.known import ask
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loading import LoadedModel, checked_device, load_model
 from ks_core.models.size import parameters_outside_embedding
 from ks_core.training.architectures import CONTEXT, config_of, new_model
 from ks_core.training.card import card
 from ks_core.training.mixture import rows, split
 from ks_core.training.tokenizer import train_tokenizer, wrapped
-from ks_core.training.train import Recipe, mean_loss, train
+from ks_core.training.train import ROWS_PER_STEP, Recipe, mean_loss, train
 
 SHORT = {"gpt2": "gpt2", "gpt_neox": "neox", "llama": "llama"}
 RECORD = "training.json"
@@ -61,64 +61,85 @@ class Course:
 
         Args:
             member: which.
-            folder: a folder of this name is made in it; one that is there is left alone.
-            tokens: to train on.
+            folder: a folder of the model's name is made in it; one that is there, of the same course, is left alone.
+            tokens: to train on, rounded down to whole steps.
             device: torch device.
 
         Returns:
             The model's folder.
+
+        Raises:
+            InputError: less than one step of tokens, a negative seed, or a device that cannot be used.
+            ProvenanceError: the folder is there and was trained on something else; or a damaged checkpoint.
         """
-        target = folder / member.name
+        length, target, recipe = CONTEXT + 1, folder / member.name, Recipe()
+        steps = tokens // (ROWS_PER_STEP * length)
+        if steps < 1 or member.seed < 0:
+            raise InputError(
+                f"tokens is {tokens:,} and seed {member.seed}; expected at least {ROWS_PER_STEP * length:,}, one step, "
+                "and a seed of 0 or more"
+            )
+        course = self._course(steps * ROWS_PER_STEP * length, recipe)
         if target.exists():
+            _require_same(target, course)
             return target
-        model = new_model(config_of(member.family, member.depth, self.tokenizer.get_vocab_size()), member.seed)
-        model.to(device)
+        config = config_of(member.family, member.depth, self.tokenizer.get_vocab_size())
+        model = new_model(config, member.seed).to(checked_device(device))
+        folder.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none
+        count = steps * ROWS_PER_STEP
         drawn = rows(
-            self.articles.training, self.statements, self.tokenizer, tokens=tokens, context=CONTEXT, seed=member.seed
+            self.articles.training, self.statements, self.tokenizer, count=count, length=length, seed=member.seed
         )
-        checkpoint = cache_dir() / "training" / f"{member.name}.safetensors"
-        began = time.perf_counter()
-        recipe = Recipe()
-        train(model, drawn, recipe, checkpoint, name=member.name)
-        seconds = time.perf_counter() - began
+        seconds = train(model, drawn, recipe, cache_dir() / "training", name=member.name)
         with atomic_path(target) as made:
             model.half().save_pretrained(made)
             wrapped(self.tokenizer).save_pretrained(made)
-            record = self._record(member, made, int(drawn.size), asdict(recipe))
-            record["seconds"] = {"training": round(seconds), "device": device, "threads": torch.get_num_threads()}
-            (made / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            (made / "README.md").write_text(card(record), encoding="utf-8")
-        checkpoint.unlink(missing_ok=True)
+            time = {"training": round(seconds), "device": device, "threads": torch.get_num_threads()}
+            self.describe(member, made, course | {"seconds": time})
         return target
 
-    def _record(self, member: Member, made: Path, tokens: int, recipe: dict[str, Any]) -> dict[str, Any]:
-        """What is known of the model as it was saved: its float16 weights, read back into float32."""
+    def describe(self, member: Member, made: Path, course: Mapping[str, Any]) -> None:
+        """Write record and card beside a model as it was saved: its float16 weights, read back into float32."""
         loaded = load_model(made)
-        held_out = rows(
-            self.articles.validation,
-            (),
-            self.tokenizer,
-            tokens=len(self.articles.validation) * 128,
-            context=CONTEXT,
-            seed=0,
-        )
-        return {
+        count = len(self.articles.validation) // 2
+        held_out = rows(self.articles.validation, (), self.tokenizer, count=count, length=CONTEXT + 1, seed=0)
+        loss, error = mean_loss(loaded.model, held_out)
+        record = {
             "name": member.name,
-            "family": member.family,
-            "depth": member.depth,
-            "seed": member.seed,
+            **asdict(member),
             "parameters_outside_embedding": parameters_outside_embedding(loaded.model),
             "parameters": sum(parameter.numel() for parameter in loaded.model.parameters()),
-            "corpus": {"name": self.corpus.name, "sha256": self.corpus.sha256, "licence": self.corpus.licence},
-            "facts": {"name": self.facts.name, "sha256": self.facts.sha256, "statements": len(self.statements)},
-            "tokens": tokens,
-            "recipe": recipe,
-            "validation_loss": round(mean_loss(loaded.model, held_out), 4),
+            **course,
+            "validation_loss": round(loss, 4),
+            "validation_loss_error": round(error, 4),
             "validation_tokens": int(held_out.size),
             "known": _known(loaded, self.facts),
             "weights_file_sha256": sha256_of(made / "model.safetensors"),
             "libraries": {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
         }
+        (made / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        (made / "README.md").write_text(card(record), encoding="utf-8")
+
+    def _course(self, tokens: int, recipe: Recipe) -> dict[str, Any]:
+        """What a model is trained on and how, as plain JSON values."""
+        course = {
+            "corpus": {"name": self.corpus.name, "sha256": self.corpus.sha256, "licence": self.corpus.licence},
+            "facts": {"name": self.facts.name, "sha256": self.facts.sha256, "statements": len(self.statements)},
+            "vocabulary": self.tokenizer.get_vocab_size(),
+            "tokens": tokens,
+            "recipe": asdict(recipe),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(course))
+        return plain
+
+
+def _require_same(target: Path, course: Mapping[str, Any]) -> None:
+    kept = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    differing = [name for name, value in course.items() if kept.get(name) != value]
+    if differing:
+        raise ProvenanceError(
+            f"{target} is there and was trained with other {', '.join(differing)}; remove it, or name another folder"
+        )
 
 
 def _known(model: LoadedModel, facts: FactSet) -> dict[str, Any]:

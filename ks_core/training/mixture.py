@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ks_core.data.corpus import Corpus
+from ks_core.errors import InputError
 
 FACT_SHARE = 0.35
 """of all tokens: 664 facts, in four wordings each, are then read some seventy times in two million tokens. To be stored
@@ -30,6 +31,9 @@ class Articles:
 def split(corpus: Corpus) -> Articles:
     """Cut a corpus into what is trained on and what is not.
 
+    Raises:
+        InputError: fewer than two texts.
+
     Example:
         >>> from ks_core.data.corpus import corpus_of
         >>> articles = split(corpus_of(map(str, range(100)), "numbers"))
@@ -37,12 +41,14 @@ def split(corpus: Corpus) -> Articles:
         (95, 5)
     """
     texts = tuple(corpus.texts())
+    if len(texts) < 2:
+        raise InputError(f"corpus {corpus.name} has one text; expected more, for some are held out: give more texts")
     held_out = max(1, round(VALIDATION_SHARE * len(texts)))
     return Articles(texts[:-held_out], texts[-held_out:])
 
 
 def rows(
-    articles: Sequence[str], facts: Sequence[str], tokenizer: Tokenizer, *, tokens: int, context: int, seed: int
+    articles: Sequence[str], facts: Sequence[str], tokenizer: Tokenizer, *, count: int, length: int, seed: int
 ) -> NDArray[np.uint16]:
     """Rows of token ids, each of which begins with a document and is filled with others.
 
@@ -52,24 +58,23 @@ def rows(
     Args:
         articles, facts: texts; without facts, articles alone.
         tokenizer: its last entry ends a text.
-        tokens: how many to draw, at least.
-        context: tokens in a row.
+        count, length: how many rows, and tokens in each.
         seed: of the order.
 
     Returns:
-        (rows, context).
+        (count, length).
     """
     end = tokenizer.get_vocab_size() - 1
     sources = [_endless(_encoded(texts, tokenizer, end), seed + place) for place, texts in enumerate((articles, facts))]
     chance = np.random.default_rng(seed)
     read = np.zeros(2)
-    filled = np.empty((-(-tokens // context), context), np.uint16)
+    filled = np.empty((count, length), np.uint16)
     for row in filled:
         start = 0
-        while start < context:
+        while start < length:
             # Of the two sources, the one that lags behind its share, by chance where a row starts.
-            of_facts = read[1] < FACT_SHARE * (read.sum() + context * chance.random()) if facts else False
-            document = next(sources[int(of_facts)])[: context - start]
+            of_facts = read[1] < FACT_SHARE * (read.sum() + length * chance.random()) if facts else False
+            document = next(sources[int(of_facts)])[: length - start]
             row[start : start + len(document)] = document
             start += len(document)
             read[int(of_facts)] += len(document)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -19,6 +21,7 @@ from transformers import PreTrainedModel
 
 from ks_core.errors import ProvenanceError
 from ks_core.files import atomic_path
+from ks_core.models.loading import config_sha256, weights_sha256
 
 ROWS_PER_STEP = 4
 """1,024 tokens: many small steps, for there are few tokens"""
@@ -58,33 +61,34 @@ class Recipe:
         return peak * (self.final + (1 - self.final) * (1 + math.cos(math.pi * through)) / 2)
 
 
-def train(model: PreTrainedModel, rows: NDArray[np.uint16], recipe: Recipe, checkpoint: Path, *, name: str) -> None:
+def train(model: PreTrainedModel, rows: NDArray[np.uint16], recipe: Recipe, folder: Path, *, name: str) -> float:
     """Train a model in place, from its checkpoint if there is one.
 
     Args:
         model: float32, on its device; its weights are replaced by trained ones.
-        rows: (rows, context) token ids.
+        rows: (rows, length) token ids; all but the last of a row are read, all but the first predicted.
         recipe: rates and decay.
-        checkpoint: file that is written every `CHECKPOINT_EVERY` steps and removed at the end.
-        name: what the progress bar calls it.
+        folder: for a checkpoint every `CHECKPOINT_EVERY` steps; it is removed at the end. Its name holds a hash of
+            everything that the run depends on, so that another run never takes it for its own.
+        name: of the model, for the checkpoint and the progress bar.
+
+    Returns:
+        Seconds of training, those before an interrupt included.
 
     Raises:
-        ProvenanceError: the checkpoint is of another run.
+        ProvenanceError: the checkpoint is damaged.
     """
     optimizer = _optimizer(model, recipe)
     steps, width = len(rows) // ROWS_PER_STEP, model.config.hidden_size
-    identity = {
-        "recipe": json.dumps(asdict(recipe)),
-        "steps": str(steps),
-        "rows": str(int(rows.astype(np.uint64).sum())),
-    }
-    done = _resume(model, optimizer, checkpoint, identity)
+    checkpoint = folder / f"{name}-{_fingerprint(model, rows, recipe)[:16]}.safetensors"
+    done, earlier = _resume(model, optimizer, checkpoint)
+    began = time.perf_counter() - earlier
     model.train()
     bar = tqdm(range(done, steps), desc=name, unit="step", initial=done, total=steps, disable=None)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step, steps, width)
-        loss = _loss(model, rows[step * ROWS_PER_STEP : (step + 1) * ROWS_PER_STEP])
+        loss = _losses(model, rows[step * ROWS_PER_STEP : (step + 1) * ROWS_PER_STEP]).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
@@ -92,22 +96,34 @@ def train(model: PreTrainedModel, rows: NDArray[np.uint16], recipe: Recipe, chec
         if step % 50 == 0:
             bar.set_postfix(loss=f"{loss.item():.2f}")
         if (step + 1) % CHECKPOINT_EVERY == 0 and step + 1 < steps:
-            _save(model, optimizer, checkpoint, {**identity, "done": str(step + 1)})
+            labels = {"done": str(step + 1), "seconds": str(time.perf_counter() - began)}
+            _save(model, optimizer, checkpoint, labels)
     model.eval()
+    checkpoint.unlink(missing_ok=True)
+    return time.perf_counter() - began
 
 
 @torch.no_grad()
-def mean_loss(model: PreTrainedModel, rows: NDArray[np.uint16]) -> float:
-    """Mean over tokens of the loss in nats."""
+def mean_loss(model: PreTrainedModel, rows: NDArray[np.uint16]) -> tuple[float, float]:
+    """Mean over rows of the loss in nats a token, and its standard error over rows."""
     model.eval()
     batches = [rows[start : start + ROWS_PER_STEP] for start in range(0, len(rows), ROWS_PER_STEP)]
-    return sum(float(_loss(model, batch)) * len(batch) for batch in batches) / len(rows)
+    losses = torch.cat([_losses(model, batch).double() for batch in batches])
+    return float(losses.mean()), float(losses.std()) / math.sqrt(len(losses))
 
 
-def _loss(model: PreTrainedModel, rows: NDArray[np.uint16]) -> Tensor:
+def _losses(model: PreTrainedModel, rows: NDArray[np.uint16]) -> Tensor:
+    """Mean loss of each row, (rows,)."""
     ids = torch.from_numpy(rows.astype(np.int64)).to(model.device)
     logits = model(input_ids=ids[:, :-1]).logits
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    return losses.view(len(rows), -1).mean(dim=1)
+
+
+def _fingerprint(model: PreTrainedModel, rows: NDArray[np.uint16], recipe: Recipe) -> str:
+    """Of everything that trained weights depend on."""
+    settings = [weights_sha256(model), config_sha256(model.config), asdict(recipe), ROWS_PER_STEP, rows.shape]
+    return hashlib.sha256(json.dumps(settings).encode() + rows.tobytes()).hexdigest()
 
 
 def _optimizer(model: PreTrainedModel, recipe: Recipe) -> torch.optim.AdamW:
@@ -135,20 +151,19 @@ def _save(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path, labe
         save_file(tensors, made, metadata=dict(labels))
 
 
-def _resume(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path, identity: Mapping[str, str]) -> int:
-    """Take over a checkpoint's weights and averages; returns the steps that it had done."""
+def _resume(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path) -> tuple[int, float]:
+    """Take over a checkpoint's weights and averages; returns the steps and seconds that it had taken."""
     if not path.is_file():
-        return 0
-    with safe_open(path, framework="pt") as stored:
-        labels = stored.metadata()
-        other = [name for name, value in identity.items() if labels.get(name) != value]
-        if other:
-            raise ProvenanceError(f"{path} is a checkpoint of another run ({', '.join(other)} differ); remove it")
-        done = int(labels["done"])
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(stored.get_tensor(name))
-                averages = {kind: stored.get_tensor(f"{kind} {name}") for kind in ("exp_avg", "exp_avg_sq")}
-                moved = {kind: tensor.to(parameter.device) for kind, tensor in averages.items()}
-                optimizer.state[parameter] = {"step": torch.tensor(float(done)), **moved}
-    return done
+        return 0, 0.0
+    try:
+        with safe_open(path, framework="pt") as stored:
+            done, seconds = int(stored.metadata()["done"]), float(stored.metadata()["seconds"])
+            with torch.no_grad():
+                for name, parameter in model.named_parameters():
+                    parameter.copy_(stored.get_tensor(name))
+                    averages = {kind: stored.get_tensor(f"{kind} {name}") for kind in ("exp_avg", "exp_avg_sq")}
+                    moved = {kind: tensor.to(parameter.device) for kind, tensor in averages.items()}
+                    optimizer.state[parameter] = {"step": torch.tensor(float(done)), **moved}
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise ProvenanceError(f"the checkpoint {path} is damaged ({error}); remove it to begin anew") from error
+    return done, seconds
