@@ -82,4 +82,12 @@ def test_monotone_trend_of_two_sizes_is_one_pair():
 
 
 def test_monotone_trend_does_not_take_equal_numbers_for_a_rise():
-    assert monotone_trend([1, 2, 4], [1.0, 1.0, 2.0]).rising == 2
+    found = monotone_trend([1, 2, 4], [1.0, 1.0, 2.0])
+    assert found.rising == 2
+    assert np.isnan([found.tau, found.p]).all()
+    assert str(found) == "rises in 2 of 3, p ?"
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_monotone_trend_of_what_is_not_finite_is_undefined(odd):
+    assert str(monotone_trend([1, 2, 4], [1.0, odd, 2.0])).endswith("p ?")

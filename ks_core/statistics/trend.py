@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -49,13 +50,14 @@ class MonotoneTrend:
     """pairs of sizes of which the larger has the larger number"""
     pairs: int
     tau: float
-    """Kendall's rank correlation: 1 if it always rises, -1 if it always falls"""
+    """Kendall's rank correlation: 1 if it always rises, -1 if it always falls; NaN like `p`"""
     p: float
-    """exact two-sided probability of a |tau| as large where order means nothing"""
+    """exact two-sided probability of a |tau| as large where order means nothing; NaN where numbers tie or are NaN"""
 
     def __str__(self) -> str:
         """In short, for a table."""
-        return f"rises in {self.rising} of {self.pairs}, p {self.p:.2f}"
+        p = "?" if math.isnan(self.p) else f"{self.p:.2f}"
+        return f"rises in {self.rising} of {self.pairs}, p {p}"
 
 
 def monotone_trend(sizes: Sequence[float], numbers: Sequence[float]) -> MonotoneTrend:
@@ -77,5 +79,7 @@ def monotone_trend(sizes: Sequence[float], numbers: Sequence[float]) -> Monotone
         raise InputError(f"got sizes {list(sizes)} and {len(numbers)} numbers; expected one number for each size")
     ordered = [number for _, number in sorted(zip(sizes, numbers, strict=True))]
     steps = [later - earlier for earlier, later in combinations(ordered, 2)]
-    found = kendalltau(range(len(ordered)), ordered)
+    if not np.isfinite(ordered).all() or len(set(ordered)) < len(ordered):
+        return MonotoneTrend(sum(step > 0 for step in steps), len(steps), math.nan, math.nan)
+    found = kendalltau(range(len(ordered)), ordered, method="exact")
     return MonotoneTrend(sum(step > 0 for step in steps), len(steps), float(found.statistic), float(found.pvalue))
