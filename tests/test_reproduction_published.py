@@ -287,6 +287,11 @@ def test_p_is_not_compared_on_another_text(measured, changed, corpus, reason):
     assert reason in text_not_comparable(other)
 
 
+def test_p_is_not_compared_on_little_text(measured, monkeypatch):
+    monkeypatch.setattr("ks_core.reproduction.published.FEWEST_TOKENS", measured.provenance["tokens"] + 1)
+    assert "tokens were read; expected at least" in text_not_comparable(measured)
+
+
 def test_the_hub_wikipedia_can_be_compared(measured):
     corpus = "hub:wikimedia/wikipedia:20231101.en:train"
     assert text_not_comparable(replace(measured, provenance={**measured.provenance, "corpus": corpus})) is None

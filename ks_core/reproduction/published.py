@@ -37,6 +37,9 @@ PUBLISHED_TOKENS = 10_000_000
 """Tokens behind the published second moment, at least: 100,000 articles, taken as 100 tokens each on average (whole
 articles, cut at 1024, have several hundred). Our own error over text, carried from our tokens to these, is theirs."""
 
+FEWEST_TOKENS = 1_000_000
+"""Tokens that P must be measured with: a tenth of theirs, so that our error over text is at most three times theirs."""
+
 COLOURS = 256
 """Steps of the colour scale of a plotted matrix. How the means of Q were read off the plots is not recorded; were all
 colours read alike wrongly, then by half a step at most."""
@@ -68,6 +71,11 @@ def text_not_comparable(measurement: Measurement) -> str | None:
         return (
             f"text is {corpus}; expected whole articles of English Wikipedia, in a dataset, file or folder that has "
             "wikipedia in its name (--ks-corpus hub:wikimedia/wikipedia:20231101.en:train)"
+        )
+    if measurement.provenance["tokens"] < FEWEST_TOKENS:
+        return (
+            f"{measurement.provenance['tokens']:,} tokens were read; expected at least {FEWEST_TOKENS:,}: with fewer "
+            "the error over text would let anything pass (--ks-tokens)"
         )
     if settings.ridge != 0:
         return f"second moments have a ridge of {settings.ridge:g}; expected none, as in the paper (--ks-ridge)"
