@@ -1,5 +1,7 @@
 """Power laws and monotone trends: known exponents come back, SciPy agrees, and a planted reversal is seen."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,3 +93,14 @@ def test_monotone_trend_does_not_take_equal_numbers_for_a_rise():
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
 def test_monotone_trend_of_what_is_not_finite_is_undefined(odd):
     assert str(monotone_trend([1, 2, 4], [1.0, odd, 2.0])).endswith("p ?")
+
+
+def test_monotone_trend_of_many_sizes_is_exact_too():
+    """Twenty pairs in the other order, of forty sizes; orders are counted by their number of such pairs (Mahonian)."""
+    orders = [1]
+    for size in range(2, 41):
+        orders = [sum(orders[max(0, k - size + 1) : k + 1]) for k in range(len(orders) + size - 1)]
+    swapped = [number + 1 if number % 2 == 0 else number - 1 for number in range(40)]
+    found = monotone_trend(range(1, 41), swapped)
+    assert found.rising == 780 - 20
+    assert found.p == pytest.approx(2 * sum(orders[:21]) / math.factorial(40), rel=1e-9, abs=0)

@@ -78,8 +78,9 @@ def monotone_trend(sizes: Sequence[float], numbers: Sequence[float]) -> Monotone
     if len(sizes) != len(numbers) or len(sizes) < 2 or len(set(sizes)) < len(sizes):
         raise InputError(f"got sizes {list(sizes)} and {len(numbers)} numbers; expected one number for each size")
     ordered = [number for _, number in sorted(zip(sizes, numbers, strict=True))]
-    steps = [later - earlier for earlier, later in combinations(ordered, 2)]
+    pairs = list(combinations(ordered, 2))
+    rising = sum(later > earlier for earlier, later in pairs)
     if not np.isfinite(ordered).all() or len(set(ordered)) < len(ordered):
-        return MonotoneTrend(sum(step > 0 for step in steps), len(steps), math.nan, math.nan)
+        return MonotoneTrend(rising, len(pairs), math.nan, math.nan)
     found = kendalltau(range(len(ordered)), ordered, method="exact")
-    return MonotoneTrend(sum(step > 0 for step in steps), len(steps), float(found.statistic), float(found.pvalue))
+    return MonotoneTrend(rising, len(pairs), float(found.statistic), float(found.pvalue))
