@@ -29,6 +29,8 @@ class Settings:
     """name of the packaged text, a file or folder, or `hub:dataset:config:split`"""
     facts: str | None = None
     """CounterFact JSON or a file in our schema; default the packaged facts"""
+    families: tuple[tuple[str, ...], ...] | None = None
+    """models of one family each, for the claim about size; default the project's own beside the default model"""
     num_facts: int = 128
     """known facts that are measured (paper: m = 128)"""
     num_edits: int = 32
