@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ks_core.reproduction.claims import Finding
     from ks_core.reproduction.editing import DoseMeasurement, StreamMeasurement
     from ks_core.reproduction.measure import Measurement
-    from ks_core.reproduction.session import PaperSession
+    from ks_core.reproduction.session import PaperSession, Parts
 
 SESSION: pytest.StashKey[PaperSession] = pytest.StashKey()
-PARTS = {"ks_stream": "stream", "ks_long_stream": "long_stream", "ks_dose": "dose"}
-"""Fixtures of the editing half, and the parts of it that they give."""
+PARTS = {"ks_stream": "stream", "ks_long_stream": "long_stream", "ks_dose": "dose", "ks_scaling": "scaling"}
+"""Fixtures, and what is measured for them besides the model itself."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +31,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ks_core", "knowledge superposition (ks_core)")
     add = group.addoption
     add("--ks-model", metavar="MODEL", help="packaged model, local folder or hub id (default: smollm2-135m-instruct)")
+    group.addoption(
+        "--ks-family",
+        dest="ks_families",
+        metavar="MODEL",
+        nargs="+",
+        action="append",
+        help="two or more models of one family, for the claim about size; can be given again for another family "
+        "(default: the project's own three families, when the model is the default)",
+    )
     add("--ks-revision", metavar="REV", help="branch, tag or commit of a hub model")
     add(
         "--ks-corpus",
@@ -110,6 +119,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def _given(config: pytest.Config) -> dict[str, Any]:
     options = vars(config.option).items()
     given = {name.removeprefix("ks_"): value for name, value in options if name.startswith("ks_") and value is not None}
+    if "families" in given:
+        given["families"] = tuple(map(tuple, given["families"]))
     # In a checkout its own baselines, even where the package under test is an installed copy: they can be rewritten.
     checkout = config.rootpath / "fixtures" / "baselines"
     return {"baselines": checkout, **given} if checkout.is_dir() else given
@@ -124,19 +135,28 @@ def ks_measurement(request: pytest.FixtureRequest) -> Measurement:
 @pytest.fixture(scope="session")
 def ks_stream(request: pytest.FixtureRequest) -> StreamMeasurement | None:
     """A stream of `--ks-num-edits` edits by four methods."""
-    return request.config.stash[SESSION].editing.stream
+    return request.config.stash[SESSION].parts.stream
 
 
 @pytest.fixture(scope="session")
 def ks_long_stream(request: pytest.FixtureRequest) -> StreamMeasurement | None:
     """A stream of 128 edits by four methods."""
-    return request.config.stash[SESSION].editing.long_stream
+    return request.config.stash[SESSION].parts.long_stream
 
 
 @pytest.fixture(scope="session")
 def ks_dose(request: pytest.FixtureRequest) -> DoseMeasurement | None:
     """Single edits of facts of one relation, and what they did to the others."""
-    return request.config.stash[SESSION].editing.dose
+    return request.config.stash[SESSION].parts.dose
+
+
+@pytest.fixture(scope="session")
+def ks_scaling(request: pytest.FixtureRequest) -> Parts:
+    """Superposition of families of models against their size; skips where no family was named for another model."""
+    parts = request.config.stash[SESSION].parts
+    if not parts.scaling:
+        pytest.skip("no sizes: name a family (--ks-family MODEL MODEL …), or take the default model and facts")
+    return parts
 
 
 @pytest.fixture

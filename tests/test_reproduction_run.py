@@ -4,19 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from measured import write_everything
+from tiny_models import save_tiny_checkpoint
 
 ROOT = Path(__file__).parent.parent
 
 
-def run_paper(inputs, folder, *options):
+def run_paper(inputs, folder, *options, family=()):
     given = {
         **{f"--ks-{name}": path for name, path in inputs.items()},
         **{"--ks-num-facts": 8, "--ks-num-edits": 4, "--ks-tokens": 1600, "--ks-resamples": 40},
         **{f"--ks-{name}": folder / name for name in ("results", "baselines")},
     }
+    options = (*options, *(("--ks-family", *family) if family else ()))
     command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q", "-rs"]
     environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
     command += ["-p", "no:cacheprovider", *(f"{name}={value}" for name, value in given.items()), *options]
@@ -26,23 +29,27 @@ def run_paper(inputs, folder, *options):
 def test_paper_run_from_first_run_to_regression(tmp_path):
     """Without a baseline, writing one, passing against it, and failing on a planted fault."""
     inputs = write_everything(tmp_path, "gpt_neox", layers=3)
-    first = run_paper(inputs, tmp_path)
+    family = inputs["model"], str(save_tiny_checkpoint(tmp_path / "larger", "gpt_neox", layers=4))
+    run = partial(run_paper, inputs, tmp_path, family=family)
+    first = run()
     assert first.returncode == 0, first.stdout + first.stderr
     assert "none for this model" in first.stdout
     assert "not compared with the published numbers: model is" in first.stdout, "skipped, and seen to be"
     assert "expected openai-community/gpt2 with CounterFact" in first.stdout
     assert "xfailed" in first.stdout, "a claim that a random model does not satisfy must not count as passed"
     results = tmp_path / "results" / "model"
-    assert len(list(results.glob("*.png"))) == 9
+    assert len(list(results.glob("*.png"))) == 10
     found = json.loads((results / "results.json").read_text())["findings"]
-    assert len({finding["claim"].split(":")[0] for finding in found}) == 12
+    assert len({finding["claim"].split(":")[0] for finding in found}) == 13
     assert all(finding["claim"] in first.stdout for finding in found)
     assert "protection of " in first.stdout, "the table of methods"
-    assert set(json.loads((results / "results.json").read_text())["editing"]) == {"stream", "dose"}
+    written = json.loads((results / "results.json").read_text())
+    assert set(written["editing"]) == {"stream", "dose"}
+    assert [member["name"] for member in written["scaling"][0]["members"]] == ["model", "larger"]
 
-    written = run_paper(inputs, tmp_path, "--ks-update-baseline")
+    written = run("--ks-update-baseline")
     assert "written anew" in written.stdout, written.stdout
-    again = run_paper(inputs, tmp_path)
+    again = run()
     assert again.returncode == 0, again.stdout
     assert "xfailed" not in again.stdout
     skipped = [line for line in again.stdout.splitlines() if line.startswith("SKIPPED")]
@@ -55,7 +62,7 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     baseline["findings"]["universal"] = {**written_verdict, "verdict": "planted"}
     baseline["statistics"]["kurtosis of P, all facts"]["value"][1] += 1.0
     path.write_text(json.dumps(baseline))
-    failed = run_paper(inputs, tmp_path)
+    failed = run()
     assert failed.returncode == 1
     assert "verdict was 'planted'" in failed.stdout
     assert "kurtosis of P, all facts, layer 1" in failed.stdout
@@ -63,7 +70,7 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     baseline["findings"] |= {"universal": written_verdict, "zero-mean:gone": written_verdict}
     baseline["statistics"]["kurtosis of P, all facts"]["value"][1] -= 1.0
     path.write_text(json.dumps(baseline))
-    failed = run_paper(inputs, tmp_path)
+    failed = run()
     assert failed.returncode == 1
     assert "zero-mean:gone is in the baseline but was not found" in failed.stdout
 

@@ -39,7 +39,7 @@ GRAIN = {"share_above": 1.0, "near_right_angle": 1.0, "tail_ratio": 1.0 / GAUSSI
 """What one entry adds to a statistic that counts entries, times the number of entries."""
 
 REQUEST = (
-    "model", "revision", "corpus", "facts", "num_facts", "num_edits", "tokens", "layers", "dtype", "ridge",
+    "model", "revision", "corpus", "facts", "families", "num_facts", "num_edits", "tokens", "layers", "dtype", "ridge",
     "longest_text", "resamples", "seed",
 )  # fmt: skip
 """Settings that make a request. Device and batch size are not among them: they must not move a value."""
@@ -106,11 +106,13 @@ def find_baseline(folder: Path, request: Mapping[str, Any]) -> tuple[Baseline | 
 def request_of(settings: Settings) -> dict[str, Any]:
     """The part of the settings that a baseline is for, as plain JSON values; of local paths only the last part."""
     values = json.loads(json.dumps(asdict(settings)))
-    local = {"model", "corpus", "facts"}
+    local = {"model", "corpus", "facts", "families"}
     return {name: _portable(values[name]) if name in local else values[name] for name in REQUEST}
 
 
-def _portable(name: str | None) -> str | None:
+def _portable(name: Any) -> Any:
+    if isinstance(name, list):
+        return [_portable(each) for each in name]
     return Path(name).resolve().name if name and Path(name).exists() else name
 
 

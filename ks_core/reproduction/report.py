@@ -54,7 +54,7 @@ def write_results(
     measurement: Measurement,
     findings: Sequence[Finding],
     baseline: str,
-    editing: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write everything that was measured and judged as JSON; NaN becomes null.
 
@@ -63,7 +63,7 @@ def write_results(
         measurement: what was measured.
         findings: what was judged.
         baseline: the baseline held against, or why there was none.
-        editing: what the editing half measured, by part.
+        parts: what else was measured, edits and other sizes of model, by name.
     """
     selection = measurement.selection
     content = {
@@ -89,7 +89,7 @@ def write_results(
         "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
         "null_of_lengths": {name: asdict(of) for name, of in measurement.lengths_alone.items()},
         "seconds": dict(measurement.seconds),
-        "editing": dict(editing or {}),
+        **(parts or {}),
     }
     with atomic_path(path) as made:
         made.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -23,29 +23,38 @@ from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.editing import LONG, DoseMeasurement, StreamMeasurement, measure_dose, measure_stream
 from ks_core.reproduction.editing_figures import write_dose_figures, write_stream_figures
 from ks_core.reproduction.editing_report import dose_numbers, methods_table, stream_numbers
+from ks_core.reproduction.families import families
 from ks_core.reproduction.figures import write_figures
 from ks_core.reproduction.inputs import Inputs, load_inputs
 from ks_core.reproduction.measure import Measurement, measure
 from ks_core.reproduction.report import table, write_results
+from ks_core.reproduction.scaling import FamilyScaling, measure_family
+from ks_core.reproduction.scaling_figures import write_scaling_figure
+from ks_core.reproduction.scaling_report import scaling_numbers
+from ks_core.reproduction.seeds import SeedScaling, stored_seeds
 from ks_core.reproduction.settings import Settings
 
 CLAIMS = 12
-"""Claims that a baseline must hold: all of `bench/paper`."""
+"""Claims that a baseline must hold: all of `bench/paper`, and one more, `scaling`, where there are families."""
 
 
 @dataclass(frozen=True)
-class EditingParts:
-    """The parts of the editing half that were asked for."""
+class Parts:
+    """What else was asked for: edits, and other sizes of model."""
 
     stream: StreamMeasurement | None = None
     long_stream: StreamMeasurement | None = None
     dose: DoseMeasurement | None = None
+    scaling: tuple[FamilyScaling, ...] = ()
+    seeds: SeedScaling | None = None
 
     def numbers(self) -> dict[str, Any]:
         """For results.json."""
         streams = {"stream": self.stream, "long_stream": self.long_stream}
         found = {name: stream_numbers(measured) for name, measured in streams.items() if measured is not None}
-        return found | ({} if self.dose is None else {"dose": dose_numbers(self.dose)})
+        editing = found | ({} if self.dose is None else {"dose": dose_numbers(self.dose)})
+        seeds = None if self.seeds is None else self.seeds.numbers()
+        return {"editing": editing, "scaling": [scaling_numbers(family) for family in self.scaling], "seeds": seeds}
 
     def tables(self) -> list[str]:
         """For the terminal."""
@@ -64,7 +73,7 @@ class PaperSession:
     baseline: Baseline | None
     baseline_note: str
     figures: Sequence[Path]
-    editing: EditingParts
+    parts: Parts
     findings: list[Finding] = field(default_factory=list)
     ungated: list[Finding] = field(default_factory=list)
     """of the long streams: shown and written, but no part of a baseline"""
@@ -95,14 +104,15 @@ class PaperSession:
         Returns:
             Whether all is well: no finding of the baseline is missing, and what was to be written could be.
         """
-        whole = len({finding.claim.split(":")[0] for finding in self.findings}) >= CLAIMS
+        expected = CLAIMS + bool(self.parts.scaling or families(self.measurement.settings))
+        whole = len({finding.claim.split(":")[0] for finding in self.findings}) >= expected
         if self.baseline is not None and self.has_baseline and whole:
             self.problems = missing_findings(self.baseline, self.findings)
         if self.update_baseline:
             self.problems = self._write_baseline() if clean and whole else ["baseline not written: claims are missing"]
         everything = [*self.findings, *self.ungated]
         write_results(
-            self.results / "results.json", self.measurement, everything, self.baseline_note, self.editing.numbers()
+            self.results / "results.json", self.measurement, everything, self.baseline_note, self.parts.numbers()
         )
         return not self.problems
 
@@ -122,7 +132,7 @@ class PaperSession:
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
-            *(["", *self.editing.tables()] if self.editing.tables() else []),
+            *(["", *self.parts.tables()] if self.parts.tables() else []),
             *(f"ERROR: {problem}" for problem in self.problems),
             f"facts:    {len(selection.measured)} of {len(selection.usable)} usable, {selection.asked} in the file "
             "(results.json says what makes one usable)",
@@ -137,7 +147,7 @@ def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callabl
 
     Args:
         given: options by name; those that are fields of `Settings` override its defaults.
-        parts: which of the `EditingParts` to measure, by name.
+        parts: which of the `Parts` to measure, by name.
         say: prints one line.
 
     Raises:
@@ -147,20 +157,28 @@ def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callabl
     baselines = Path(given["baselines"]) if given.get("baselines") else fixture_path("baselines")
     baseline, note = find_baseline(baselines, request_of(settings))
     results = Path(given["results"]).resolve() / settings.model_name
-    for line in plan(settings, results, note, parts):
+    of_size = families(settings) if "scaling" in parts else {}
+    for line in plan(settings, results, note, parts, of_size):
         say(line)
     results.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none
     inputs = load_inputs(settings)
+    # Before the model itself: what is wrong with a family then shows early.
+    scaling = tuple(measure_family(name, models, settings, say) for name, models in of_size.items())
     measurement = measure(settings, say, inputs=inputs)
     figures = write_figures(results, measurement)
-    editing, drawn = _measure_editing(inputs, measurement, parts, results, say)
+    measured, drawn = _measure_parts(inputs, measurement, parts, scaling, results, say)
     update = bool(given.get("update_baseline"))
-    return PaperSession(measurement, results, baselines, update, baseline, note, [*figures, *drawn], editing)
+    return PaperSession(measurement, results, baselines, update, baseline, note, [*figures, *drawn], measured)
 
 
-def _measure_editing(
-    inputs: Inputs, measurement: Measurement, parts: Collection[str], results: Path, say: Callable[[str], None]
-) -> tuple[EditingParts, list[Path]]:
+def _measure_parts(
+    inputs: Inputs,
+    measurement: Measurement,
+    parts: Collection[str],
+    scaling: tuple[FamilyScaling, ...],
+    results: Path,
+    say: Callable[[str], None],
+) -> tuple[Parts, list[Path]]:
     name, selection = inputs.settings.model_name, measurement.selection
     streams = {"stream": (inputs.settings.num_edits, ""), "long_stream": (LONG, "-long")}
     found: dict[str, Any] = {}
@@ -172,22 +190,36 @@ def _measure_editing(
     if "dose" in parts:
         found["dose"] = measure_dose(inputs, selection, say)
         figures += write_dose_figures(results, found["dose"], name)
-    return EditingParts(**found), figures
+    if scaling:
+        found |= {"scaling": scaling, "seeds": stored_seeds(inputs.settings, scaling)}
+        figures += write_scaling_figure(results, scaling, found["seeds"])
+    return Parts(**found), figures
 
 
-def plan(settings: Settings, results: Path, baseline_note: str, parts: Collection[str] = ()) -> list[str]:
+def plan(
+    settings: Settings,
+    results: Path,
+    baseline_note: str,
+    parts: Collection[str] = (),
+    of_size: Mapping[str, Sequence[str]] | None = None,
+) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
     return [
         f"measuring knowledge superposition in {settings.model} ({settings.dtype} on {settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
         f"  edits     {_edits(settings, parts)}",
+        f"  sizes     {_sizes(of_size or {})}",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
         "            6 more for edits (long streams: not timed yet); others in proportion to their parameters",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {results}",
         f"  baseline  {baseline_note}",
     ]
+
+
+def _sizes(of_size: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name} ({len(models)} models)" for name, models in of_size.items()) or "none"
 
 
 def _edits(settings: Settings, parts: Collection[str]) -> str:
