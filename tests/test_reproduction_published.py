@@ -58,6 +58,11 @@ def taken(folder, inputs):
     return run
 
 
+@pytest.fixture(autouse=True)
+def _little_text_is_enough(monkeypatch):
+    monkeypatch.setattr("ks_core.reproduction.published.FEWEST_TOKENS", 3200)
+
+
 @pytest.fixture(scope="module")
 def measured(taken):
     return taken()

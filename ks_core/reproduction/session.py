@@ -211,7 +211,7 @@ def plan(
         f"  edits     {_edits(settings, parts)}",
         f"  sizes     {_sizes(of_size or {})}",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for edits (long streams: not timed yet); others in proportion to their parameters",
+        "            6 more for edits (long streams: not timed yet), 3 for sizes; others in proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {results}",
         f"  baseline  {baseline_note}",
