@@ -21,7 +21,15 @@ from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.families import families, named_families, own_families
 from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.report import plain
-from ks_core.reproduction.scaling import NUMBERS, PLACES, FamilyMember, FamilyScaling, at_places, measure_family
+from ks_core.reproduction.scaling import (
+    NUMBERS,
+    PLACES,
+    FamilyMember,
+    FamilyScaling,
+    at_places,
+    by_chance,
+    measure_family,
+)
 from ks_core.reproduction.scaling_figures import write_scaling_figure
 from ks_core.reproduction.scaling_report import scaling_numbers
 from ks_core.reproduction.seeds import SeedScaling, request_of_seeds, stored_seeds
@@ -73,6 +81,18 @@ def test_planted_exponents_come_back_at_every_place_and_over_chance():
         np.testing.assert_allclose(family.exponents_over_chance(number).value, exponent - CHANCE, rtol=1e-11)
         middle = [size**exponent * np.exp(-0.25) for size in SIZES]  # geometric mean of 1, e^-1/4, e^-1/2
         np.testing.assert_allclose(family.by_size(number).value, middle, rtol=1e-12)
+
+
+def test_chance_is_that_of_random_directions_in_as_many_dimensions():
+    """Cosines of random directions have a standard deviation of 1 / √d, whatever the lengths; P's grows with theirs."""
+    equal = by_chance(np.full(64, 3.0), 100, seed=0)
+    unequal = by_chance(np.exp(np.random.default_rng(1).normal(0, 0.5, 64)), 100, seed=0)
+    # 20 draws of 64 · 63 / 2 cosines: the standard deviation is known to 1 / √(2 · 40,320), 0.4 %
+    assert equal["whitened_cosine", "std"] == pytest.approx(0.1, rel=0.02)
+    assert unequal["whitened_cosine", "std"] == equal["whitened_cosine", "std"]
+    assert equal["P", "std"] == pytest.approx(equal["whitened_cosine", "std"], rel=1e-12)
+    assert unequal["P", "std"] > 1.3 * equal["P", "std"]  # √(E r²) of two log-normals of 0.5: exp(0.5), 1.6
+    assert unequal["P", "kurtosis"] > equal["P", "kurtosis"] + 1
 
 
 def test_errors_of_exponents_are_those_of_independent_members():

@@ -171,10 +171,10 @@ def _measure_member(settings: Settings, facts: FactSet, say: Callable[[str], Non
     chance: dict[str, list[float]] = {number: [] for number in NUMBERS}
     for layer in tqdm(sorted(keys), desc=settings.model_name, unit="layer", disable=None):
         pairs = layer_pairs(layer, keys[layer], len(facts), moments, ridge=settings.ridge)
-        by_chance = _by_chance(pairs.whitened_norms, pairs.d_key, settings.seed)
+        of_chance = by_chance(pairs.whitened_norms, pairs.d_key, settings.seed)
         for number, (_, matrix, statistic) in NUMBERS.items():
             by_layer[number].append(_of_layer(pairs, matrix, statistic, weights))
-            chance[number].append(by_chance[matrix, statistic])
+            chance[number].append(of_chance[matrix, statistic])
     size = parameters_outside_embedding(inputs.model.model)
     say(f"  measured {settings.model_name}: {size:,} parameters outside the embedding, {len(keys)} layers")
     return FamilyMember(
@@ -196,8 +196,14 @@ def _of_layer(pairs: LayerPairs, matrix: str, statistic: str, weights: Array) ->
     )
 
 
-def _by_chance(lengths: Array, d_key: int, seed: int) -> dict[tuple[str, str], float]:
-    """Each number of random directions, by matrix and statistic: their cosines, and P with these lengths."""
+def by_chance(lengths: Array, d_key: int, seed: int) -> dict[tuple[str, str], float]:
+    """Each number of random directions, by matrix and statistic: their cosines, and P with these lengths.
+
+    Args:
+        lengths: (n,) of whitened keys, greater than 0.
+        d_key: dimensions.
+        seed: of the `CHANCE_DRAWS` sets of directions.
+    """
     rng = np.random.default_rng(seed)
     everything = np.ones((1, len(lengths)))
     found: dict[tuple[str, str], list[float]] = {}

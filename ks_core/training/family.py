@@ -101,7 +101,7 @@ class Course:
     def describe(self, member: Member, made: Path, course: Mapping[str, Any]) -> None:
         """Write record and card beside a model as it was saved: its float16 weights, read back into float32."""
         loaded = load_model(made)
-        count = len(self.articles.validation) // 2
+        count = len(self.articles.validation) // 2  # an article fills about half a row
         held_out = rows(self.articles.validation, (), self.tokenizer, count=count, length=CONTEXT + 1, seed=0)
         loss, error = mean_loss(loaded.model, held_out)
         record = {

@@ -24,7 +24,8 @@ from ks_core.files import atomic_path
 from ks_core.models.loading import config_sha256, weights_sha256
 
 ROWS_PER_STEP = 4
-"""1,024 tokens: many small steps, for there are few tokens"""
+"""1,024 tokens: many small steps, for there are few tokens. The Llama model of two layers knew 383 facts after two
+million tokens, and 252 with twice as many rows a step (one training each)"""
 
 CHECKPOINT_EVERY = 200
 """steps; a minute or two of the largest model on two cores"""
@@ -32,7 +33,12 @@ CHECKPOINT_EVERY = 200
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training run, besides model and rows."""
+    """What decides a training run, besides model and rows.
+
+    The factor 0.3 is the best of three (one training each of the Llama model of two layers: 256, 383 and 225 facts
+    known with 0.15, 0.3 and 0.6). The others are what large decoders are trained with (Brown et al. 2020, arXiv
+    2005.14165, appendix B) and were not tried.
+    """
 
     learning_rate_times_width: float = 0.3
     """the peak's; the best rate falls as one over the width (Yang et al. 2022, arXiv 2203.03466)"""
