@@ -48,3 +48,20 @@ def as_float64(name: str, array: Any, ndim: int) -> Tensor:
             "expected finite numbers: look for an overflow in a half-precision forward pass"
         )
     return tensor
+
+
+def finite(what: str, result: Tensor) -> Tensor:
+    """Return a result, and refuse one that left float64's range: its entries would be infinite or NaN without a word.
+
+    Raises:
+        InputError: an entry is infinite or NaN.
+
+    Example:
+        >>> finite("the sum", torch.tensor([1e308, 1e308], dtype=torch.float64).sum())
+        Traceback (most recent call last):
+        ...
+        ks_core.errors.InputError: the sum leaves the range of float64 though all inputs are finite; scale the inputs
+    """
+    if not bool(torch.isfinite(result).all()):
+        raise InputError(f"{what} leaves the range of float64 though all inputs are finite; scale the inputs")
+    return result

@@ -325,7 +325,7 @@ def test_null_space_refuses_a_share_that_is_none(variance: float) -> None:
 
 
 def test_null_space_refuses_what_is_no_second_moment() -> None:
-    with pytest.raises(InputError, match="second_moment is not symmetric"):
+    with pytest.raises(InputError, match="the second moment is not symmetric"):
         null_space([[1.0, 2.0], [0.0, 1.0]])
 
 

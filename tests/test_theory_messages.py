@@ -54,7 +54,7 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ("keys", lambda: EDIT.written(BAD)),
     ("keys", lambda: NULL.whiten(BAD)),
     ("keys", lambda: NULL.freedom(BAD)),
-    ("second_moment", lambda: null_space(BAD)),
+    ("the second moment", lambda: null_space(BAD)),
     ("keys", lambda: protect(IDENTITY, BAD)),
     ("whitened_norms", lambda: gentlest_order(BAD[0])),
     ("sizes", lambda: gentlest_order(ONE[0], BAD[0])),
@@ -72,7 +72,7 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ],
     ("keys", lambda: IDENTITY.whiten(BAD)),
     ("keys", lambda: IDENTITY.solve(BAD)),
-    ("second_moment", lambda: whiten(BAD)),
+    ("the second moment", lambda: whiten(BAD)),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -81,7 +81,7 @@ def of_kind(kind: type[ProtectedWhitening]) -> Methods:
 
 
 def mistaken_for_its_inverse(whitening: Whitening, keys: Tensor) -> Tensor:
-    unwhitened = Unwhitened(whitening.factor, whitening.rank, whitening.condition_number, whitening.ridge)
+    unwhitened = Unwhitened(*(getattr(whitening, field.name) for field in fields(whitening)))
     return unwhitened.whiten(keys)
 
 

@@ -15,6 +15,7 @@ from strategies import EditProblem, edit_problems, invertible_matrices
 from theory_laws import Theory
 
 from ks_core.errors import InputError
+from ks_core.theory.editing import joint_edit, lifelong_edits
 from ks_core.theory.superposition import angles, cosines, gram, superpose, superposition
 from ks_core.theory.whitening import whiten
 
@@ -143,3 +144,37 @@ def test_zero_key_is_refused_by_row(function: object) -> None:
 def test_superposition_refuses_two_widths() -> None:
     with pytest.raises(InputError, match="editors have width 2, the other keys 1; expected the same"):
         superposition([[1.0, 0.0]], [[1.0]])
+
+
+@given(edit_problems(), st.lists(st.integers(-900, 900), min_size=12, max_size=12))
+def test_shares_and_cosines_of_keys_of_any_length_are_exact(problem: EditProblem, powers: list[int]) -> None:
+    """A power of two changes no digit, so every bit must stay, though squares of such keys are beyond float64."""
+    lengths = torch.tensor([2.0**power for power in powers], dtype=torch.float64)
+    rows, others = problem.keys, problem.others
+    one, two = lengths[0], lengths[1]
+    ratio = two / one
+    if not 2.0**-900 < ratio < 2.0**900:
+        two, ratio = one, one / one
+    assert torch.equal(superposition(one * rows), superposition(rows))
+    assert torch.equal(superposition(one * rows, two * others), ratio * superposition(rows, others))
+    assert torch.equal(cosines(lengths[: len(rows), None] * rows), cosines(rows))
+
+
+@pytest.mark.parametrize("length", [1e200, 1e-200])
+def test_keys_of_any_length_are_edited_or_refused_but_never_nan(length: float) -> None:
+    keys = length * torch.tensor([[1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    whitening = whiten([[2.0, 0.5], [0.5, 1.0]])
+    expected = superposition(whitening.whiten(keys / length))
+    torch.testing.assert_close(superposition(whitening.whiten(keys)), expected, rtol=1e-12, atol=1e-12)
+    for make in (
+        lambda: gram(keys / length * 1e200),
+        lambda: lifelong_edits([[0.0, 0.0]], keys, [[1.0], [2.0]], whitening),
+        lambda: joint_edit([[0.0, 0.0]], keys, [[1.0], [2.0]], whitening),
+    ):
+        with pytest.raises(InputError, match=r"leaves the range of float64|span only"):
+            make()
+
+
+def test_shares_beyond_float64_are_refused() -> None:
+    with pytest.raises(InputError, match="superposition leaves the range of float64"):
+        superposition([[1e-200, 0.0]], [[1e200, 0.0]])

@@ -49,8 +49,68 @@ def test_whitening_reports_full_rank_and_the_condition_number(case: SecondMoment
 @given(rank_deficient_second_moments())
 def test_rank_deficiency_is_reported_with_its_rank(drawn: tuple[torch.Tensor, int]) -> None:
     matrix, rank = drawn
+    silent = int((matrix.diagonal() == 0).sum())
+    if 0 < rank == len(matrix) - silent:  # all that is missing are neurons that never fire
+        assert (whiten(matrix).rank, whiten(matrix).silent) == (rank, silent)
+        return
     with pytest.raises(RankDeficientError, match=f"numerical rank {rank} but d_key={len(matrix)}.*more text.*ridge"):
         whiten(matrix)
+
+
+@st.composite
+def with_silent_neurons(draw: st.DrawFn) -> tuple[SecondMomentCase, torch.Tensor, torch.Tensor]:
+    """A second moment, which of more neurons fire (bool), and the second moment of all of them."""
+    case = draw(second_moments())
+    fires = torch.tensor(draw(st.permutations([True] * case.dim + [False] * draw(st.integers(1, 3)))))
+    whole = torch.zeros(len(fires), len(fires), dtype=torch.float64)
+    whole[fires.nonzero(), fires.nonzero().T] = case.matrix
+    return case, fires, whole
+
+
+@given(with_silent_neurons())
+def test_neurons_that_never_fire_are_left_out_and_counted(drawn) -> None:
+    case, fires, matrix = drawn
+    keys = torch.zeros(case.dim, len(fires), dtype=torch.float64)
+    keys[:, fires] = case.root
+    whitening, without = whiten(matrix), whiten(case.matrix)
+    assert (whitening.silent, whitening.rank, whitening.dim) == (len(fires) - case.dim, case.dim, len(fires))
+    assert torch.equal(whitening.support, fires)
+    assert torch.equal(whitening.whiten(keys), without.whiten(case.root))
+    for found, expected in (
+        (whitening.solve(keys), without.solve(case.root)),
+        (whitening.unwhiten(case.root), without.unwhiten(case.root)),
+        (whitening.directions(case.root), without.directions(case.root)),
+    ):
+        assert torch.equal(found[:, fires], expected)
+        assert not found[:, ~fires].any()
+    assert whitening.length(keys) == pytest.approx(without.length(case.root), rel=1e-12)
+
+
+@given(with_silent_neurons(), st.sampled_from([1e-6, 1.0]))
+def test_a_key_that_uses_a_silent_neuron_needs_a_ridge(drawn, size: float) -> None:
+    _, fires, matrix = drawn
+    key = torch.ones(1, len(fires), dtype=torch.float64)
+    key[:, ~fires] = size
+    whitening = whiten(matrix, name="the second moment of layer 3")
+    for ask in (whitening.whiten, whitening.solve):
+        with pytest.raises(
+            RankDeficientError, match=r"1 keys, the first in row 0, .*of layer 3 .*more text, or pass a ridge"
+        ):
+            ask(key)
+    assert whiten(matrix, ridge=0.1).whiten(key).shape == key.shape
+    key[:, ~fires] = 1e-200  # no digit of any product hangs on it
+    assert torch.isfinite(whitening.whiten(key)).all()
+
+
+def test_a_silent_neuron_that_correlates_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has 0 at \[1, 1\] and other numbers beside it"):
+        whiten([[1.0, 1e-4], [1e-4, 0.0]])
+
+
+def test_errors_name_what_was_factored() -> None:
+    for matrix, count in (([[1.0, 1.0], [1.0, 1.0]], None), ([[1.0, 0.5], [0.5, 1.0]], 1), ([[0.0]], None)):
+        with pytest.raises(RankDeficientError, match=r"^the second moment of layer 7 "):
+            whiten(matrix, count=count, name="the second moment of layer 7")
 
 
 @given(rank_deficient_second_moments(), st.sampled_from([1e-6, 0.1, 10.0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ class ForgottenWhitening(Whitening):
 def whitened_by(kind: type[Whitening]) -> Theory:
     def faulty(second_moment: Tensor) -> Whitening:
         good = whiten(second_moment)
-        return kind(good.factor, good.rank, good.condition_number, good.ridge)
+        return kind(*(getattr(good, field.name) for field in fields(good)))
 
     return replace(PACKAGE, whiten=faulty)
 

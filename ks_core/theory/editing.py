@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ks_core.arrays import as_float64
+from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.theory.cholesky import cholesky_factor, numerical_rank
 from ks_core.theory.key_spaces import KeySpace
@@ -147,12 +147,12 @@ def lifelong_edits(weight: Any, keys: Any, values: Any, space: KeySpace) -> Life
     """
     rows, residuals_at_start = _checked_edits(weight, keys, values)
     directions = space.solve(rows)
-    overlaps = directions @ rows.T  # (n, n), [l, i] = k_lᵀ C⁻¹ k_i
+    overlaps = finite("the product of keys", directions @ rows.T)  # (n, n), [l, i] = k_lᵀ C⁻¹ k_i
     norms_squared = overlaps.diagonal()
     superposition = overlaps / norms_squared[:, None]
     # Residual i sees the edits before it: row i of Pᵀ left of the diagonal, which is 1.
     residuals = torch.linalg.solve_triangular(superposition.T, residuals_at_start, upper=False, unitriangular=True)
-    return LifelongEdits(residuals, Edit((residuals / norms_squared[:, None]).T, directions))
+    return LifelongEdits(residuals, Edit(finite("the edit", residuals / norms_squared[:, None]).T, directions))
 
 
 def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: float = 0.0) -> Edit:
@@ -190,7 +190,7 @@ def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: f
         raise InputError(f"ridge is {ridge}; expected a finite number, 0 or more")
     rows, residuals = _checked_edits(weight, keys, values)
     directions = space.solve(rows)
-    overlaps = directions @ rows.T
+    overlaps = finite("the product of keys", directions @ rows.T)
     system = (overlaps + overlaps.T) / 2 + ridge * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
     factored = cholesky_factor(system, terms=max(rows.shape))
     if factored is None:
@@ -199,7 +199,7 @@ def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: f
             f"the {len(rows)} keys of a joint edit span only {rank} directions (ridge={ridge:g}), so their values "
             "cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge"
         )
-    return Edit(torch.cholesky_solve(residuals, factored.factor).T, directions)
+    return Edit(finite("the edit", torch.cholesky_solve(residuals, factored.factor)).T, directions)
 
 
 def _checked_edits(weight: Any, keys: Any, values: Any) -> tuple[Tensor, Tensor]:

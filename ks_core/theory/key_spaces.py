@@ -35,14 +35,14 @@ class ProtectedWhitening:
 
     Attributes:
         whitening: of the layer.
-        basis: (r, d_key) float64, orthonormal rows that span the whitened protected keys.
+        basis: (rank, r) float64, orthonormal rows that span the whitened protected keys.
     """
 
     whitening: Whitening
     basis: Tensor
 
     def whiten(self, keys: Any) -> Tensor:
-        """Whitened keys less their part in the protected span, (n, d_key) float64; zero for a protected key."""
+        """Whitened keys less their part in the protected span, (n, r) float64; zero for a protected key."""
         rows = self.whitening.whiten(keys)
         for _ in range(2):  # once leaves rounding of the part that is taken away, which may be far larger than the rest
             rows = rows - (rows @ self.basis.T) @ self.basis
@@ -56,8 +56,7 @@ class ProtectedWhitening:
         """
         free = self.whiten(keys)
         _refuse_bound(self.freedom(keys), width=free.shape[1], span=f"{len(self.basis)} protected directions")
-        directions: Tensor = torch.linalg.solve_triangular(self.whitening.factor.T, free.T, upper=True)
-        return directions.T
+        return self.whitening.directions(free)
 
     def freedom(self, keys: Any) -> Tensor:
         """Share of each key's squared whitened length that is outside the protected span, (n,) float64 in [0, 1].
@@ -136,7 +135,7 @@ def protect(whitening: Whitening, keys: Any) -> ProtectedWhitening:
     # Whitening multiplies the rounding of keys by up to the root of the condition number.
     rounding = EPS * max(white.shape) * whitening.condition_number**0.5
     rank = int((singular > rounding * singular[0]).sum())
-    if rank == whitening.dim:
+    if rank == white.shape[1]:
         raise InfeasibleEditError(
             f"the {len(white)} protected keys span all {rank} directions of key space, so no edit is possible; "
             "protect fewer keys"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ks_core.arrays import as_float64
+from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError
 from ks_core.theory.whitening import Whitening
 
@@ -68,20 +69,21 @@ def superposition(editors: Any, others: Any | None = None) -> Tensor:
         (n, m) float64, dimensionless. Among the editors themselves: (n, n) with a diagonal of exactly 1.
 
     Raises:
-        InputError: an editor of zero norm, or two widths.
+        InputError: an editor of zero norm, two widths, or a share beyond the range of float64.
 
     Example:
         >>> superposition([[1.0, 0.0], [1.0, 1.0]])
         tensor([[1.0000, 1.0000],
                 [0.5000, 1.0000]], dtype=torch.float64)
     """
-    rows = as_float64("whitened keys", editors, ndim=2)
+    rows, units = _scaled(as_float64("whitened keys", editors, ndim=2))
     if others is None:
+        other_units = units
         products = rows @ rows.T
         # The norms are read off the same product, so the diagonal is x / x: exactly 1.
         norms_squared = products.diagonal()
     else:
-        columns = as_float64("other whitened keys", others, ndim=2)
+        columns, other_units = _scaled(as_float64("other whitened keys", others, ndim=2))
         if columns.shape[1] != rows.shape[1]:
             raise InputError(
                 f"editors have width {rows.shape[1]}, the other keys {columns.shape[1]}; expected the same"
@@ -89,7 +91,7 @@ def superposition(editors: Any, others: Any | None = None) -> Tensor:
         products = rows @ columns.T
         norms_squared = rows.square().sum(dim=1)
     _refuse_zero_rows(norms_squared)
-    return products / norms_squared[:, None]
+    return finite("superposition", products / norms_squared[:, None] / units[:, None] * other_units)
 
 
 def gram(keys: Any) -> Tensor:
@@ -104,7 +106,7 @@ def gram(keys: Any) -> Tensor:
         (n, n) float64, symmetric, in squared units of the keys.
 
     Raises:
-        InputError: not a matrix of finite numbers.
+        InputError: not a matrix of finite numbers, or products beyond the range of float64.
 
     Example:
         >>> gram([[1.0, 0.0], [1.0, 1.0]])
@@ -112,7 +114,7 @@ def gram(keys: Any) -> Tensor:
                 [1., 2.]], dtype=torch.float64)
     """
     rows = as_float64("keys", keys, ndim=2)
-    return rows @ rows.T
+    return finite("the Gram matrix", rows @ rows.T)
 
 
 def cosines(vectors: Any) -> Tensor:
@@ -134,7 +136,7 @@ def cosines(vectors: Any) -> Tensor:
         tensor([[1., 0.],
                 [0., 1.]], dtype=torch.float64)
     """
-    rows = as_float64("vectors", vectors, ndim=2)
+    rows, _ = _scaled(as_float64("vectors", vectors, ndim=2))
     norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
     _refuse_zero_rows(norms)
     units = rows / norms[:, None]
@@ -168,6 +170,17 @@ def angles(cosine: Any) -> Tensor:
     if largest > 1:
         raise InputError(f"cosines reach {largest!r} in size; expected at most 1: take them from cosines()")
     return torch.rad2deg(torch.arccos(checked))
+
+
+def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows with their largest entries between 1/2 and 1, and the powers of two, (n,), that they were divided by.
+
+    Squares of very long or very short rows would leave float64's range. A power of two changes no digit.
+    """
+    largest = rows.abs().amax(dim=1).tolist()
+    exponents = [min(max(math.frexp(entry)[1], -1021), 1023) for entry in largest]  # 2 to the power of ± it is normal
+    units = rows.new_tensor([math.ldexp(1.0, exponent) for exponent in exponents])
+    return rows / units[:, None], units
 
 
 def _refuse_zero_rows(norms: Tensor) -> None:

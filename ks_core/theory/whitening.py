@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ks_core.arrays import as_float64
+from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.theory.cholesky import cholesky_factor, numerical_rank
+from ks_core.theory.cholesky import EPS, cholesky_factor, numerical_rank
 
 # Statistics files often hold float32 sums. A sum of n products, added one by one, strays by about eps32 √n of
 # √(C_ii C_jj): 1e-3 admits 7e7 tokens. A wrong block or an unfilled triangle strays by the correlations themselves.
@@ -21,22 +21,34 @@ ROUNDING_OF_SUMS = 1e-3
 class Whitening:
     """A second moment, factored: the coordinates L⁻¹k in which C becomes the identity.
 
+    A neuron that never fired over the text has a row of zeros in C. It is left out: C is factored on the others, its
+    support, of size r, and keys must not use the silent neurons either, where C has no inverse.
+
     Attributes:
-        factor: (d_key, d_key) float64, lower triangular L with L Lᵀ = C + ridge · mean eigenvalue · I.
-        rank: numerical rank of C itself; below d_key only where a ridge was given.
-        condition_number: estimate of the 1-norm condition number κ₁ of L Lᵀ; κ₁ lies between κ₂ and d_key · κ₂.
+        factor: (r, r) float64, lower triangular L with L Lᵀ = C + ridge · mean eigenvalue · I on the support.
+        support: (d_key,) bool, neurons that fired over the text; all of them where a ridge was given.
+        rank: numerical rank of C itself: r, or less where a ridge was given.
+        condition_number: estimate of the 1-norm condition number κ₁ of L Lᵀ; κ₁ lies between κ₂ and r · κ₂.
         ridge: what was added to C, in units of its mean eigenvalue; 0 for none.
+        name: what errors call it.
     """
 
     factor: Tensor
+    support: Tensor
     rank: int
     condition_number: float
     ridge: float
+    name: str
 
     @property
     def dim(self) -> int:
         """The width d_key of the keys."""
-        return self.factor.shape[0]
+        return len(self.support)
+
+    @property
+    def silent(self) -> int:
+        """How many neurons are left out because they never fired over the text, d_key − r."""
+        return self.dim - len(self.factor)
 
     def whiten(self, keys: Any) -> Tensor:
         """Express keys in the whitened space.
@@ -47,18 +59,19 @@ class Whitening:
             keys: (n, d_key), one row per fact.
 
         Returns:
-            (n, d_key) float64.
+            (n, r) float64.
 
         Raises:
             InputError: keys of another width, or not finite.
+            RankDeficientError: a key uses a neuron that never fired over the text.
         """
-        whitened: Tensor = torch.linalg.solve_triangular(self.factor, self._checked(keys).T, upper=False)
-        return whitened.T
+        whitened: Tensor = torch.linalg.solve_triangular(self.factor, self._on_support(keys).T, upper=False)
+        return finite("the whitened keys", whitened.T)
 
     def solve(self, keys: Any) -> Tensor:
         """Multiply keys by the inverse second moment: the directions in key space that edits write along.
 
-            row i = C⁻¹ k_i
+            row i = C⁻¹ k_i, zero at silent neurons
 
         Args:
             keys: (n, d_key), one row per fact.
@@ -68,20 +81,54 @@ class Whitening:
 
         Raises:
             InputError: keys of another width, or not finite.
+            RankDeficientError: a key uses a neuron that never fired over the text.
         """
-        return torch.cholesky_solve(self._checked(keys).T, self.factor).T
+        solved = torch.cholesky_solve(self._on_support(keys).T, self.factor).T
+        return finite("the keys times the inverse second moment", self._everywhere(solved))
 
-    def _checked(self, keys: Any) -> Tensor:
+    def directions(self, rows: Tensor) -> Tensor:
+        """Where an edit writes that is seen in the whitened space as these rows: L⁻ᵀ row, (n, r) → (n, d_key)."""
+        return self._everywhere(torch.linalg.solve_triangular(self.factor.T, rows.T, upper=True).T)
+
+    def unwhiten(self, rows: Tensor) -> Tensor:
+        """The keys that are whitened to these rows: L row, (n, r) → (n, d_key)."""
+        return self._everywhere(rows @ self.factor.T)
+
+    def length(self, delta: Tensor) -> float:
+        """Root mean square change ‖ΔW C^½‖ of the layer's output over the text, of a dense edit (d_value, d_key)."""
+        return float((delta[:, self.support] @ self.factor).norm())
+
+    def _on_support(self, keys: Any) -> Tensor:
         rows = as_float64("keys", keys, ndim=2)
         if rows.shape[1] != self.dim:
             raise InputError(
-                f"keys have d_key={rows.shape[1]} but the second moment has d_key={self.dim}; "
+                f"keys have d_key={rows.shape[1]} but {self.name} has d_key={self.dim}; "
                 "collect both from the same layer of the same model"
             )
-        return rows
+        if not self.silent:
+            return rows
+        outside = torch.linalg.vector_norm(rows[:, ~self.support], dim=1)
+        # Less than the rounding of a key's length moves no digit of it.
+        used = torch.nonzero(outside > EPS * torch.linalg.vector_norm(rows, dim=1)).flatten().tolist()
+        if used:
+            raise RankDeficientError(
+                f"{len(used)} keys, the first in row {used[0]}, use neurons that never fired over the text, where "
+                f"{self.name} has no inverse ({self.silent} of {self.dim}); collect it over more text, or pass a ridge"
+            )
+        return rows[:, self.support]
+
+    def _everywhere(self, rows: Tensor) -> Tensor:
+        """Rows on the support as rows over all neurons, zero elsewhere."""
+        if not self.silent:
+            return rows
+        spread = rows.new_zeros(len(rows), self.dim)
+        spread[:, self.support] = rows
+        return spread
 
 
-def whiten(second_moment: Any, *, ridge: float = 0.0, count: int | None = None) -> Whitening:
+def whiten(
+    second_moment: Any, *, ridge: float = 0.0, count: int | None = None, name: str = "the second moment"
+) -> Whitening:
     """Factor the second moment of the keys, C = E[k kᵀ].
 
         L Lᵀ = C + ridge · (trace(C) / d_key) · I          (ridge 0: the paper's C)
@@ -92,13 +139,17 @@ def whiten(second_moment: Any, *, ridge: float = 0.0, count: int | None = None) 
     Args:
         second_moment: (d_key, d_key), uncentred, symmetric; its lower triangle is used.
         ridge: how many mean eigenvalues to add to every eigenvalue; none by default.
-        count: how many tokens the second moment was averaged over, where known: fewer than d_key are refused at once.
+        count: how many tokens the second moment was averaged over, where known: fewer than neurons that fired are
+            refused at once.
+        name: what errors call it, such as "the second moment of layer 3".
 
     Returns:
-        The factor in float64 with the rank and the condition number of what was factored.
+        The factor in float64 with the rank and the condition number of what was factored. Without a ridge, neurons that
+        never fired (zero rows of C) are left out.
 
     Raises:
-        RankDeficientError: C has directions that no token reached, and the ridge does not fill them.
+        RankDeficientError: C has directions that no token reached, other than silent neurons, and the ridge does not
+            fill them.
         InputError: not square, not symmetric, a negative eigenvalue, NaN or infinity inside, or a ridge below 0.
 
     Numerics:
@@ -111,21 +162,27 @@ def whiten(second_moment: Any, *, ridge: float = 0.0, count: int | None = None) 
         >>> whitening.rank, whitening.condition_number
         (2, 4.0)
     """
-    matrix = check_second_moment(second_moment)
-    _check_ridge(ridge)
-    dim = matrix.shape[0]
+    matrix = check_second_moment(second_moment, name)
+    check_ridge(ridge)
+    support = matrix.diagonal() > 0
+    if ridge > 0:
+        support = torch.ones_like(support)
+    silent = int((~support).sum())
+    if silent:
+        matrix = matrix[support][:, support]
+    dim = len(matrix)
     if ridge == 0 and count is not None and count < dim:
         raise RankDeficientError(
-            f"the second moment saw {count} tokens but has d_key={dim}, so its rank is at most {count}; "
+            f"{name} saw {count} tokens but has d_key={dim + silent}, so its rank is at most {count}; "
             f"collect it over at least {dim} tokens (better many times that), or pass a ridge"
         )
-    factored = cholesky_factor(matrix, terms=dim)
-    rank = _deficient_rank(matrix) if factored is None else dim
+    factored = cholesky_factor(matrix, terms=dim) if dim else None
+    rank = _deficient_rank(matrix, name) if factored is None else dim
     if ridge > 0:
         factored = cholesky_factor(_add_ridge(matrix, ridge), terms=dim)
     if factored is None:
-        raise RankDeficientError(_deficiency(rank, dim, ridge))
-    return Whitening(factored.factor, rank, factored.condition_number, float(ridge))
+        raise RankDeficientError(f"{name} {_deficiency(rank, dim, silent, ridge)}")
+    return Whitening(factored.factor, support, rank, factored.condition_number, float(ridge), name)
 
 
 def _add_ridge(matrix: Tensor, ridge: float) -> Tensor:
@@ -133,52 +190,63 @@ def _add_ridge(matrix: Tensor, ridge: float) -> Tensor:
     return matrix + ridge * mean_eigenvalue * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 
 
-def check_second_moment(second_moment: Any) -> Tensor:
+def check_second_moment(second_moment: Any, name: str = "the second moment") -> Tensor:
     """A second moment as a float64 tensor.
 
     Raises:
-        InputError: not square, not symmetric, a negative mean square, or not finite.
+        InputError: not square, not symmetric, a negative mean square, a neuron that never fires and yet correlates
+            with another, or not finite.
     """
-    matrix = as_float64("second_moment", second_moment, ndim=2).detach()
+    matrix = as_float64(name, second_moment, ndim=2).detach()
     if matrix.shape[0] != matrix.shape[1]:
-        raise InputError(f"second_moment has shape {tuple(matrix.shape)}; expected a square matrix (d_key, d_key)")
+        raise InputError(f"{name} has shape {tuple(matrix.shape)}; expected a square matrix (d_key, d_key)")
     lowest = float(matrix.diagonal().min())
     if lowest < 0:
-        raise InputError(f"second_moment has {lowest:.3g} on its diagonal; mean squares of keys cannot be negative")
+        raise InputError(f"{name} has {lowest:.3g} on its diagonal; mean squares of keys cannot be negative")
     rms = matrix.diagonal().sqrt()
     asymmetry = (matrix - matrix.T).abs() - ROUNDING_OF_SUMS * rms[:, None] * rms[None, :]
     if float(asymmetry.max()) > 0:
         row, column = divmod(int(asymmetry.argmax()), len(matrix))
         raise InputError(
-            f"second_moment is not symmetric: entry [{row}, {column}] is {float(matrix[row, column]):.6g} but "
+            f"{name} is not symmetric: entry [{row}, {column}] is {float(matrix[row, column]):.6g} but "
             f"[{column}, {row}] is {float(matrix[column, row]):.6g}; fill both triangles"
+        )
+    silent = torch.nonzero((matrix.diagonal() == 0) & (matrix != 0).any(dim=1)).flatten().tolist()
+    if silent:
+        raise InputError(
+            f"{name} has 0 at [{silent[0]}, {silent[0]}] and other numbers beside it; "
+            "a neuron that never fires has products of 0 with all others"
         )
     return matrix
 
 
-def _check_ridge(ridge: float) -> None:
+def check_ridge(ridge: float) -> None:
+    """Refuse a ridge that is negative, infinite or NaN."""
     if not 0 <= ridge < float("inf"):
         raise InputError(f"ridge is {ridge}; expected a finite number of mean eigenvalues, 0 or more")
 
 
-def _deficient_rank(matrix: Tensor) -> int:
+def _deficient_rank(matrix: Tensor, name: str) -> int:
     """Rank of a matrix that Cholesky could not factor; refuse one that is no second moment at all."""
+    if not len(matrix):
+        return 0
     eigenvalues = torch.linalg.eigvalsh(matrix)
     lowest, trace = float(eigenvalues[0]), float(matrix.trace())
     # Entries that stray by ROUNDING_OF_SUMS · √(C_ii C_jj) move no eigenvalue by more than that share of the trace.
     if lowest < -ROUNDING_OF_SUMS * trace:
         raise InputError(
-            f"second_moment has the eigenvalue {lowest:.3g} (trace {trace:.3g}); "
+            f"{name} has the eigenvalue {lowest:.3g} (trace {trace:.3g}); "
             "an uncentred second moment E[k kᵀ] has none below 0, so this matrix is something else"
         )
     # Where the eigenvalues sit just above the threshold, the failed factorisation has the last word.
     return min(numerical_rank(eigenvalues, terms=len(matrix)), len(matrix) - 1)
 
 
-def _deficiency(rank: int, dim: int, ridge: float) -> str:
+def _deficiency(rank: int, dim: int, silent: int, ridge: float) -> str:
     if ridge > 0:
-        return f"the second moment (rank {rank}, d_key={dim}) stays singular with ridge={ridge:g}; pass a larger ridge"
+        return f"(rank {rank}, d_key={dim}) stays singular with ridge={ridge:g}; pass a larger ridge"
+    never = f" ({silent} neurons never fired)" if silent else ""
     return (
-        f"the second moment has numerical rank {rank} but d_key={dim}, so it has no inverse; "
-        f"collect it over more text (many times {dim} tokens), or pass a ridge"
+        f"has numerical rank {rank} but d_key={dim + silent}{never}, so it has no inverse; collect it over more text "
+        f"(many times {dim + silent} tokens), or pass a ridge: where two neurons always fire alike, only a ridge helps"
     )
