@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from ks_core.errors import InputError
 from ks_core.measurement.accumulator import SecondMomentAccumulator
+from ks_core.theory.superposition import superposition
+from ks_core.theory.whitening import whiten
 
 # Sums of n products in another order differ by n roundings of float64 at most; the entries here are of order 1.
 TOLERANCE = 1e-13
@@ -84,6 +86,46 @@ def test_sum_over_many_batches_does_not_lose_small_ones():
     for _ in range(1000):
         accumulator.update(torch.full((1, 1), 0.5))  # 0.25 beside 2^24: a float32 sum would never change
     assert accumulator.result().matrix.item() * 1001 == 4096.0**2 + 250
+
+
+def p_of(moment: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    return superposition(whiten(moment).whiten(keys))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 20])
+@pytest.mark.parametrize("neurons", ["all", "three", "all but one that is large everywhere"])
+@pytest.mark.parametrize("times", [300.0, 1e4])
+def test_massive_keys_cost_p_no_digits(rows, neurons, times):
+    generator = torch.Generator().manual_seed(0)
+    # unequal neurons, as in a real model, and a batch of the usual size
+    keys = torch.randn(1000, 40, generator=generator) * torch.logspace(-1, 1, 40)
+    if neurons == "all but one that is large everywhere":
+        keys[:, 0] *= 1e6
+    where = {"all": slice(None), "three": slice(0, 3)}.get(neurons, slice(1, None))
+    keys[:rows, where] *= times
+    ordinary = keys[500:540]
+    found = p_of(accumulated([keys]).result().matrix, ordinary)
+    expected = p_of(naive_second_moment(keys), ordinary)
+    # what float32 products cost where no key is massive: n · 2^-24 at worst, √n typically, times a condition number
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_planted_fault_massive_keys_in_a_float32_product_are_caught(monkeypatch):
+    monkeypatch.setattr("ks_core.measurement.accumulator.LONG", float("inf"))
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(1000, 40, generator=generator)
+    keys[0] *= 1e4
+    found = p_of(accumulated([keys]).result().matrix, keys[500:540])
+    assert float((found - p_of(naive_second_moment(keys), keys[500:540])).abs().max()) > 1e-2
+
+
+def test_a_few_massive_keys_alone_in_a_batch_cost_no_digits_either():
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(1000, 40, generator=generator)
+    massive = 1e4 * torch.randn(5, 40, generator=generator)
+    found = p_of(accumulated([keys, massive]).result().matrix, keys[:40])
+    expected = p_of(naive_second_moment(torch.cat([keys, massive])), keys[:40])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_wrong_width_nan_and_no_keys_are_refused():
