@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--layer", type=int, help="layer to edit (default: the one with the least interference)")
     add("--corpus", default="wikipedia-introductions", help="text of the second moments, as for --ks-corpus")
     add("--tokens", type=int, default=131_072, help="how much of it (default: 131072)")
+    add("--ridge", type=float, default=0.0, help="added to second moments, in mean eigenvalues (default: 0)")
     add("--device", default="cpu", help="torch device (default: cpu)")
     add("--dtype", default="float32", help="of the forward passes (default: float32)")
     add("--top", type=int, default=5, metavar="N", help="disturbed facts shown for each edit (default: 5)")
@@ -63,7 +64,9 @@ def _audit(options: argparse.Namespace, said: list[warnings.WarningMessage]) -> 
     model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
     if options.keep == PACKAGED:
         keep = _known(model, keep)
-    found = audit(model, edits, keep, layer=options.layer, corpus=options.corpus, tokens=options.tokens)
+    found = audit(
+        model, edits, keep, layer=options.layer, corpus=options.corpus, tokens=options.tokens, ridge=options.ridge
+    )
     print(table(found, options.top))
     for warning in said:
         if warning.category is UserWarning:

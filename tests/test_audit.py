@@ -102,7 +102,8 @@ def test_a_layer_that_is_asked_for_is_taken_and_weak_edits_are_named(audited):
     other = (found.layer + 1) % 3
     again = audit(model, edits[:1], keep, layer=other, corpus=paths["corpus"], tokens=TOKENS)
     assert again.layer == other
-    assert again.layers[other].among_edits == 0.0
+    (only,) = again.layers
+    assert (only.layer, only.among_edits) == (other, 0.0)
     weak = replace(again, reached=(0.2,))
     assert f"no value in layer {other} makes the model say the new object for: {edits[0].subject}" in table(weak)
 

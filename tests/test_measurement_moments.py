@@ -17,10 +17,12 @@ from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
+from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError, RankDeficientError
 from ks_core.measurement.moments import KEPT, collect_second_moments, moment_provenance, moments_folder
-from ks_core.measurement.text import take_tokens
+from ks_core.measurement.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
+from ks_core.reproduction.references import statements_corpus
 
 TOKENS = 256
 # float32 products of up to TOKENS terms; the tiny models' keys are of order 1 to 10
@@ -56,7 +58,7 @@ def naive_moment(model, texts, layer):
             lambda _, args, seen=seen: seen.append(args[0])
         )
         with torch.no_grad():
-            model.model(torch.from_numpy(ids).long()[None])
+            model.model(torch.from_numpy(ids).long()[None], use_cache=False)
         hook.remove()
         keys = seen[0].reshape(-1, model.adapter.d_key).double()
         assert len(keys) == len(ids)
@@ -72,13 +74,35 @@ def count_forward_passes(model):
 
 def test_moments_of_all_layers_equal_one_text_at_a_time(model, corpus):
     moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
-    # The first segment alone: behind its end a text goes on without its context.
-    count = TOKENS // 8
-    texts = take_tokens(corpus.texts(), model.tokenizer, count, 64)
-    for layer in range(model.adapter.num_layers):
-        expected = naive_moment(model, texts, layer)
-        found = moments.at(layer, count).matrix
-        torch.testing.assert_close(found, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
+    for count in moments.counts:
+        texts = take_tokens(corpus.texts(), model.tokenizer, count, 64)
+        for layer in range(model.adapter.num_layers):
+            expected = naive_moment(model, texts, layer)
+            found = moments.at(layer, count).matrix
+            torch.testing.assert_close(found, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
+
+
+@pytest.mark.parametrize("name", ["ks-gpt2-l3", "ks-neox-l3", "ks-llama-l3"])
+def test_moments_of_trained_models_equal_an_independent_pass_without_checkpoints(name, tmp_path):
+    trained, tokens = load_model(fixture_path(f"models/{name}")), 2048
+    corpus = statements_corpus()
+    moments = collect_second_moments(trained, corpus, tokens=tokens, folder=tmp_path)
+    texts = take_tokens(corpus.texts(), trained.tokenizer, tokens, 1024)
+    layer = trained.adapter.num_layers - 1
+    expected = naive_moment(trained, texts, layer)
+    found = moments.at(layer).matrix
+    assert float((found - expected).abs().max()) < 1e-6 * float(expected.abs().max())
+
+
+def test_planted_fault_a_text_that_loses_its_context_at_a_checkpoint_is_caught(model, corpus, monkeypatch):
+    def torn(texts, boundaries):
+        for segment in segments(texts, boundaries):
+            yield [Piece(piece.ids[piece.start :], 0) for piece in segment]
+
+    monkeypatch.setattr("ks_core.measurement.moments.segments", torn)
+    moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
+    expected = naive_moment(model, take_tokens(corpus.texts(), model.tokenizer, TOKENS, 64), 1)
+    assert not torch.allclose(moments.at(1).matrix, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
 
 
 def test_planted_fault_padding_counted_as_text_is_caught(model, corpus, monkeypatch):
@@ -109,10 +133,20 @@ def test_the_text_is_read_once_for_all_layers_and_not_again_from_the_cache(model
     first = len(passes)
     again = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
     assert len(passes) == first
-    collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64, layers=[1])
-    assert len(passes) == 2 * first, "one layer costs as many passes as all"
+    only = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64, layers=[1])
+    assert len(passes) == first, "one layer is among all that are kept"
     hook.remove()
+    assert (only.folder, only.layers) == (with_all.folder, (1,))
     assert torch.equal(with_all.at(1).matrix, again.at(1).matrix)
+
+
+def test_one_layer_alone_is_that_of_all_layers(model, corpus, tmp_path):
+    every, only = (
+        collect_second_moments(model, corpus, tokens=TOKENS, layers=layers, folder=tmp_path / str(layers))
+        for layers in (None, [1])
+    )
+    assert only.layers == (1,)
+    assert torch.equal(only.at(1).matrix, every.at(1).matrix)
 
 
 def test_halves_add_up_to_the_whole(model, corpus):
@@ -159,7 +193,7 @@ def test_a_truncated_file_is_refused_and_left_alone(model, corpus):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("weights_sha256", "another"), ("dtype", "bfloat16"), ("corpus_sha256", "another"), ("tokens", 128),
-     ("longest_text", 7), ("segments", 4), ("config_sha256", "another"), ("layers", (0,)),
+     ("longest_text", 7), ("config_sha256", "another"), ("layers", (0,)),
      ("tokenizer_sha256", "another")],
 )  # fmt: skip
 def test_moments_made_from_something_else_are_refused_by_field(model, corpus, field, value):
@@ -178,7 +212,6 @@ def test_another_model_text_or_dtype_has_another_folder(model, corpus):
     changed = {
         "weights_sha256": "x",
         "config_sha256": "x",
-        "segments": 4,
         "corpus_sha256": "x",
         "dtype": "x",
         "tokens": 1,

@@ -27,9 +27,20 @@ def test_segments_keep_every_token_in_order_and_end_where_asked(texts, data):
     inner = data.draw(st.lists(st.integers(1, total), unique=True, max_size=5))
     boundaries = sorted({*inner, total})
     found = list(segments(texts, boundaries))
-    assert [sum(map(len, segment)) for segment in found] == np.diff([0, *boundaries]).tolist()
-    joined = np.concatenate([text for segment in found for text in segment])
+    assert [sum(piece.counted for piece in segment) for segment in found] == np.diff([0, *boundaries]).tolist()
+    joined = np.concatenate([piece.ids[piece.start :] for segment in found for piece in segment])
     np.testing.assert_array_equal(joined, np.concatenate(texts))
+
+
+@given(texts, st.data())
+def test_no_piece_of_a_segment_lacks_the_beginning_of_its_text(texts, data):
+    total = sum(map(len, texts))
+    boundaries = sorted({*data.draw(st.lists(st.integers(1, total), unique=True, max_size=5)), total})
+    begins = {int(text[0]): text for text in texts}  # each text's tokens begin at a number of its own
+    for segment in segments(texts, boundaries):
+        for piece in segment:
+            np.testing.assert_array_equal(piece.ids, begins[int(piece.ids[0])][: len(piece)])
+            assert 0 < piece.counted <= len(piece)
 
 
 @given(texts, st.integers(1, 100))

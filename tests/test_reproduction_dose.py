@@ -28,7 +28,6 @@ from ks_core.reproduction.selection import Selection
 from ks_core.reproduction.settings import Settings
 from ks_core.theory.editing import single_edit
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import whiten
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def test_a_pair_is_what_one_edit_made_by_hand_gives(inputs, measured):
     found, model = measured.response, inputs.model
     layer, number = found.layers[1], 2
     fact = found.edits[number]
-    whitening = whiten(inputs.second_moments().at(layer).matrix)
+    whitening = inputs.text().whole(layer)
     values = target_values(model, found.edits, layer)
     edit = single_edit(model.adapter.weight(layer), values.keys[number], values.values[number], whitening)
     keys = subject_keys(model, found.others, [layer])[layer]

@@ -37,7 +37,6 @@ from ks_core.reproduction.settings import Settings
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.null import lengths_null
-from ks_core.theory.whitening import whiten
 
 SIZES = (100, 300, 1000, 3000)
 DEPTHS = (2, 3, 4, 6)
@@ -188,7 +187,7 @@ def test_a_members_numbers_are_those_of_a_measurement_on_the_same_facts(tiny):
     weights = fact_weights(NUM_FACTS, settings.resamples, settings.seed)
     for inputs, member in zip(models, family.members, strict=True):
         keys = subject_keys(inputs.model, inputs.facts.subset(common[:NUM_FACTS]).facts)
-        statistics = pair_statistics(analyse(keys, NUM_FACTS, inputs.second_moments()), weights)
+        statistics = pair_statistics(analyse(keys, NUM_FACTS, inputs.text()), weights)
         for number, (_, matrix, statistic) in NUMBERS.items():
             expected, shift = statistics[matrix][statistic], 3.0 * (number == "kurtosis")
             found = member.numbers[number]
@@ -203,7 +202,7 @@ def test_a_members_numbers_are_those_of_a_measurement_on_the_same_facts(tiny):
 
 
 def inputs_norms(inputs, keys, layer):
-    whitening = whiten(inputs.second_moments().at(layer).matrix)
+    whitening = inputs.text().whole(layer)
     return whitening.whiten(keys[layer][:NUM_FACTS]).norm(dim=1).numpy()
 
 

@@ -21,7 +21,6 @@ from ks_core.reproduction.selection import select_facts
 from ks_core.reproduction.settings import Settings
 from ks_core.reproduction.streams import checkpoints, edit_streams, split_kept
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import whiten
 
 ARCHITECTURES = ("gpt2", "gpt_neox", "llama")
 AGREES = 1e-10
@@ -92,7 +91,7 @@ def test_orthogonal_keys_lose_nothing_and_real_ones_do(measured):
 
 def test_orthogonalised_keys_keep_their_whitened_lengths(measured):
     inputs, _, found = measured
-    whitening = whiten(inputs.second_moments().at(found.streams.layer).matrix)
+    whitening = inputs.text().whole(found.streams.layer)
     turned = whitening.whiten(orthogonalised(found.streams.values.keys, whitening))
     lengths = whitening.whiten(found.streams.values.keys).norm(dim=1)
     torch.testing.assert_close(
@@ -113,7 +112,7 @@ def test_a_shorter_stream_is_the_beginning_of_a_longer_one(measured):
     """No state survives; values that are searched in batches of other sizes round differently in float32."""
     inputs, selection, found = measured
     pool = selection.pool.facts
-    shorter = edit_streams(inputs.model, inputs.second_moments(), inputs.corpus, pool, 2)
+    shorter = edit_streams(inputs.model, inputs.text(), inputs.corpus, pool, 2)
     for name in ("sequential", "joint"):  # the others' spaces depend on the facts that are left
         before, after = (of.runs[name][0].answers.rewrite.new for of in (found.streams, shorter))
         np.testing.assert_allclose(before, after, rtol=1e-4)
@@ -122,7 +121,7 @@ def test_a_shorter_stream_is_the_beginning_of_a_longer_one(measured):
 def test_geometry_is_that_of_the_keys(measured):
     inputs, _, found = measured
     streams = found.streams
-    whitening = whiten(inputs.second_moments().at(streams.layer).matrix)
+    whitening = inputs.text().whole(streams.layer)
     keys = subject_keys(inputs.model, [*streams.edits, *streams.bystanders], [streams.layer])[streams.layer]
     rows = whitening.whiten(keys)
     np.testing.assert_allclose(streams.geometry.among, superposition(rows[:4]), rtol=1e-7)
@@ -152,7 +151,7 @@ def test_report_and_figures_are_written(measured, tmp_path):
 def test_more_edits_than_facts_or_directions_are_refused(measured, num_edits):
     inputs, selection, _ = measured
     with pytest.raises(InputError, match=f"{num_edits} edits were asked for .* expected at most 6"):
-        edit_streams(inputs.model, inputs.second_moments(), inputs.corpus, selection.pool.facts, num_edits)
+        edit_streams(inputs.model, inputs.text(), inputs.corpus, selection.pool.facts, num_edits)
 
 
 def test_a_fact_that_a_neighbourhood_prompt_asks_is_not_protected(measured):

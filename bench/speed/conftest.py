@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.text import batches, take_tokens
+from ks_core.measurement.text import Piece, batches, take_tokens
 from ks_core.models.loading import load_model
 
 TOKENS = 65_536
@@ -24,7 +24,8 @@ def corpus():
 @pytest.fixture(scope="session")
 def text_batches(model, corpus):
     """65,536 tokens of real text in batches of bounded size."""
-    return list(batches(take_tokens(corpus.texts(), model.tokenizer, TOKENS, 1024), BATCH_TOKENS))
+    texts = take_tokens(corpus.texts(), model.tokenizer, TOKENS, 1024)
+    return list(batches([Piece(ids, start=0) for ids in texts], BATCH_TOKENS))
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ efficiency and with upper triangles only; a tenth is left for adding up and for 
 
 
 def forward_only(model, batch):
-    ids, mask = pad_rows(batch, padding_id(model.tokenizer))
+    ids, mask = pad_rows([piece.ids for piece in batch], padding_id(model.tokenizer))
     with torch.inference_mode():
         model.adapter.hidden_states(ids, mask)
 

@@ -5,6 +5,7 @@ import pytest
 from ks_core.data.facts import packaged_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.reproduction.analysis import analyse
 
 pytestmark = pytest.mark.speed
@@ -30,8 +31,8 @@ def test_keys_of_128_facts_take_one_forward_pass(benchmark, model):
 
 
 def test_all_matrices_of_all_layers(benchmark, model, corpus, keys):
-    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    text = TextWhitening(collect_second_moments(model, corpus, tokens=TOKENS))
 
-    benchmark.pedantic(analyse, (keys, FACTS, moments), rounds=2)
+    benchmark.pedantic(analyse, (keys, FACTS, text), rounds=2)
     benchmark.extra_info.update(layers=len(keys), d_key=model.adapter.d_key, facts=FACTS)
     assert benchmark.stats["min"] < MOST_SECONDS

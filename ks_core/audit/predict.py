@@ -18,14 +18,15 @@ from ks_core.errors import InputError
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.values import ValueSettings
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import LoadedModel, load_model
 from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.pairs import Array
 from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import whiten
+from ks_core.theory.whitening import Whitening, check_ridge
 
 Facts = FactSet | Sequence[Fact] | str | Path
 """facts as they are, or a file of them (CounterFact JSON or the package's own schema)"""
@@ -64,6 +65,8 @@ class LayerInterference:
     """standard error over edits and facts"""
     among_edits: float
     """from each edit to the others; 0 for a single edit"""
+    silent_neurons: int
+    """neurons that never fired over the text; they are left out of the whitening"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,10 @@ class Audit:
     edits: tuple[Fact, ...]
     kept: tuple[Fact, ...]
     """facts to keep, without those that are edited"""
+    ridge: float
+    """added to second moments, in mean eigenvalues"""
     layers: tuple[LayerInterference, ...]
+    """all of them, or the one asked for"""
     layer: int
     """the one with the least interference onto kept facts, or the one asked for; the rest is about it"""
     reached: tuple[float, ...]
@@ -123,6 +129,7 @@ def audit(
     layer: int | None = None,
     corpus: str | Path = "wikipedia-introductions",
     tokens: int = 131_072,
+    ridge: float = 0.0,
     settings: ValueSettings | None = None,
 ) -> Audit:
     """Predict what edits would do to facts that are to stay, before any weight is touched.
@@ -137,9 +144,10 @@ def audit(
         model: loaded, or what `load_model` takes.
         edits: facts whose `target_new` is to become true.
         keep: facts that are to stay; those with the subject and relation of an edit are left out.
-        layer: the layer to edit; chosen among all when left out.
+        layer: the layer to edit, and then the only one that is looked at; chosen among all when left out.
         corpus: text of the second moments, as `load_corpus` takes it.
         tokens: how much of it.
+        ridge: added to second moments before whitening, in mean eigenvalues.
         settings: of the search for target values.
 
     Returns:
@@ -156,25 +164,27 @@ def audit(
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     wanted = _read(edits, "edits")
     warn_of_conflicts(wanted)
+    check_ridge(ridge)
     if layer is not None:
         loaded.adapter.layer_name(layer)  # raises where there is none
     edited = {(fact.subject, fact.relation_id) for fact in wanted}
     kept = tuple(fact for fact in _read(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
     if not kept:
         raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
-    moments = collect_second_moments(loaded, load_corpus(corpus), tokens=tokens)
-    keys = subject_keys(loaded, [*wanted, *kept])
+    looked_at = None if layer is None else [layer]
+    text = TextWhitening(collect_second_moments(loaded, load_corpus(corpus), tokens=tokens, layers=looked_at), ridge)
+    keys = subject_keys(loaded, [*wanted, *kept], looked_at)
     layers = tuple(
-        _interference(number, moments, keys[number], len(wanted))
+        _interference(number, text.whole(number), keys[number], len(wanted))
         for number in tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
     )
     chosen = min(layers, key=lambda of: of.onto_kept).layer if layer is None else layer
-    return _in_layer(loaded, moments, wanted, kept, layers, chosen, keys[chosen], settings)
+    return _in_layer(loaded, text, wanted, kept, layers, chosen, keys[chosen], settings)
 
 
 def _in_layer(
     model: LoadedModel,
-    moments: SecondMoments,
+    text: TextWhitening,
     edits: tuple[Fact, ...],
     kept: tuple[Fact, ...],
     layers: tuple[LayerInterference, ...],
@@ -187,10 +197,9 @@ def _in_layer(
     weight, bias = model.adapter.weight(layer).to("cpu", torch.float64), model.adapter.bias(layer)
     own = keys[len(edits) :] @ weight.T + (0 if bias is None else bias.to("cpu", torch.float64))
     residuals = values.values - values.keys @ weight.T
-    whitening = whiten(moments.at(layer).matrix)
-    rows = whitening.whiten(keys)
+    rows = text.whole(layer).whiten(keys)
     shares = superposition(rows[: len(edits)], rows[len(edits) :])
-    halves = [_shares(half.matrix, keys, len(edits)) for half in moments.halves(layer)]
+    halves = [_shares(half, keys, len(edits)) for half in text.halves(layer)]
     errors = torch.stack([(half - shares).square() for half in halves]).mean(dim=0).sqrt()
     sizes = residuals.norm(dim=1)
     gradients = value_gradients(model, kept, [fact.target_true for fact in kept], layer)
@@ -198,7 +207,8 @@ def _in_layer(
     groups = interfering_groups(superposition(rows[: len(edits)]), TIED)
     return Audit(
         model=model.name,
-        tokens=moments.provenance.tokens,
+        tokens=text.moments.provenance.tokens,
+        ridge=text.ridge,
         edits=edits,
         kept=kept,
         layers=layers,
@@ -213,13 +223,13 @@ def _in_layer(
     )
 
 
-def _shares(second_moment: Tensor, keys: Tensor, edits: int) -> Tensor:
-    rows = whiten(second_moment).whiten(keys)
+def _shares(whitening: Whitening, keys: Tensor, edits: int) -> Tensor:
+    rows = whitening.whiten(keys)
     return superposition(rows[:edits], rows[edits:])
 
 
-def _interference(layer: int, moments: SecondMoments, keys: Tensor, edits: int) -> LayerInterference:
-    rows = whiten(moments.at(layer).matrix).whiten(keys)
+def _interference(layer: int, whitening: Whitening, keys: Tensor, edits: int) -> LayerInterference:
+    rows = whitening.whiten(keys)
     squares = superposition(rows[:edits], rows[edits:]).square().numpy()
     among = superposition(rows[:edits])
     off = among[~torch.eye(edits, dtype=torch.bool)]
@@ -229,6 +239,7 @@ def _interference(layer: int, moments: SecondMoments, keys: Tensor, edits: int) 
         onto_kept=_root_mean(squares),
         onto_kept_error=float(samples.std(ddof=1)),
         among_edits=float(off.square().mean().sqrt()) if len(off) else 0.0,
+        silent_neurons=whitening.silent,
     )
 
 

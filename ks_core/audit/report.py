@@ -50,6 +50,8 @@ def _layers(audit: Audit) -> list[str]:
         onto = plus_minus(of.onto_kept, of.onto_kept_error)
         mark = "  <- audited" if of.layer == audit.layer else ""
         lines.append(f"{of.layer:>5}  {onto:<23}  {of.among_edits:.3f}{mark}")
+    if chosen.silent_neurons:
+        lines.append(f"{chosen.silent_neurons} neurons of layer {audit.layer} never fired over the text: left out")
     return lines
 
 
@@ -76,6 +78,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "format": FORMAT,
         "model": audit.model,
         "tokens": audit.tokens,
+        "ridge": audit.ridge,
         "layer": audit.layer,
         "layers": [vars(of) for of in audit.layers],
         "edits": [_record(fact) | {"reached": p} for fact, p in zip(audit.edits, audit.reached, strict=True)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,12 +16,13 @@ from ks_core.files import cache_dir
 from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_moment, load_sum, save_moments
-from ks_core.measurement.text import TokenIds, batches, segments, take_tokens
+from ks_core.measurement.text import Piece, TokenIds, batches, segments, take_tokens
 from ks_core.models.loading import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 
 SEGMENTS = 8
-"""The text is read in this many equal segments with a checkpoint after each, so an interrupt loses one at most."""
+"""The text is read in this many equal segments with a checkpoint after each, so an interrupt loses one at most. Where
+they end changes no number: a text that crosses an end is read on with all of its context."""
 
 KEPT = (1, 2, 4, 8)
 """Checkpoints that stay: after 1/8, 1/4, 1/2 and all of the text, to see how a number moves as the text doubles."""
@@ -33,11 +34,19 @@ class SecondMoments:
 
     folder: Path
     provenance: MomentProvenance
+    """of the files, which may hold more layers than were asked for"""
+    layers: tuple[int, ...]
+    """the measured ones"""
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Token counts at which the moments are known, increasing; the last is all of the text."""
         return tuple(self.provenance.tokens * kept // SEGMENTS for kept in KEPT)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is on disk."""
+        return all(_file(self.folder, count).is_file() for count in self.counts)
 
     def at(self, layer: int, count: int | None = None) -> SecondMoment:
         """The second moment of `layer` over the first `count` tokens (default: all)."""
@@ -67,7 +76,6 @@ def moment_provenance(
         corpus_sha256=corpus.sha256,
         tokens=tokens,
         longest_text=min(longest_text, model.context_length),
-        segments=SEGMENTS,
     )
 
 
@@ -94,7 +102,7 @@ def collect_second_moments(
         model: the model, on its device and in its dtype.
         corpus: texts are taken in its order, special tokens included.
         tokens: exactly this many tokens are read.
-        layers: which layers; default all.
+        layers: which layers; default all. Some of them are taken from the moments of all where these are kept.
         batch_tokens: rows × longest row of a batch, padding included; a text longer than that is a batch of its own,
             so memory is bounded by the larger of `batch_tokens` and `longest_text`. Changes no number beyond rounding.
         longest_text: a text is cut after this many tokens, or at the context length when that is shorter.
@@ -105,11 +113,17 @@ def collect_second_moments(
         InputError: the corpus has too few tokens, or keys are not finite.
         ProvenanceError: a file in `folder` was made from something else.
     """
-    layers = tuple(range(model.adapter.num_layers)) if layers is None else tuple(layers)
+    every = tuple(range(model.adapter.num_layers))
+    layers = every if layers is None else tuple(layers)
     check_tokens(model, tokens)
     provenance = moment_provenance(model, corpus, tokens, layers, longest_text)
-    moments = SecondMoments(folder or moments_folder(provenance), provenance)
-    if not all(_file(moments.folder, count).is_file() for count in moments.counts):
+    moments = SecondMoments(folder or moments_folder(provenance), provenance, layers)
+    if folder is None and layers != every:
+        of_all = replace(provenance, layers=every)
+        kept = SecondMoments(moments_folder(of_all), of_all, layers)
+        if kept.complete:
+            return kept
+    if not moments.complete:
         texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
         _collect(model, texts, moments, batch_tokens)
     return moments
@@ -140,7 +154,7 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
                 continue
             for batch in batches(segment, batch_tokens):
                 accumulate(model, batch, sums)
-                bar.update(sum(map(len, batch)))
+                bar.update(sum(piece.counted for piece in batch))
             # Half as much again as the sums take, as safetensors writes a file only from all of its tensors at once.
             packed = {layer: accumulator.packed() for layer, accumulator in sums.items()}
             bad = [layer for layer, packed_sum in packed.items() if not torch.isfinite(packed_sum).all()]
@@ -164,13 +178,17 @@ def _resumable(moments: SecondMoments, ends: Sequence[int]) -> int:
     return done
 
 
-def accumulate(model: LoadedModel, batch: Sequence[TokenIds], sums: Mapping[int, SecondMomentAccumulator]) -> None:
-    """One forward pass over one batch, without the LM head; adds each layer's keys at real tokens to `sums`."""
-    ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
-    real = mask.bool()
+def accumulate(model: LoadedModel, batch: Sequence[Piece], sums: Mapping[int, SecondMomentAccumulator]) -> None:
+    """One forward pass over one batch, without the LM head; adds each layer's keys at counted tokens to `sums`."""
+    ids, mask = pad_rows([piece.ids for piece in batch], padding_id(model.tokenizer))
+    counted = mask.bool()
+    for row, piece in enumerate(batch):
+        counted[row, : piece.start] = False
+    device = model.adapter.device
+    ids, mask, counted = ids.to(device), mask.to(device), counted.to(device)
 
     def receive(layer: int, keys: Tensor) -> None:
-        sums[layer].update(keys[real])
+        sums[layer].update(keys[counted])
 
     with torch.inference_mode(), model.adapter.capture_keys(list(sums), receive):
         model.adapter.hidden_states(ids, mask)

@@ -28,8 +28,6 @@ class MomentProvenance:
     corpus_sha256: str
     tokens: int
     longest_text: int
-    segments: int
-    """equal parts that the text is read in: a text that crosses a boundary loses its context there"""
 
     def digest(self) -> str:
         """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""

@@ -17,7 +17,7 @@ from ks_core.files import atomic_path
 from ks_core.measurement.accumulator import SecondMoment, moment_of
 from ks_core.measurement.provenance import MomentProvenance, check_provenance
 
-FORMAT = "ks_core/second-moments/2"
+FORMAT = "ks_core/second-moments/3"
 
 LIBRARIES = ("torch", "transformers")
 """Whose versions are written down, to explain a difference in the last digits; they are not compared."""

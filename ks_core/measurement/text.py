@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,27 @@ from ks_core.errors import InputError
 
 TokenIds = NDArray[np.int32]
 TEXTS_AT_ONCE = 512
+
+Row = TypeVar("Row", bound=Sized)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What a segment holds of one text: its tokens up to the segment's end, those before the segment as context."""
+
+    ids: TokenIds
+    """from the beginning of the text, which is what the model reads"""
+    start: int
+    """tokens before the segment: read, and counted by an earlier one"""
+
+    def __len__(self) -> int:
+        """Tokens that the model reads."""
+        return len(self.ids)
+
+    @property
+    def counted(self) -> int:
+        """Tokens that belong to the segment."""
+        return len(self.ids) - self.start
 
 
 def take_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int) -> list[TokenIds]:
@@ -41,35 +63,38 @@ def take_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int)
     return taken
 
 
-def segments(texts: Iterable[TokenIds], boundaries: Sequence[int]) -> Iterator[list[TokenIds]]:
+def segments(texts: Iterable[TokenIds], boundaries: Sequence[int]) -> Iterator[list[Piece]]:
     """Split texts into segments that end exactly at the given token counts.
 
-    A text that crosses a boundary is split there, its second part continuing without the first as context.
+    A text that crosses a boundary is in both segments, in the second one with its beginning as context: where a text
+    is divided changes no key, because a decoder's key depends on the tokens before it alone.
     `boundaries` increase and end at the texts' total.
     """
-    segment: list[TokenIds] = []
-    total, ends = 0, iter(boundaries)
+    segment: list[Piece] = []
+    begin, ends = 0, iter(boundaries)
     end = next(ends)
     for text in texts:
-        while total + len(text) >= end:
-            head, text = text[: end - total], text[end - total :]
-            segment.extend([head] if len(head) else [])
+        start = 0
+        while begin + len(text) >= end:
+            if end - begin > start:
+                segment.append(Piece(text[: end - begin], start))
+                start = end - begin
             yield segment
-            segment, total = [], end
+            segment = []
             if (end := next(ends, None)) is None:  # type: ignore[assignment]
                 return
-        if len(text):
-            segment.append(text)
-            total += len(text)
+        if len(text) > start:
+            segment.append(Piece(text, start))
+        begin += len(text)
 
 
-def batches(segment: Sequence[TokenIds], batch_tokens: int) -> Iterator[list[TokenIds]]:
-    """Group texts of similar length so that rows × longest row ≤ `batch_tokens` (one longer text alone excepted)."""
-    batch: list[TokenIds] = []
-    for text in sorted(segment, key=len):
-        if batch and (len(batch) + 1) * len(text) > batch_tokens:
+def batches(segment: Iterable[Row], batch_tokens: int) -> Iterator[list[Row]]:
+    """Group rows of similar length so that rows × longest row ≤ `batch_tokens` (one longer row alone excepted)."""
+    batch: list[Row] = []
+    for row in sorted(segment, key=len):
+        if batch and (len(batch) + 1) * len(row) > batch_tokens:
             yield batch
             batch = []
-        batch.append(text)
+        batch.append(row)
     if batch:
         yield batch

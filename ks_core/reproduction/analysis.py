@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.errors import RankDeficientError
-from ks_core.measurement.accumulator import SecondMoment
-from ks_core.measurement.moments import SecondMoments
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.bootstrap import bootstrap
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array
 from ks_core.statistics.summaries import SHARE_THRESHOLD, summarise
 from ks_core.theory.superposition import cosines, gram, superposition
-from ks_core.theory.whitening import Whitening, whiten
+from ks_core.theory.whitening import Whitening
 
 MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
 """The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
@@ -47,33 +45,30 @@ class LayerPairs:
     """lengths of the whitened keys of the measured facts, (n,)"""
     d_key: int
     rank: int
+    silent_neurons: int
+    """neurons that never fired over the text; they are left out of the whitening"""
     condition_number: float
 
 
-def layer_pairs(
-    layer: int, keys: Tensor, measured: int, moments: SecondMoments, *, ridge: float = 0.0, by_tokens: bool = False
-) -> LayerPairs:
+def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *, by_tokens: bool = False) -> LayerPairs:
     """Compute one layer's pair matrices.
 
     Args:
         layer: the layer.
         keys: (M, d_key) of the pool; its first `measured` rows are the facts that are measured.
         measured: n.
-        moments: of this model; the layer's are read from disk here, so that one layer at a time is in memory.
-        ridge: see `whiten`.
+        text: of this model; the layer's second moments are read from disk here, so that one at a time is in memory.
         by_tokens: whiten with the first eighth and quarter of the text too.
 
     Raises:
         RankDeficientError: a second moment of this layer has no inverse; names the layer.
     """
     own = keys[:measured]
-    try:
-        whitening = _whitening(moments.at(layer), ridge)
-        first, second = (_from_text(keys, measured, _whitening(half, ridge)) for half in moments.halves(layer))
-        early = [count for count in moments.counts[:-2] if by_tokens and count >= whitening.dim]
-        parts = {count: _whitening(moments.at(layer, count), ridge) for count in early}
-    except RankDeficientError as error:
-        raise RankDeficientError(f"layer {layer}: {error} (--ks-tokens, --ks-ridge)") from error
+    counts = text.moments.counts
+    whitening = text.whole(layer)
+    first, second = (_from_text(keys, measured, half) for half in text.halves(layer))
+    early = [count for count in counts[:-2] if by_tokens and count >= whitening.dim]
+    parts = {count: text.first(layer, count) for count in early}
     of_text = _from_text(keys, measured, whitening)
     return LayerPairs(
         layer=layer,
@@ -81,19 +76,16 @@ def layer_pairs(
         halves=(first, second),
         by_tokens={
             **{count: superposition(part.whiten(own)).numpy() for count, part in parts.items()},
-            moments.counts[-2]: first["P"],
-            moments.counts[-1]: of_text["P"],
+            counts[-2]: first["P"],
+            counts[-1]: of_text["P"],
         },
         pool=of_text["pool"],
         whitened_norms=whitening.whiten(own).norm(dim=1).numpy(),
         d_key=whitening.dim,
         rank=whitening.rank,
+        silent_neurons=whitening.silent,
         condition_number=whitening.condition_number,
     )
-
-
-def _whitening(moment: SecondMoment, ridge: float) -> Whitening:
-    return whiten(moment.matrix, ridge=ridge, count=moment.count)
 
 
 def _from_text(keys: Tensor, measured: int, whitening: Whitening) -> dict[str, Array]:
@@ -146,14 +138,12 @@ def share_threshold(name: str, matrix: Array) -> float:
     return SHARE_THRESHOLD * (float(np.diag(matrix).mean()) if name == "Q" else 1.0)
 
 
-def analyse(
-    keys: Mapping[int, Tensor], measured: int, moments: SecondMoments, *, ridge: float = 0.0
-) -> list[LayerPairs]:
+def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> list[LayerPairs]:
     """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
     layers = sorted(keys)
     in_detail = set(shown(layers))
     return [
-        layer_pairs(layer, keys[layer], measured, moments, ridge=ridge, by_tokens=layer in in_detail)
+        layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
         for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
     ]
 

@@ -13,14 +13,13 @@ from ks_core.data.facts import Fact, FactSet
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments
 from ks_core.measurement.scoring import continuation_log_probabilities
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.adapter import edited
 from ks_core.models.loading import LoadedModel
 from ks_core.statistics.pairs import FEWEST_FACTS, Array
 from ks_core.theory.editing import Edit, single_edit
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import whiten
 
 DEPTHS = (0.1, 0.3, 0.6)
 """Relative depths of the edited layers: superposition is weak in the first and strong in the last, and all come early
@@ -73,13 +72,13 @@ class DoseResponse:
 
 
 def dose_response(
-    model: LoadedModel, moments: SecondMoments, facts: FactSet, say: Callable[[str], None] = lambda _: None
+    model: LoadedModel, text: TextWhitening, facts: FactSet, say: Callable[[str], None] = lambda _: None
 ) -> DoseResponse | None:
     """Edit facts of one relation, one at a time on the unedited model, and read all others of the relation.
 
     Args:
         model: unedited; it is edited inside and restored.
-        moments: of this model.
+        text: of this model.
         facts: usable ones; the relation with the most of them is taken.
         say: told one line for each layer.
 
@@ -89,15 +88,15 @@ def dose_response(
     relation = _largest_relation(facts)
     if relation is None:
         return None
-    layers = dose_layers(moments.provenance.layers)
+    layers = dose_layers(text.layers)
     keys = subject_keys(model, relation, layers)
-    deepest = superposition(whiten(moments.at(layers[-1]).matrix).whiten(keys[layers[-1]]))
+    deepest = superposition(text.whole(layers[-1]).whiten(keys[layers[-1]]))
     edited_places, watched = choose_doses(deepest)
     edits, others = (tuple(relation[place] for place in places) for places in (edited_places, watched))
     before = _log_probabilities(model, others, sorted({fact.target_new for fact in edits}))
     found: dict[str, list[Array]] = {}
     for layer in layers:
-        for name, numbers in _of_layer(model, moments, layer, keys[layer][watched], edits, others, before).items():
+        for name, numbers in _of_layer(model, text, layer, keys[layer][watched], edits, others, before).items():
             found.setdefault(name, []).append(numbers)
         say(f"dose and response: layer {layer}, {len(edits)} edits, {len(others)} facts each")
     stacked = {name: np.stack(numbers) for name, numbers in found.items()}
@@ -146,7 +145,7 @@ def _largest_relation(facts: FactSet) -> tuple[Fact, ...] | None:
 
 def _of_layer(
     model: LoadedModel,
-    moments: SecondMoments,
+    text: TextWhitening,
     layer: int,
     keys: Tensor,
     edits: Sequence[Fact],
@@ -155,7 +154,7 @@ def _of_layer(
 ) -> dict[str, Array]:
     """All arrays of one layer, (E, M), by their names in `DoseResponse`."""
     values = kept_target_values(model, edits, layer)
-    whole, half = (whiten(of.matrix) for of in (moments.at(layer), moments.halves(layer)[0]))
+    whole, half = text.whole(layer), text.halves(layer)[0]
     weight = model.adapter.weight(layer)
     residuals = (values.values - values.keys @ weight.to("cpu").double().T).numpy()
     dose, dose_of_half = (superposition(w.whiten(values.keys), w.whiten(keys)).numpy() for w in (whole, half))

@@ -56,11 +56,11 @@ def measure_stream(
         KsError: as `edit_streams`.
     """
     clock, settings = Clock(say), inputs.settings
-    moments = inputs.second_moments()
-    streams = edit_streams(inputs.model, moments, inputs.corpus, selection.pool.facts, num_edits, clock.lap)
+    text = inputs.text()
+    streams = edit_streams(inputs.model, text, inputs.corpus, selection.pool.facts, num_edits, clock.lap)
     grown = growth(streams.geometry, streams.geometry_of_halves, settings.resamples, settings.seed)
     clock.lap("growth")
-    lossless = losslessness(inputs.model, moments, streams)
+    lossless = losslessness(inputs.model, text, streams)
     clock.lap("orthogonal keys")
     return StreamMeasurement(streams, grown, lossless, settings.resamples, settings.seed, clock.laps)
 
@@ -69,5 +69,5 @@ def measure_dose(inputs: Inputs, selection: Selection, say: Callable[[str], None
     """Edit single facts of one relation and read the others; arguments as for `measure_stream`."""
     clock, settings = Clock(say), inputs.settings
     usable = inputs.facts.subset(selection.usable)
-    response = dose_response(inputs.model, inputs.second_moments(), usable, clock.lap)
+    response = dose_response(inputs.model, inputs.text(), usable, clock.lap)
     return DoseMeasurement(response, settings.resamples, settings.seed, clock.laps)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import FactSet, load_facts, packaged_facts
-from ks_core.measurement.moments import SecondMoments, check_tokens, collect_second_moments
+from ks_core.measurement.moments import check_tokens, collect_second_moments
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import LoadedModel, load_model
 from ks_core.reproduction.settings import Settings
 
@@ -20,9 +21,9 @@ class Inputs:
     facts: FactSet
     corpus: Corpus
 
-    def second_moments(self) -> SecondMoments:
-        """Of the measured layers: collected, or taken from the cache."""
-        return collect_second_moments(
+    def text(self) -> TextWhitening:
+        """Second moments of the measured layers, collected or taken from the cache, with the ridge of the settings."""
+        moments = collect_second_moments(
             self.model,
             self.corpus,
             tokens=self.settings.tokens,
@@ -30,6 +31,7 @@ class Inputs:
             batch_tokens=self.settings.batch_tokens,
             longest_text=self.settings.longest_text,
         )
+        return TextWhitening(moments, self.settings.ridge)
 
 
 def load_inputs(settings: Settings) -> Inputs:

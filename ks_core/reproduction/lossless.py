@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.adapter import module_change, promoted
 from ks_core.models.loading import LoadedModel
 from ks_core.reproduction.streams import EditStreams
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import lifelong_edits
-from ks_core.theory.whitening import Whitening, whiten
+from ks_core.theory.whitening import Whitening
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Losslessness:
     """(m,) the same with the module in the model's own dtype"""
 
 
-def losslessness(model: LoadedModel, moments: SecondMoments, streams: EditStreams) -> Losslessness:
+def losslessness(model: LoadedModel, text: TextWhitening, streams: EditStreams) -> Losslessness:
     """Make the stream's edits one after another on the real module, with real keys and with orthogonal ones.
 
     Edits ask for the same changes of value in both cases. Where key space has fewer directions than there are keys,
@@ -39,12 +39,12 @@ def losslessness(model: LoadedModel, moments: SecondMoments, streams: EditStream
 
     Args:
         model: unedited; it is edited inside and restored.
-        moments: of this model.
+        text: of this model.
         streams: whose edits, values and bystanders are taken.
     """
-    whitening = whiten(moments.at(streams.layer).matrix)
+    whitening = text.whole(streams.layer)
     count = len(streams.edits)
-    room = max(0, whitening.dim - count)
+    room = max(0, len(whitening.factor) - count)
     bystanders = subject_keys(model, streams.bystanders[:room], [streams.layer])[streams.layer]
     keys = torch.cat([streams.values.keys, bystanders])
     turned = orthogonalised(keys, whitening)
@@ -69,8 +69,7 @@ def orthogonalised(keys: Tensor, whitening: Whitening) -> Tensor:
     rows = whitening.whiten(keys)
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     left, _, right = torch.linalg.svd(rows / lengths, full_matrices=False)
-    turned: Tensor = lengths * (left @ right) @ whitening.factor.T
-    return turned
+    return whitening.unwhiten(lengths * (left @ right))
 
 
 def _moved(model: LoadedModel, streams: EditStreams, keys: Tensor, whitening: Whitening) -> Array:

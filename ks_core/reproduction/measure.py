@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -89,12 +89,21 @@ def measure(
     clock.lap("known facts", f"{len(selection.usable)} of {selection.asked} usable")
     keys = subject_keys(model, selection.pool.facts, settings.layers)
     clock.lap("keys", f"{len(selection.pool)} facts, {len(keys)} layers")
-    moments = inputs.second_moments()
-    clock.lap("second moments", f"{moments.provenance.tokens:,} tokens, in {moments.folder}")
-    pairs = analyse(keys, settings.num_facts, moments, ridge=settings.ridge)
-    clock.lap("superposition")
-    provenance = _provenance(settings, model, selection, asdict(moments.provenance))
+    text = inputs.text()
+    clock.lap("second moments", f"{text.moments.provenance.tokens:,} tokens, in {text.moments.folder}")
+    pairs = analyse(keys, settings.num_facts, text)
+    clock.lap("superposition", _silent(pairs))
+    provenance = _provenance(settings, model, selection, asdict(text.moments.provenance) | {"layers": text.layers})
     return _summarised(settings, provenance, selection, pairs, clock)
+
+
+def _silent(pairs: Sequence[LayerPairs]) -> str:
+    """How many neurons never fired, where any did not."""
+    silent = {of_layer.layer: of_layer.silent_neurons for of_layer in pairs if of_layer.silent_neurons}
+    if not silent:
+        return ""
+    layer, most = max(silent.items(), key=lambda of: of[1])
+    return f"{sum(silent.values())} neurons never fired and are left out, most in layer {layer}: {most}"
 
 
 def _summarised(

@@ -13,6 +13,7 @@ from ks_core.data.facts import FactSet, packaged_facts
 from ks_core.data.statements import statements
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import LoadedModel
 from ks_core.reproduction.analysis import layer_pairs
 from ks_core.statistics.summaries import summarise
@@ -47,7 +48,8 @@ def reference_statistics(model: LoadedModel, facts: FactSet, corpus: Corpus) -> 
     keys = subject_keys(model, facts.facts)
     with tempfile.TemporaryDirectory() as folder:  # a few seconds of work; nothing of it is kept
         moments = collect_second_moments(model, corpus, tokens=TOKENS, folder=Path(folder))
-        layers = [layer_pairs(layer, keys[layer], len(facts), moments, ridge=RIDGE) for layer in sorted(keys)]
+        text = TextWhitening(moments, RIDGE)
+        layers = [layer_pairs(layer, keys[layer], len(facts), text) for layer in sorted(keys)]
     found = [{name: summarise(matrix) for name, matrix in pairs.matrices.items() if name != "pool"} for pairs in layers]
     return {
         matrix: {statistic: [of_layer[matrix][statistic] for of_layer in found] for statistic in SHARP}

@@ -83,6 +83,7 @@ def write_results(
         "pairs": measurement.num_pairs,
         "condition_number": [pairs.condition_number for pairs in measurement.pairs],
         "rank": [pairs.rank for pairs in measurement.pairs],
+        "silent_neurons": [pairs.silent_neurons for pairs in measurement.pairs],
         "extremes": {name: _extremes(measurement, name) for name in MATRICES},
         "statistics": _numbers(measurement.statistics),
         "one_fact_per_subject": _numbers(measurement.distinct),

@@ -165,12 +165,12 @@ def _known(settings: Settings) -> tuple[FactSet, set[int]]:
 def _measure_member(settings: Settings, facts: FactSet, say: Callable[[str], None]) -> FamilyMember:
     inputs = load_inputs(settings)
     keys = subject_keys(inputs.model, facts.facts)
-    moments = inputs.second_moments()
+    text = inputs.text()
     weights = fact_weights(len(facts), settings.resamples, settings.seed).astype(np.float64)
     by_layer: dict[str, list[Replicates]] = {number: [] for number in NUMBERS}
     chance: dict[str, list[float]] = {number: [] for number in NUMBERS}
     for layer in tqdm(sorted(keys), desc=settings.model_name, unit="layer", disable=None):
-        pairs = layer_pairs(layer, keys[layer], len(facts), moments, ridge=settings.ridge)
+        pairs = layer_pairs(layer, keys[layer], len(facts), text)
         of_chance = by_chance(pairs.whitened_norms, pairs.d_key, settings.seed)
         for number, (_, matrix, statistic) in NUMBERS.items():
             by_layer[number].append(_of_layer(pairs, matrix, statistic, weights))

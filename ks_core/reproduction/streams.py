@@ -16,9 +16,9 @@ from ks_core.errors import InputError
 from ks_core.measurement.behaviour import Answers, ask, held_out_text, text_losses
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments
 from ks_core.measurement.text import TokenIds
 from ks_core.measurement.values import TargetValues
+from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.adapter import edited, module_change, promoted
 from ks_core.models.loading import LoadedModel
 from ks_core.reproduction.agreement import Agreement, agreement
@@ -26,10 +26,10 @@ from ks_core.reproduction.growth import StreamGeometry
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import Edit
 from ks_core.theory.interference import predicted_at_edits, predicted_original
-from ks_core.theory.key_spaces import null_space, protect
+from ks_core.theory.key_spaces import NullSpace, null_space, protect
 from ks_core.theory.methods import Joint, Method, Sequential
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import Whitening, whiten
+from ks_core.theory.whitening import Whitening
 
 DEPTH = 1 / 3
 """Relative depth of the edited layer, where ROME edits GPT2-XL (layer 17 of 48)."""
@@ -106,7 +106,7 @@ class EditStreams:
 
 def edit_streams(
     model: LoadedModel,
-    moments: SecondMoments,
+    text: TextWhitening,
     corpus: Corpus,
     pool: Sequence[Fact],
     num_edits: int,
@@ -116,8 +116,8 @@ def edit_streams(
 
     Args:
         model: unedited; it is edited inside and restored.
-        moments: of this model.
-        corpus: whose text behind that of the moments gives the perplexity.
+        text: of this model.
+        corpus: whose text behind that of the second moments gives the perplexity.
         pool: usable facts. The first `num_edits` subjects are edited, one fact each, as two edits of one subject may
             have one key; facts of other subjects are bystanders or protected in turn.
         num_edits: N.
@@ -129,34 +129,35 @@ def edit_streams(
     """
     by_subject = {fact.subject: fact for fact in reversed(pool)}
     distinct = [fact for fact in pool if by_subject[fact.subject] is fact]
-    most = min(len(distinct) - 2, model.adapter.d_key // ROOM)
+    layer = stream_layer(text.layers)
+    whitening, halves = text.whole(layer), text.halves(layer)
+    directions = min(len(of.factor) for of in (whitening, *halves))
+    most = min(len(distinct) - 2, directions // ROOM)
     if num_edits > most:
         raise InputError(
-            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and d_key={model.adapter.d_key}; "
-            f"expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
+            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and {directions} directions of key "
+            f"space in layer {layer}; expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
         )
-    layer = stream_layer(moments.provenance.layers)
+    null = null_space(text.second_moment(layer))
     edits = tuple(distinct[:num_edits])
     subjects = {fact.subject for fact in edits}
     kept = [fact for fact in pool if fact.subject not in subjects]
-    bystanders, protected = split_kept(edits, kept, model.adapter.d_key // (2 * ROOM))
+    bystanders, protected = split_kept(edits, kept, directions // (2 * ROOM))
     texts = held_out_text(
-        model, corpus, after=moments.provenance.tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
+        model, corpus, after=text.moments.provenance.tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
     )
     values = kept_target_values(model, edits, layer)
     say(f"target values of {num_edits} edits in layer {layer}")
     keys = subject_keys(model, [*bystanders, *protected], [layer])[layer]
     stream = _Stream(model, layer, edits, values, keys[: len(bystanders)], keys[len(bystanders) :], texts)
-    whole, *halves = (moment.matrix for moment in (moments.at(layer), *moments.halves(layer)))
-    whitening, methods = whiten(whole), stream.methods(whole)
     before, losses_before = ask(model, edits), text_losses(model, texts)
     runs = {}
-    for name, method in methods.items():
+    for name, method in stream.methods(whitening, null).items():
         counts = checkpoints(num_edits)
         runs[name] = tuple(stream.after(method, n, whitening) for n in tqdm(counts, desc=name, disable=None))
         say(f"{name}: {num_edits} edits, looked at after {', '.join(map(str, counts))}")
-    of_first_half = {name: of for name, of in stream.methods(halves[0]).items() if name != NULL_SPACE}
-    of_half = {name: stream.after(method, num_edits, whitening) for name, method in of_first_half.items()}
+    of_first_half = stream.methods(halves[0]).items()
+    of_half = {name: stream.after(method, num_edits, whitening) for name, method in of_first_half}
     say("the same with the second moment of the first half of the text")
     return EditStreams(
         layer=layer,
@@ -166,14 +167,14 @@ def edit_streams(
         values=values,
         wanted=stream.wanted,
         freedom=protect(whitening, stream.protected).freedom(values.keys).numpy(),
-        null_variance=null_space(whole).variance,
+        null_variance=null.variance,
         before=before,
         losses_before=losses_before,
         text_lengths=np.array([len(text) - 1.0 for text in texts]),
         runs=runs,
         of_half=of_half,
         geometry=stream.geometry(whitening),
-        geometry_of_halves=tuple(stream.geometry(whiten(half)) for half in halves),
+        geometry_of_halves=tuple(stream.geometry(half) for half in halves),
     )
 
 
@@ -231,13 +232,12 @@ class _Stream:
         """v_i − W_0 k_i, (N, d_value) float64."""
         return self.values.values - self.values.keys @ self.weight.double().T
 
-    def methods(self, second_moment: Tensor) -> dict[str, Method]:
-        """The four methods. The protected one is joint, so that it protects the edits from one another too."""
-        whitening = whiten(second_moment)
+    def methods(self, whitening: Whitening, null: NullSpace | None = None) -> dict[str, Method]:
+        """All methods; three without a null space. The protected one is joint, so that edits are protected too."""
         return {
             "sequential": Sequential(whitening),
             "joint": Joint(whitening),
-            NULL_SPACE: Joint(null_space(second_moment), ridge=1.0),
+            **({} if null is None else {NULL_SPACE: Joint(null, ridge=1.0)}),
             "protected": Joint(protect(whitening, self.protected)),
         }
 
@@ -251,7 +251,7 @@ class _Stream:
         own_dtype = self._interference(method, edit)
         with promoted(adapter, layer):
             exact = self._interference(method, edit)
-        length = float((delta @ whitening.factor).norm())
+        length = whitening.length(delta)
         return Checkpoint(count, answers, losses, length, exact, own_dtype)
 
     def _interference(self, method: Method, edit: Edit) -> Interference:
