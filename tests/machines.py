@@ -84,12 +84,12 @@ FAST_FILES = (
 VARIABLES = {"OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", *(name for of in LEVELS.values() for name in of.variables)}
 
 ASK = """
-import json, numpy, scipy.linalg, torch
+import json, sys, numpy, scipy.linalg, torch
 ones = torch.ones(64, 64)
 ones @ ones, torch.relu(ones.to_mkldnn())  # MKL and oneDNN speak when they are first used, OpenBLAS when it is loaded
 capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
 simd = numpy.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-print(json.dumps({"torch": [capability], "threads": [str(threads)], "NumPy": simd}))
+print(json.dumps({"torch": [capability], "threads": [str(threads)], "NumPy": simd}), file=sys.stderr)
 """
 SPEAK = {"MKL_VERBOSE": "1", "ONEDNN_VERBOSE": "1", "OPENBLAS_VERBOSE": "2"}
 SPOKEN = {
