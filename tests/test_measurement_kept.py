@@ -64,9 +64,17 @@ def assert_same_bytes(found, expected):
         assert torch.equal(one, other), name
 
 
+def searched(model, facts):
+    """What no cache has touched, searched in the batches that are kept: in another batch each value is the same in
+    mathematics and another in its last digits, since the order of a product's sums goes by its shape and processor."""
+    batches = [facts[start : start + EDITS_AT_ONCE] for start in range(0, len(facts), EDITS_AT_ONCE)]
+    found = [target_values(model, batch, 0, SETTINGS) for batch in batches]
+    return TargetValues(*(torch.cat([getattr(part, name) for part in found]) for name in NAMES))
+
+
 def test_kept_values_are_those_that_are_searched(model, facts):
     kept = kept_target_values(model, facts, 0, SETTINGS)
-    assert_same_bytes(kept, target_values(model, facts, 0, SETTINGS))
+    assert_same_bytes(kept, searched(model, facts))
     assert len(kept_files()) == BATCHES
 
 
@@ -87,7 +95,7 @@ def test_the_settings_that_are_left_unsaid_are_the_same_as_the_default_ones(mode
 
 @pytest.mark.parametrize("interrupted_in", range(BATCHES))
 def test_an_interrupted_search_goes_on_where_it_was(model, facts, interrupted_in):
-    straight = target_values(model, facts, 0, SETTINGS)
+    straight = searched(model, facts)
     passes = []
 
     def interrupt(*_):
@@ -112,7 +120,7 @@ def test_a_longer_list_of_edits_takes_its_whole_batches_from_the_cache(model, fa
     kept_target_values(model, facts[: 2 * EDITS_AT_ONCE], 0, SETTINGS)
     found, passes = passes_of(model, lambda: kept_target_values(model, facts, 0, SETTINGS))
     assert passes == PASSES_OF_A_BATCH
-    assert_same_bytes(found, target_values(model, facts, 0, SETTINGS))
+    assert_same_bytes(found, searched(model, facts))
 
 
 CHANGED = {
