@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from checkpoints import rewritten
 from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint, tiny_config, tiny_model
 
 from ks_core.errors import AssetError, InputError
@@ -18,15 +18,6 @@ from ks_core.models.loading import config_sha256, load_model, tokenizer_sha256, 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_checkpoint(tmp_path_factory.mktemp("llama"))
-
-
-def rewritten(checkpoint: Path, folder: Path, **files: bytes | None) -> Path:
-    """A copy of a checkpoint with some files replaced, or left out where None."""
-    for file in checkpoint.iterdir():
-        content = files.get(file.name.replace(".", "_"), file.read_bytes())
-        if content is not None:
-            (folder / file.name).write_bytes(content)
-    return folder
 
 
 def test_load_model_describes_what_it_loaded(checkpoint):
@@ -161,21 +152,13 @@ def test_load_model_refuses_a_folder_that_is_not_there():
 
 
 def test_load_model_refuses_a_folder_without_a_checkpoint(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be loaded: .*model_type"):
+    with pytest.raises(InputError, match=r"has no config\.json; expected a folder with config\.json"):
         load_model(tmp_path)
 
 
 def test_load_model_refuses_a_folder_without_safetensors(checkpoint, tmp_path):
     folder = rewritten(checkpoint, tmp_path, model_safetensors=None)
     with pytest.raises(InputError, match=r"expected a folder with config\.json, tokenizer\.json and \*\.safetensors"):
-        load_model(folder)
-
-
-@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "pytorch_model.bin.index.json"])
-def test_load_model_refuses_pickled_weights_and_says_how_to_convert_them(checkpoint, tmp_path, pickled):
-    folder = rewritten(checkpoint, tmp_path, model_safetensors=None)
-    torch.save({}, folder / pickled)
-    with pytest.raises(InputError, match=r"has no \*\.safetensors, .* take a revision .* save_pretrained"):
         load_model(folder)
 
 
@@ -195,21 +178,6 @@ def test_load_model_refuses_truncated_weights(checkpoint, tmp_path):
 def test_load_model_refuses_a_damaged_tokenizer(checkpoint, tmp_path):
     with pytest.raises(InputError, match="cannot be loaded"):
         load_model(rewritten(checkpoint, tmp_path, tokenizer_json=b'{"model":'))
-
-
-def test_load_model_refuses_weights_that_would_be_filled_at_random(checkpoint, tmp_path):
-    weights = load_file(checkpoint / "model.safetensors")
-    del weights["model.layers.1.mlp.down_proj.weight"]
-    folder = rewritten(checkpoint, tmp_path)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"lack 1 parameters .* model\.layers\.1\.mlp\.down_proj\.weight"):
-        load_model(folder)
-
-
-def test_load_model_refuses_weights_of_another_shape(checkpoint, tmp_path):
-    config = json.loads((checkpoint / "config.json").read_text()) | {"intermediate_size": 16}
-    with pytest.raises(InputError, match="cannot be loaded"):
-        load_model(rewritten(checkpoint, tmp_path, config_json=json.dumps(config).encode()))
 
 
 def test_load_model_refuses_an_unknown_family_before_its_weights(checkpoint, tmp_path):
@@ -253,6 +221,7 @@ def test_load_model_says_in_one_sentence_that_the_hub_cannot_be_reached(monkeypa
     [
         ({"dtype": "int8"}, "dtype is 'int8'; expected one of float32"),
         ({"device": "nowhere"}, "device 'nowhere' cannot be used here"),
+        ({"device": "meta"}, "device 'meta' cannot be used here: .*; 'cpu' always can"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here"),
         ({"revision": "main"}, "is not a hub model, so revision 'main' means nothing"),
     ],

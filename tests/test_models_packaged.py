@@ -37,6 +37,7 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
     """Write a one-layer Llama with Q4_1 matrices and a byte-level tokenizer; return the weights before quantisation."""
     backend = json.loads(byte_level_tokenizer().backend_tokenizer.to_str())["model"]
     tokens = sorted(backend["vocab"], key=backend["vocab"].__getitem__)
+    tokens.append("<|endoftext|>")  # transformers adds it to any byte-level vocabulary that lacks it
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(1)
     writer.add_context_length(64)

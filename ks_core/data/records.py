@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ks_core.errors import InputError
+from ks_core.formatting import shown as shown
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,3 @@ def is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def shown(value: Any) -> str:
-    """A value as an error message shows it: on one line and not longer than a line."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
