@@ -169,7 +169,7 @@ def test_stored_tensors_gives_names_shapes_and_types_of_a_file(checkpoint, weigh
     assert all(torch.equal(found[name].content[...], tensor) for name, tensor in weights.items())
 
 
-def test_stored_tensors_of_a_file_of_another_model_are_refused_before_their_numbers_are_read(checkpoint, tmp_path):
+def test_load_model_refuses_the_weights_of_another_architecture(checkpoint, tmp_path):
     folder = tmp_path / "other"
     tiny_model("llama", dtype=torch.float32).save_pretrained(folder)
     byte_level_tokenizer().save_pretrained(folder)

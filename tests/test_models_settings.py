@@ -78,6 +78,21 @@ def test_load_config_refuses_a_context_that_holds_no_token(tmp_path, family, nam
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"vocab_size": "many"}, "'vocab_size'.*expected int, got str"),
+        ({"num_attention_heads": 3}, "not a multiple of the number of attention heads"),
+        ({"hidden_act": "nonsense"}, "KeyError 'nonsense'"),
+    ],
+    ids=str,
+)
+def test_load_model_gives_the_cause_that_transformers_gives_on_one_line(checkpoint, tmp_path, settings, cause):
+    with pytest.raises(InputError, match=f"cannot be loaded: .*{cause}") as caught:
+        load_model(with_settings(checkpoint, tmp_path / "odd", **settings))
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("content", [b"[]", b"5", b"null", b'"text"'])
 def test_load_config_refuses_what_is_no_object(checkpoint, tmp_path, content):
     folder = rewritten(checkpoint, tmp_path / "list", config_json=content)

@@ -57,7 +57,8 @@ def stored_tensors(source: Source) -> dict[str, StoredTensor]:
 
 def _weight_files(source: Source) -> list[Path]:
     for single, index in ((SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)):
-        whole, shards = source.find(single), _shard_names(source, index)
+        whole = source.find(single)
+        shards = _shard_names(source, index) if whole is None or source.is_folder else []
         if whole is not None and set(shards) <= {single}:
             return [whole]
         if whole is not None:

@@ -131,7 +131,7 @@ def _check_kind(name: str, tensor: StoredTensor, shape: tuple[int, ...], locatio
         )
     if tensor.dtype not in WEIGHT_DTYPES:
         raise InputError(
-            f"{which} is stored as {tensor.dtype}; expected one of {', '.join(WEIGHT_DTYPES)}: the model is quantised, "
+            f"{which} is stored as {tensor.dtype}; expected one of {', '.join(WEIGHT_DTYPES)}: of a quantised model "
             "take the one that it was made from"
         )
 

@@ -41,7 +41,7 @@ def load_config(source: Source) -> PretrainedConfig:
 
 
 def _refuse_adapter(source: Source) -> None:
-    for name in ADAPTER_FILES:
+    for name in ADAPTER_FILES if source.is_folder else ADAPTER_FILES[:1]:
         if source.find(name) is not None:
             raise InputError(
                 f"{source.place} holds an adapter ({name}), which would be left out; merge it into the weights "

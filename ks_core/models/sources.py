@@ -35,6 +35,11 @@ class Source:
     """what is recorded: the hub's commit, or a packaged model's pin; None for a folder of one's own"""
 
     @property
+    def is_folder(self) -> bool:
+        """Whether its files lie here, where looking for one costs nothing; a hub is asked for what is needed."""
+        return self.commit is None
+
+    @property
     def place(self) -> str:
         """The location as an error names it."""
         return shown_path(self.location)
@@ -121,8 +126,10 @@ def explained(location: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """First line of another library's message, not longer than a few lines of a terminal."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    """Another library's message on one line, not longer than a few lines of a terminal."""
+    name = type(error).__name__
+    text = " ".join(str(error).split()).rstrip(".:")
+    line = f"{name} {text}".strip() if isinstance(error, KeyError) or not text else text  # a key alone tells nothing
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 3]}..."
 
 
