@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ks_core.data.arguments import is_unicode
 from ks_core.errors import InputError
+from ks_core.formatting import shown as shown
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,4 @@ def is_text(value: Any) -> bool:
 
     JSON escapes can spell half of a surrogate pair, which no tokenizer accepts.
     """
-    if not isinstance(value, str) or not value.strip():
-        return False
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def shown(value: Any) -> str:
-    """A value as an error message shows it: on one line and not longer than a line."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return isinstance(value, str) and bool(value.strip()) and is_unicode(value)
