@@ -51,8 +51,8 @@ def summary(left_out: Sequence[LeftOut]) -> str:
 def readable_facts(model: LoadedModel, facts: Iterable[Fact]) -> ReadableFacts:
     """Sort out the facts that the model's tokenizer or context does not allow to ask about.
 
-    A fact is readable when its subject's last token can be told, in the prompt alone and with either object behind it,
-    each object has tokens of its own there, and its prompts fit into the context with the objects of its relation.
+    A fact is readable when its subject's last token can be told, each of its objects has tokens of its own behind the
+    prompt, and its prompts fit into the context with the longest object of its relation.
     Tokenises three texts for each fact (more where the context is short); no forward pass.
 
     Args:
@@ -60,14 +60,8 @@ def readable_facts(model: LoadedModel, facts: Iterable[Fact]) -> ReadableFacts:
         facts: n facts.
     """
     facts = as_facts(facts)
-    reasons: dict[int, str] = {}
-    texts = [
-        (n, text) for n, fact in enumerate(facts) for text in (fact.text, *(join(fact.text, o) for o in _own(fact)))
-    ]
-    located = locate(model, [text for _, text in texts], [facts[n].subject_span for n, _ in texts])
-    for (n, _), found in zip(texts, located, strict=True):
-        if isinstance(found, NoSubject):
-            reasons.setdefault(n, found.reason)
+    located = locate(model, [fact.text for fact in facts], [fact.subject_span for fact in facts])
+    reasons = {n: found.reason for n, found in enumerate(located) if isinstance(found, NoSubject)}
     asked = list(_asked(model, facts))
     questions = read_questions(model, [prompt for _, prompt, _ in asked], [name for _, _, name in asked])
     for (n, _, _), question in zip(asked, questions, strict=True):
