@@ -97,6 +97,11 @@ def test_the_others_are_known_as_they_are_without_it(model, facts):
     assert known_facts(dropping, with_fact(facts, 3, subject="Yahoo!")).case_ids == ask(dropping, without).case_ids
 
 
+def test_an_object_that_fits_nowhere_takes_no_other_fact_with_it(model, facts):
+    some = with_fact(facts, 3, target_new="word " * 70 + "end")
+    assert [of.case_id for of in readable_facts(model, some).left_out] == [some.facts[3].case_id]
+
+
 def test_nothing_is_left_out_where_all_can_be_read(model, facts):
     found = readable_facts(model, facts)
     assert found.facts == facts.facts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ks_core.data.facts import Fact, as_facts
@@ -62,29 +62,33 @@ def readable_facts(model: LoadedModel, facts: Iterable[Fact]) -> ReadableFacts:
     facts = as_facts(facts)
     located = locate(model, [fact.text for fact in facts], [fact.subject_span for fact in facts])
     reasons = {n: found.reason for n, found in enumerate(located) if isinstance(found, NoSubject)}
-    asked = list(_asked(model, facts))
-    questions = read_questions(model, [prompt for _, prompt, _ in asked], [name for _, _, name in asked])
-    for (n, _, _), question in zip(asked, questions, strict=True):
-        if isinstance(question, Unaskable):
-            reasons.setdefault(n, question.reason)
+    _note(model, [(n, fact.text, name) for n, fact in enumerate(facts) for name in _own(fact)], reasons)
+    # Of the facts that are left: an object that fits nowhere is its own fact's fault.
+    _note(model, list(_longest(model, {n: fact for n, fact in enumerate(facts) if n not in reasons})), reasons)
     return ReadableFacts(
         tuple(fact for n, fact in enumerate(facts) if n not in reasons),
         tuple(LeftOut(facts[n].case_id, facts[n].subject, reasons[n]) for n in sorted(reasons)),
     )
 
 
+def _note(model: LoadedModel, asked: Sequence[tuple[int, str, str]], reasons: dict[int, str]) -> None:
+    """Add why questions cannot be asked; each is the number of a fact, a prompt and an object."""
+    questions = read_questions(model, [prompt for _, prompt, _ in asked], [name for _, _, name in asked])
+    for (n, _, _), question in zip(asked, questions, strict=True):
+        if isinstance(question, Unaskable):
+            reasons.setdefault(n, question.reason)
+
+
 def _own(fact: Fact) -> tuple[str, str]:
     return fact.target_true, fact.target_new
 
 
-def _asked(model: LoadedModel, facts: tuple[Fact, ...]) -> Iterator[tuple[int, str, str]]:
-    """Number of the fact, prompt and object: its own two, and behind all its prompts what may be too long there."""
+def _longest(model: LoadedModel, facts: Mapping[int, Fact]) -> Iterator[tuple[int, str, str]]:
+    """Each prompt of each fact with the longest object of its relation, where the two may be too long."""
     longest: dict[str, str] = {}
-    for fact in facts:
+    for fact in facts.values():
         longest[fact.relation_id] = max(longest.get(fact.relation_id, ""), *_own(fact), key=_bytes)
-    for n, fact in enumerate(facts):
-        for name in _own(fact):
-            yield n, fact.text, name
+    for n, fact in facts.items():
         for prompt in (fact.text, *fact.paraphrase_prompts, *fact.neighborhood_prompts):
             text = join(prompt, longest[fact.relation_id])
             if _bytes(text) + SPECIAL_TOKENS > model.context_length:  # a token stands for a byte at least
