@@ -33,7 +33,7 @@ def parse_json(text: str) -> Any:
     except JsonError:
         raise
     except json.JSONDecodeError as error:
-        raise JsonError(f"{error.msg} at line {error.lineno}") from error
+        raise JsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     except ValueError as error:  # of int(): the parser leaves it as it is
         raise JsonError("an integer has more digits than can be read (4,300)") from error
     except RecursionError as error:
