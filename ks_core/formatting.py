@@ -49,6 +49,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
+def quoted(text: str) -> str:
+    """A name or prompt as a message shows it: as it is written, on one line and not longer than a line.
+
+    Example:
+        >>> quoted("Łódź"), quoted("two\\nlines")
+        ("'Łódź'", "'two\\\\nlines'")
+    """
+    whole = repr(text[: SHOWN + 1])  # escapes what cannot be printed
+    return whole if len(whole) <= SHOWN else f"{whole[: SHOWN - 3]}..."
+
+
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as an error message shows it: on one line, whole unless it is longer than real ones are.
 

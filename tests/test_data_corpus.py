@@ -80,6 +80,33 @@ def test_corpus_without_text_is_refused():
         corpus_of(["", " \n"], "blank")
 
 
+@pytest.mark.parametrize("texts", ["hello", b"hello", None, 5, {"a": "b"}, ["fine", 5], ["\ud800"], [b"x"]])
+def test_what_is_no_collection_of_texts_is_refused(texts):
+    with pytest.raises(InputError, match=r"^texts(\[\d\])? is .*; expected a (text|collection of texts)"):
+        corpus_of(texts, "wrong")
+
+
+@pytest.mark.parametrize("spec", ["", " ", "a\0b.txt", 5, None, b"x.txt", ["x.txt"]])
+def test_what_names_no_corpus_is_refused(spec):
+    with pytest.raises(InputError, match=r"corpus is .*; expected a non-empty text without NUL"):
+        load_corpus(spec)
+
+
+@pytest.mark.parametrize("spec", ["x" * 25_000, "hub:" + "x" * 25_000, "two\nlines.txt"])
+def test_over_long_names_are_shortened(spec):
+    with pytest.raises(InputError) as caught:
+        load_corpus(spec)
+    assert len(str(caught.value)) < 700
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [0.5, True, "0", None])
+def test_a_seed_that_is_no_whole_number_is_refused(tmp_path, seed):
+    for make in (lambda: corpus_of(["a"], "x", seed=seed), lambda: load_corpus(tmp_path, seed=seed)):
+        with pytest.raises(InputError, match=r"seed is .*; expected a whole number"):
+            make()
+
+
 def test_unknown_corpus_is_refused_with_what_there_is(tmp_path):
     with pytest.raises(InputError, match=r"'nowhere' does not exist; expected 'wikipedia-introductions', .*hub:"):
         load_corpus("nowhere")

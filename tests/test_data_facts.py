@@ -5,14 +5,16 @@ import hashlib
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ks_core.data.facts import Fact, FactSet, load_facts, packaged_facts
+from ks_core.data.facts import Fact, FactSet, as_facts, load_facts, packaged_facts, same_text
+from ks_core.data.white_space import tidy_name, tidy_prompt
 from ks_core.errors import InputError
 
-plain_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}"), max_size=20)
+plain_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}\0"), max_size=20)
 subjects = plain_text.filter(str.strip)
 
 
@@ -53,7 +55,10 @@ def own_schema(**changes):
 
 @given(before=plain_text, subject=subjects, after=plain_text)
 def test_subject_span_cuts_the_subject_out_of_the_text(before, subject, after):
-    one = fact(subject=subject, prompt=f"{before}{{}}{after}")
+    prompt, subject = tidy_prompt(f"{before}{{}}{after}"), tidy_name(subject)
+    assume(subject)
+    before, after = prompt.split("{}")
+    one = fact(subject=subject, prompt=prompt)
     start, end = one.subject_span
     assert one.text == before + subject + after
     assert (one.text[:start], one.text[start:end], one.text[end:]) == (before, subject, after)
@@ -79,6 +84,79 @@ def test_fact_refuses_what_cannot_be_edited(changes, message):
     with pytest.raises(InputError) as caught:
         replace(fact(), **changes)
     assert message in str(caught.value)
+
+
+UNTIDY = [
+    ({"target_true": " French"}, "target_true is ' French', with white space", "expected 'French'"),
+    ({"target_true": "French "}, "target_true is 'French ', with white space", "expected 'French'"),
+    ({"target_new": "Dutch\n"}, "target_new is 'Dutch\\n', with white space", "expected 'Dutch'"),
+    ({"target_new": "Low\tGerman"}, "target_new is 'Low\\tGerman'", "expected 'Low German'"),
+    ({"subject": "Victor\u00a0Hugo"}, "subject is 'Victor\\xa0Hugo'", "expected 'Victor Hugo'"),
+    ({"subject": "Victor  Hugo"}, "subject is 'Victor  Hugo'", "expected 'Victor Hugo'"),
+    ({"subject": "Victor Hugo\u200b"}, "subject is 'Victor Hugo\\u200b'", "expected 'Victor Hugo'"),
+    ({"relation_id": "P103 "}, "relation_id is 'P103 '", "expected 'P103'"),
+    ({"prompt": "{} spoke "}, "prompt is '{} spoke '", "expected '{} spoke'"),
+    ({"prompt": " {} spoke"}, "prompt is ' {} spoke'", "expected '{} spoke'"),
+    ({"prompt": "As a child,  {}  spoke"}, "prompt is 'As a child,  {}  spoke'", "expected 'As a child, {} spoke'"),
+    ({"paraphrase_prompts": ("fine", "His language was ")}, "paraphrase_prompts[1] is", "'His language was'"),
+    ({"neighborhood_prompts": (" Voltaire spoke",)}, "neighborhood_prompts[0] is", "expected 'Voltaire spoke'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message", "remedy"), UNTIDY)
+def test_fact_refuses_white_space_that_means_nothing_and_says_what_to_write(changes, message, remedy):
+    with pytest.raises(InputError) as caught:
+        replace(fact(), **changes)
+    assert message in str(caught.value)
+    assert remedy in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+WRONG = [
+    ({"subject": "A\0B"}, "subject is 'A\\x00B'; expected a text without NUL"),
+    ({"prompt": "{} spoke\0"}, "expected a text without NUL"),
+    ({"target_new": "\ud800"}, "target_new is '\\ud800'; expected a text without NUL and half surrogate pairs"),
+    ({"prompt": "{} \udfff"}, "half surrogate pairs"),
+    ({"paraphrase_prompts": ("\ud800",)}, "paraphrase_prompts[0] is '\\ud800'; expected a text"),
+    ({"subject": 5}, "subject is 5; expected a text"),
+    ({"target_true": None}, "target_true is None; expected a text"),
+    ({"paraphrase_prompts": "abc"}, "paraphrase_prompts is 'abc'; expected a collection of texts"),
+    ({"neighborhood_prompts": (b"abc",)}, "neighborhood_prompts[0] is b'abc'; expected a text"),
+    ({"paraphrase_prompts": ("{} wrote in",)}, "expected its subject in the place of {}"),
+    ({"case_id": "7"}, "case_id is '7'; expected a whole number"),
+    ({"case_id": True}, "case_id is True; expected a whole number"),
+    ({"case_id": 7.0}, "case_id is 7.0; expected a whole number"),
+    ({"case_id": 10**5000}, "case_id is a value of type int; expected at most 9223372036854775807"),
+    ({"target_true": "Caf\u00e9", "target_new": "Cafe\u0301"}, "expected two different objects"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_fact_refuses_what_is_no_fact(changes, message):
+    with pytest.raises(InputError) as caught:
+        replace(fact(), **changes)
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_fact_keeps_what_is_text_though_odd():
+    """Control characters other than NUL pass, joiners and decomposed characters too: nothing is changed silently."""
+    for subject in ("\x1b[2J", "Cafe\u0301", "👩\u200d👩\u200d", "\u0645\u06cc\u200c"):
+        assert fact(subject=subject).subject == subject
+    assert fact(prompt="Q: {}?\nA:").prompt == "Q: {}?\nA:"
+
+
+def test_fact_takes_numbers_of_numpy_and_lists_as_what_they_are():
+    one = replace(fact(), case_id=np.int64(7), paraphrase_prompts=["Hugo wrote in"])
+    assert type(one.case_id) is int
+    assert one == replace(fact(7), paraphrase_prompts=("Hugo wrote in",))
+    assert hash(one)
+
+
+def test_separators_of_a_fact_follow_from_prompt_and_object():
+    assert fact().separators == (" ", " ")
+    japanese = Fact(1, "フランス", "P36", "{}の首都は", "パリ", "London")
+    assert (japanese.separators, japanese.statement) == (("", " "), "フランスの首都はパリ")
 
 
 # --- sets of facts
@@ -107,6 +185,28 @@ def test_subset_keeps_the_order_of_the_ids():
 def test_subset_refuses_ids_that_are_not_there():
     with pytest.raises(InputError, match=r"small has no fact with case_id 77 \(2 of 3 ids are missing\)"):
         small_set().subset([3, 77, 78])
+
+
+@pytest.mark.parametrize("ids", ["39", b"3", 3, None, ["3"], [3.0], [True], {3: 3}])
+def test_subset_refuses_what_are_no_ids(ids):
+    with pytest.raises(InputError, match=r"expected a (whole number|collection of case ids)"):
+        small_set().subset(ids)
+
+
+@pytest.mark.parametrize("facts", ["abc", b"abc", None, fact(), {"a": fact()}, ["facts.json"], [fact(), None]])
+def test_what_is_no_collection_of_facts_is_refused(facts):
+    with pytest.raises(InputError, match=r"facts(\[\d\])? is .*; expected a (Fact|collection of Facts: load_facts)"):
+        as_facts(facts)
+    with pytest.raises(InputError, match="expected a"):
+        FactSet(facts, "wrong", "0" * 64, "a test")
+
+
+def test_objects_counts_two_spellings_of_one_object_once():
+    facts = (fact(1, true="Café"), fact(2, "Dante", true="Cafe\u0301"), fact(3, "Kant", true="German"))
+    assert [same_text("Café", name) for name in FactSet(facts, "x", "0" * 64, "a test").objects("P103")] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("ids", [[], [3, 3]])
@@ -159,6 +259,49 @@ def test_byte_order_mark_is_accepted(tmp_path):
     assert len(load_facts(path)) == 1
 
 
+def test_white_space_is_normalised_at_the_door_and_the_origin_says_so(tmp_path):
+    clean = load_facts(write(tmp_path, [record(5), record(2)], "clean.json"))
+    untidy = record(5, prompt=" As a child,  {} spoke ", target_true={"str": " French\u00a0"}, subject="Victor\tHugo")
+    untidy["paraphrase_prompts"] = ["Words of Victor Hugo were in "]
+    loaded = load_facts(write(tmp_path, [untidy, record(2, target_new={"str": "Dutch\n"})], "untidy.json"))
+    assert loaded.facts == clean.facts
+    assert loaded.fingerprint == clean.fingerprint
+    assert loaded.objects("P103") == ("French",)
+    assert clean.origin == "clean.json, in CounterFact's format"
+    assert loaded.origin == (
+        "untidy.json, in CounterFact's format; white space was normalised in 5 texts of 2 of the 2 records"
+    )
+    own = load_facts(write(tmp_path, own_schema(facts=[untidy]), "own.json"))
+    assert own.origin == "a test; white space was normalised in 4 texts of 1 of the 1 records"
+
+
+def test_objects_that_differ_in_white_space_alone_are_one(tmp_path):
+    with pytest.raises(InputError, match=r"record 0 \(case_id 5\): target_true and target_new are both 'French'"):
+        load_facts(write(tmp_path, [record(5, target_new={"str": "French "})]))
+
+
+def test_an_id_of_more_than_64_bits_is_refused_in_one_short_line(tmp_path):
+    with pytest.raises(InputError, match=r"record 0 \(case_id 1000+\.\.\.\): case_id is 1000+\.\.\.; expected at most"):
+        load_facts(write(tmp_path, [record(10**100)]))
+
+
+@pytest.mark.parametrize("path", ["a\0b.json", "", " ", 5, None, b"facts.json"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InputError, match=r"facts is .*; expected a non-empty text without NUL"):
+        load_facts(path)
+
+
+def test_over_long_paths_and_values_are_shortened(tmp_path):
+    for bad in ("x" * 25_000, "two\nlines.json"):
+        with pytest.raises(InputError) as caught:
+            load_facts(bad)
+        assert len(str(caught.value)) < 600
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError) as caught:
+        load_facts(write(tmp_path, own_schema(schema="x" * 25_000)))
+    assert len(str(caught.value)) < 600
+
+
 def test_packaged_facts_have_a_name():
     assert load_facts("packaged") == packaged_facts()
 
@@ -169,7 +312,11 @@ BAD_BYTES = [
     (b"{not json", "is not JSON: Expecting property name enclosed in double quotes at line 1"),
     (b'{"case_id": 1}\n{"case_id": 2}\n', "is not JSON: Extra data at line 2"),
     (b'["caf\xe9"]', "is not UTF-8 (byte 5)"),
-    (b"[" * 100_000, "is nested too deeply"),
+    (b"[" * 100_000, "is not JSON: it is nested too deeply"),
+    (b'[{"case_id": 1, "case_id": 2}]', "is not JSON: key 'case_id' comes twice in one object"),
+    (b'[{"case_id": NaN}]', "is not JSON: NaN is no JSON number"),
+    (b'[{"case_id": -Infinity}]', "is not JSON: -Infinity is no JSON number"),
+    (b'[{"case_id": ' + b"9" * 5000 + b"}]", "is not JSON: an integer has more digits than can be read"),
     (b"[]", "the list of records is empty; expected at least one fact"),
     (b"3", "the records are 3; expected a JSON list"),
     (b'["x"]', "record 0: the record is 'x'; expected an object"),
@@ -217,6 +364,8 @@ BAD_FIELDS = [
     ((REWRITE, "relation_id"), 103, "requested_rewrite.relation_id is 103; expected a non-empty text"),
     ((REWRITE, "target_true"), "French", "requested_rewrite.target_true is 'French'; expected an object"),
     ((REWRITE, "target_true", "str"), None, "requested_rewrite.target_true.str is missing; expected a non-empty text"),
+    ((REWRITE, "subject"), "A\0B", "subject is 'A\\x00B'; expected a text without NUL"),
+    ((REWRITE, "subject"), "\u200b", "subject is '\\u200b'; expected a non-empty text"),
     ((REWRITE, "target_new", "str"), "French", "target_true and target_new are both 'French'"),
     (("paraphrase_prompts",), "one text", "paraphrase_prompts is 'one text'; expected a list of texts"),
     (("neighborhood_prompts",), ["fine", 4], "neighborhood_prompts[1] is 4; expected a non-empty text"),

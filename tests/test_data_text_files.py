@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -63,19 +64,33 @@ def test_every_format_gives_the_same_corpus(tmp_path, name):
 def test_json_lines_and_parquet_keep_every_character(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("texts")
     kept = tuple(text for text in [*texts, "one for sure"] if text.strip())
-    assert read_texts(write_lines(folder / "a.jsonl", [*texts, "one for sure"])) == kept
-    assert read_texts(write_parquet(folder / "a.parquet", [*texts, "one for sure"])) == kept
+    assert tuple(read_texts(write_lines(folder / "a.jsonl", [*texts, "one for sure"]))) == kept
+    assert tuple(read_texts(write_parquet(folder / "a.parquet", [*texts, "one for sure"]))) == kept
 
 
 def test_text_file_is_cut_at_blank_lines_only(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfone\r\nstill one\r\n\r\n\r\ntwo\r\n \t\r\nthree\n")
-    assert read_texts(path) == ("one\nstill one", "two", "three")
+    assert tuple(read_texts(path)) == ("one\nstill one", "two", "three")
 
 
 def test_blank_texts_are_dropped(tmp_path):
-    assert read_texts(write_lines(tmp_path / "a.jsonl", ["", "x", " \n"])) == ("x",)
-    assert read_texts(write_parquet(tmp_path / "a.parquet", ["", "x", " \n"])) == ("x",)
+    assert tuple(read_texts(write_lines(tmp_path / "a.jsonl", ["", "x", " \n"]))) == ("x",)
+    assert tuple(read_texts(write_parquet(tmp_path / "a.parquet", ["", "x", " \n"]))) == ("x",)
+
+
+def read_at_once(content: bytes) -> list[str]:
+    """Paragraphs by a regular expression over the whole file."""
+    text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    return [paragraph.strip() for paragraph in re.split(r"\n[ \t]*\n", text) if paragraph.strip()]
+
+
+@given(st.text(st.sampled_from("ab \t\n\r\u000b\u000c\u2028\u00e9\ufeff"), max_size=40))
+def test_paragraphs_read_line_by_line_are_those_of_the_whole_file(tmp_path_factory, text):
+    content = (text + "\n\none for sure").encode()
+    path = tmp_path_factory.mktemp("paragraphs") / "a.txt"
+    path.write_bytes(content)
+    assert list(read_texts(path)) == read_at_once(content)
 
 
 BAD_FILES = [
@@ -85,6 +100,10 @@ BAD_FILES = [
     ("a.jsonl", b'{"text": "caf\xe9"}', "is not UTF-8 (byte 13)"),
     ("a.jsonl", b'{"text": "x"}\n{"text":\n', "line 2 is not JSON"),
     ("a.jsonl", b"[" * 100_000, "line 1 is not JSON"),
+    ("a.jsonl", b'{"text": "x"}\n{"text": "x", "text": "y"}', "line 2 is not JSON: key 'text' comes twice"),
+    ("a.jsonl", b'{"text": "x", "score": NaN}', "line 1 is not JSON: NaN is no JSON number"),
+    ("a.jsonl", b'{"text": "x", "id": ' + b"9" * 5000 + b"}", "line 1 is not JSON: an integer has more digits"),
+    ("a.txt", b"fine\n\nfine\ncaf\xe9", "is not UTF-8 (byte 14)"),
     ("a.json", b'["x"]', "line 1 is ['x']; expected an object with a field 'text'"),
     ("a.jsonl", b'{"text": "x"}\n\n{"body": "y"}', "line 3 has no field 'text', only ['body']"),
     ("a.jsonl", b'{"text": null}', "line 1: text is None; expected a text"),
@@ -142,4 +161,4 @@ def test_unreadable_file_is_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.symlink_to(path)  # a link to itself: unreadable for every user, root included
     with pytest.raises(InputError, match=r"a\.txt cannot be read: "):
-        read_texts(path)
+        list(read_texts(path))

@@ -143,7 +143,6 @@ def test_wordings_are_sound(facts):
         ("{} spoke", ("Hugo spoke", "Hugo wrote in")),
         ("{} spoke", ("Hugo wrote in", "Hugo wrote in")),
         ("{} spoke", ("He wrote in", "Hugo sang in")),
-        ("{} spoke ", ("Hugo wrote in", "Hugo sang in")),
         ("{} spoke", ("The French of Hugo, that is", "Hugo sang in")),
     ],
 )

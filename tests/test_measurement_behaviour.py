@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from measured import write_facts, write_text
-from tiny_models import byte_level_tokenizer, save_tiny_checkpoint
+from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
@@ -116,7 +116,7 @@ def test_asking_changes_nothing_and_gives_the_same_twice(model, facts):
 
 def test_asking_for_an_object_of_no_tokens_is_refused(model, facts):
     with pytest.raises(InputError, match="no tokens"):
-        ask(model, [facts[0], replace(facts[1], target_new=" ")])
+        ask(replace(model, tokenizer=dropping_tokenizer("!")), [facts[0], replace(facts[1], target_new="!")])
 
 
 def naive_loss(model, ids):

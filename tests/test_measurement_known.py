@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 import torch
 from measured import write_facts
-from tiny_models import CONTEXT_LENGTH, save_tiny_checkpoint
+from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
 from ks_core.measurement.known import ask, known_facts
-from ks_core.measurement.scoring import continuation_log_probabilities
+from ks_core.measurement.scoring import _sums, continuation_log_probabilities, questions_of
 from ks_core.models.loading import load_model
 
 RTOL = 1e-4  # float32 forward passes of different shapes
@@ -152,3 +152,64 @@ def test_another_model_is_asked_anew(model, facts, field):
 def test_a_continuation_of_no_tokens_is_refused(model):
     with pytest.raises(InputError, match="no tokens"):
         continuation_log_probabilities(model, ["Paris is"], [" "])
+
+
+# --- prompts and objects that no space stands between
+
+
+def chain_rule(model, prompt, text):
+    """log p(text) - log p(prompt), each as the tokenizer reads it alone, one token at a time."""
+
+    def log_p(ids):
+        with torch.no_grad():
+            logits = torch.log_softmax(model.model(torch.tensor([ids])).logits[0].double(), -1)
+        return sum(float(logits[place - 1, ids[place]]) for place in range(1, len(ids)))
+
+    return log_p(model.tokenizer(text)["input_ids"]) - log_p(model.tokenizer(prompt)["input_ids"])
+
+
+JOINED = [
+    ("In the town 東", "京", "In the town 東京"),  # the tokenizer has one token for " 東京", which crosses the border
+    ("In the town 東", "大", "In the town 東大"),
+    ("フランスの首都は", "パリ", "フランスの首都はパリ"),
+    ("The Franco-", "German", "The Franco-German"),
+    ("He lives in (", "Łódź", "He lives in (Łódź"),
+    ("The city is", "京", "The city is 京"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "continuation", "text"), JOINED)
+def test_a_continuation_without_a_space_is_scored_as_the_text_that_one_writes(model, prompt, continuation, text):
+    (found,) = continuation_log_probabilities(model, [prompt], [continuation])
+    assert found == pytest.approx(chain_rule(model, prompt, text), rel=RTOL, abs=RTOL)
+    (bound,) = continuation_log_probabilities(model, [prompt], [continuation], first_token_only=True)
+    assert bound >= found
+
+
+def test_planted_fault_counting_the_joining_token_as_the_objects_alone_is_caught(model):
+    """The example that needs the prompt's own end: its probability is no part of the object's."""
+    (question,) = questions_of(model, ["In the town 東"], ["京"])
+    assert question.prompt_end, "a token joins the prompt and the object here"
+    (found,) = continuation_log_probabilities(model, ["In the town 東"], ["京"])
+    (faulty,) = _sums(model, [(question.ids, question.start)], 2048)
+    assert faulty != pytest.approx(found, rel=0.01)
+
+
+def test_objects_in_a_script_without_spaces_have_no_bare_space_before_them(model):
+    (question,) = questions_of(model, ["フランスの首都は"], ["パリ"])
+    assert model.tokenizer.decode(question.ids[question.start :]) == "パリ"
+
+
+def test_a_first_token_that_nothing_predicts_is_refused(model):
+    spaced = replace(model, tokenizer=byte_level_tokenizer(prefix_space=True))
+    assert len(spaced.tokenizer("東京")["input_ids"]) == 1
+    with pytest.raises(InputError, match="into one token, which nothing predicts; expected a longer prompt"):
+        continuation_log_probabilities(spaced, ["東"], ["京"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "continuation"), [("Paris is ", "b"), ("Paris is", " b"), ("Paris\n", "b"), ("A", "b ")]
+)
+def test_white_space_where_prompt_and_continuation_meet_is_refused(model, prompt, continuation):
+    with pytest.raises(InputError, match="has white space at its end; expected none"):
+        continuation_log_probabilities(model, [prompt], [continuation])

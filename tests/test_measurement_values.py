@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from measured import write_facts
-from tiny_models import byte_level_tokenizer, save_tiny_checkpoint
+from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.facts import Fact, load_facts
 from ks_core.errors import InputError
@@ -259,8 +260,9 @@ def test_a_second_search_gives_the_same_bytes_and_leaves_the_model_as_it_was(mod
 def test_a_layer_that_does_not_exist_and_an_object_of_no_tokens_are_refused(model):
     with pytest.raises(InputError, match="layer 2 does not exist; expected 0 to 1"):
         target_values(model, FACTS, 2)
+    dropping = replace(model, tokenizer=dropping_tokenizer("!"))
     with pytest.raises(InputError, match="of 'Kyoto is' has no tokens"):
-        target_values(model, [FACTS[0], Fact(9, "Kyoto", "P9", "{} is", "Japan", " ")], 0)
+        target_values(dropping, [FACTS[0], Fact(9, "Kyoto", "P9", "{} is", "Japan", "!")], 0)
 
 
 @pytest.mark.parametrize("prefixes", [(), ("word " * 70,)])
@@ -296,3 +298,28 @@ NOT_POSITIVE = [0, -1.0, float("nan"), float("inf")]
 def test_numbers_that_no_search_could_use_are_refused_by_name(name, bad):
     with pytest.raises(InputError, match=f"{name} is {bad}; expected"):
         ValueSettings(**{name: bad})
+
+
+WRONG_TYPES = [
+    *((name, bad) for name in ("steps", "learning_rate", "kl_weight") for bad in (True, "2", None, [2])),
+    ("steps", 2.0),
+    ("steps", 2**70),
+    ("prefixes", "abc"),
+    ("prefixes", b"abc"),
+    ("prefixes", None),
+    ("prefixes", ("fine", 5)),
+    ("prefixes", ("fine", " ")),
+    ("prefixes", ("\ud800",)),
+]
+
+
+@pytest.mark.parametrize(("name", "bad"), WRONG_TYPES)
+def test_settings_of_another_type_are_refused_by_name(name, bad):
+    with pytest.raises(InputError, match=rf"{name}(\[\d\])? is .*; expected"):
+        ValueSettings(**{name: bad})
+
+
+def test_settings_of_numpy_are_pythons_and_prefixes_come_from_any_collection():
+    given = ValueSettings(steps=np.int64(2), norm_bound=np.float32(4), prefixes=["Apple."])
+    assert given == ValueSettings(steps=2, prefixes=("Apple.",))
+    assert [type(given.steps), type(given.norm_bound), type(given.prefixes)] == [int, float, tuple]

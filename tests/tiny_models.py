@@ -1,5 +1,8 @@
 """The tiny models and tokenizers that the conformance suite tries key extractors on."""
 
+from tokenizers import pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
 from ks_core.models.tiny import (
     CONTEXT_LENGTH,
     D_VALUE,
@@ -16,8 +19,17 @@ __all__ = [
     "D_VALUE",
     "VOCABULARY",
     "byte_level_tokenizer",
+    "dropping_tokenizer",
     "save_tiny_checkpoint",
     "sentencepiece_tokenizer",
     "tiny_config",
     "tiny_model",
 ]
+
+
+def dropping_tokenizer(character: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer that drops a character behind its normaliser: text of it alone has no tokens."""
+    tokenizer = byte_level_tokenizer()
+    steps = [pre_tokenizers.Split(character, "removed"), tokenizer.backend_tokenizer.pre_tokenizer]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    return tokenizer

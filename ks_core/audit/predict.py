@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ from tqdm.auto import tqdm
 
 from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import load_corpus
-from ks_core.data.facts import Fact, FactSet, load_facts
+from ks_core.data.facts import Fact, FactSet, as_facts, load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import LoadedModel, load_model
@@ -99,6 +100,8 @@ class Audit:
     """edits in the order that disturbs earlier edits least"""
     groups: tuple[tuple[Fact, ...], ...]
     """edits that disturb one another, directly or through others: make each group jointly"""
+    left_out: tuple[LeftOut, ...] = ()
+    """edits and facts to keep that the model cannot be asked about"""
 
     def worst(self, edit: int, count: int) -> list[Disturbance]:
         """The facts that an edit would disturb most, by the predicted change of their values, falling.
@@ -142,7 +145,8 @@ def audit(
 
     Args:
         model: loaded, or what `load_model` takes.
-        edits: facts whose `target_new` is to become true.
+        edits: facts whose `target_new` is to become true; like the facts to keep, those that the model cannot be asked
+            about (`readable_facts`) are left out and named in `left_out`.
         keep: facts that are to stay; those with the subject and relation of an edit are left out.
         layer: the layer to edit, and then the only one that is looked at; chosen among all when left out.
         corpus: text of the second moments, as `load_corpus` takes it.
@@ -155,20 +159,23 @@ def audit(
         `groups` say how to keep that small.
 
     Raises:
-        InputError: an edit that cannot be read, a layer that does not exist, nothing left to keep, a model, text or
-            number of tokens that cannot be used.
+        InputError: no edit that the model can be asked for, a layer that does not exist, nothing left to keep, a
+            model, text or number of tokens that cannot be used.
 
     Warns:
         UserWarning: two edits of one subject and relation; names them.
     """
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
-    wanted = _read(edits, "edits")
+    wanted, unread = _readable(loaded, _read(edits, "edits"))
+    if not wanted:
+        raise InputError(f"no edit is left that the model can be asked for: {summary(unread)}")
     warn_of_conflicts(wanted)
     check_ridge(ridge)
     if layer is not None:
         loaded.adapter.layer_name(layer)  # raises where there is none
     edited = {(fact.subject, fact.relation_id) for fact in wanted}
     kept = tuple(fact for fact in _read(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
+    kept, unread_kept = _readable(loaded, kept)
     if not kept:
         raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
     looked_at = None if layer is None else [layer]
@@ -179,7 +186,8 @@ def audit(
         for number in tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
     )
     chosen = min(layers, key=lambda of: of.onto_kept).layer if layer is None else layer
-    return _in_layer(loaded, text, wanted, kept, layers, chosen, keys[chosen], settings)
+    found = _in_layer(loaded, text, wanted, kept, layers, chosen, keys[chosen], settings)
+    return replace(found, left_out=unread + unread_kept)
 
 
 def _in_layer(
@@ -247,10 +255,15 @@ def _root_mean(squares: Array) -> float:
     return float(np.sqrt(squares.mean()))
 
 
+def _readable(model: LoadedModel, facts: tuple[Fact, ...]) -> tuple[tuple[Fact, ...], tuple[LeftOut, ...]]:
+    found = readable_facts(model, facts)
+    return found.facts, found.left_out
+
+
 def _read(facts: Facts, what: str) -> tuple[Fact, ...]:
     if isinstance(facts, (str, Path)):
         return load_facts(facts).facts
-    read = tuple(facts)
+    read = as_facts(facts, what)
     if not read:
         raise InputError(f"no {what} were given; expected at least one")
     return read

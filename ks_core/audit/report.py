@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ks_core.audit.predict import Audit
 from ks_core.data.facts import Fact
 from ks_core.formatting import plus_minus
+from ks_core.measurement.readable import summary
 
 FORMAT = "ks_core/audit/1"
 
@@ -26,6 +28,7 @@ def table(audit: Audit, top: int = 5) -> str:
     """
     lines = [
         f"{len(audit.edits)} edits against {len(audit.kept)} facts to keep, {audit.model}; nothing was edited",
+        *([summary(audit.left_out)] if audit.left_out else []),
         "",
         *_layers(audit),
         "",
@@ -83,6 +86,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "layers": [vars(of) for of in audit.layers],
         "edits": [_record(fact) | {"reached": p} for fact, p in zip(audit.edits, audit.reached, strict=True)],
         "kept": [_record(fact) for fact in audit.kept],
+        "left_out": [asdict(of) for of in audit.left_out],
         "share": audit.shares.tolist(),
         "share_error_over_text": audit.share_errors.tolist(),
         "change_of_value": audit.changes.tolist(),
@@ -100,11 +104,12 @@ def _record(fact: Fact) -> dict[str, Any]:
         "prompt": fact.prompt,
         "target_true": fact.target_true,
         "target_new": fact.target_new,
+        "separators": fact.separators,
     }
 
 
 def _edit(fact: Fact) -> str:
-    return f"{fact.text} {fact.target_true} -> {fact.target_new}"
+    return f"{fact.statement} -> {fact.target_new}"
 
 
 def _fact(fact: Fact) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from ks_core.data.facts import Fact
+from ks_core.data.facts import Fact, same_text
+from ks_core.formatting import quoted
 
 
 def conflicts(edits: Sequence[Fact]) -> list[str]:
@@ -22,15 +23,15 @@ def conflicts(edits: Sequence[Fact]) -> list[str]:
         before = first.setdefault((edit.subject, edit.relation_id), edit)
         if before is edit:
             continue
-        what = f"{edit.subject!r} ({edit.relation_id})"
-        if before.target_new == edit.target_new:
+        what = f"{quoted(edit.subject)} ({quoted(edit.relation_id)[1:-1]})"
+        if same_text(before.target_new, edit.target_new):
             found.append(
-                f"edits {before.case_id} and {edit.case_id} are duplicates: {what} is to be {edit.target_new!r}"
+                f"edits {before.case_id} and {edit.case_id} are duplicates: {what} is to be {quoted(edit.target_new)}"
             )
         else:
             found.append(
                 f"edits {before.case_id} and {edit.case_id} contradict each other: {what} is to be "
-                f"{before.target_new!r} and {edit.target_new!r}"
+                f"{quoted(before.target_new)} and {quoted(edit.target_new)}"
             )
     return found
 

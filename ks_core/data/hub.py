@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ks_core.data.records import shown
 from ks_core.data.text_files import FIELD, checked_text
 from ks_core.errors import InputError
 from ks_core.files import sha256_of
+from ks_core.formatting import shown, shown_path
 
 PREFIX = "hub:"
 SHUFFLE_BUFFER = 10_000
@@ -47,7 +47,7 @@ class HubDataset:
         # a slice such as train[:10%] is refused with the rest: a stream cannot be sliced
         if len(parts) != 3 or not parts[0] or not re.fullmatch(r"[\w.-]+", parts[2]):
             raise InputError(
-                f"corpus {spec!r} is not of the form hub:dataset:config:split; "
+                f"corpus {shown(spec)} is not of the form hub:dataset:config:split; "
                 "example: hub:wikimedia/wikipedia:20231101.en:train"
             )
         dataset, _, revision = parts[0].partition("@")
@@ -73,7 +73,7 @@ class HubStream:
         Raises:
             InputError: the dataset cannot be read, or a row has no text in the field `text`.
         """
-        name = self.source.dataset
+        name = shown_path(self.source.dataset)
         for number, row in enumerate(_readable(name, _stream(self.source, self.seed))):
             if FIELD not in row:
                 raise InputError(f"dataset {name} has no column {FIELD!r}, only {shown(sorted(row))}; take another one")
@@ -98,7 +98,7 @@ def open_hub(spec: str, seed: int) -> HubStream:
     commit = _commit(asked)
     stream = HubStream(HubDataset(asked.dataset, commit, asked.config, asked.split), seed)
     if next(stream.texts(), None) is None:
-        raise InputError(f"corpus {spec} holds no text; expected at least one row with text")
+        raise InputError(f"corpus {shown_path(spec)} holds no text; expected at least one row with text")
     return stream
 
 
@@ -148,5 +148,6 @@ def _readable(name: str, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, A
 def _unreadable(name: str, error: Exception) -> InputError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return InputError(
-        f"dataset {name} cannot be read: {reason}; check its name, config, split and revision, and the network"
+        f"dataset {shown_path(name)} cannot be read: {shown_path(reason)}; check its name, config, split and revision, "
+        "and the network"
     )

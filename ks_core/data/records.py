@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ks_core.data.arguments import is_unicode
 from ks_core.errors import InputError
 from ks_core.formatting import shown as shown
 
@@ -72,10 +73,4 @@ def is_text(value: Any) -> bool:
 
     JSON escapes can spell half of a surrogate pair, which no tokenizer accepts.
     """
-    if not isinstance(value, str) or not value.strip():
-        return False
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(value, str) and bool(value.strip()) and is_unicode(value)

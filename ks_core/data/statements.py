@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ks_core.data.facts import FactSet
+from ks_core.data.joining import join
 
 
 def statements(facts: FactSet) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def statements(facts: FactSet) -> tuple[str, ...]:
         if fact.prompt not in known:
             known.append(fact.prompt)
     return tuple(
-        f"{wording.replace('{}', fact.subject)} {fact.target_true}."
+        f"{join(wording.replace('{}', fact.subject), fact.target_true)}."
         for fact in facts
         for wording in wordings[fact.relation_id]
     )

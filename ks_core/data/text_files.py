@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-import json
-import re
+import codecs
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ks_core.data.records import is_text, shown
+from ks_core.data.records import is_text
+from ks_core.data.strict_json import JsonError, parse_json
 from ks_core.errors import InputError
+from ks_core.formatting import shown, shown_path
 
 FIELD = "text"
 """the field of a JSON line, and the column of a Parquet file, that holds the text"""
 
+ROWS_AT_ONCE = 64
+"""Rows of a Parquet file that are decoded together."""
 
-def read_texts(path: Path) -> tuple[str, ...]:
-    """All non-blank texts of a file or of the readable files below a folder, in the order of the files.
+
+def read_texts(path: Path) -> Iterator[str]:
+    """The non-blank texts of a file or of the readable files below a folder, one by one, in the order of the files.
 
     A `.txt` file holds one text per paragraph (paragraphs are separated by blank lines), a `.jsonl` or `.json` file one
-    object per line with a field `text`, a `.parquet` file a column `text`. Everything is held in memory.
+    object per line with a field `text`, a `.parquet` file a column `text`. One text is held in memory at a time.
 
     Raises:
         InputError: names the file and the line or row: unreadable, not UTF-8, not what its suffix promises, no field
             `text`, a value that is not a text, or no text at all.
     """
-    texts: list[str] = []
     for file in _files(path):
-        found = [text for text in READERS[file.suffix.lower()](file) if text.strip()]
+        found = False
+        for text in READERS[file.suffix.lower()](file):
+            if text.strip():
+                found = True
+                yield text
         if not found:
-            raise InputError(f"text file {file} holds no text; expected at least one: fill it or remove it")
-        texts.extend(found)
-    return tuple(texts)
+            raise InputError(f"text file {shown_path(file)} holds no text; expected at least one: fill it or remove it")
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READERS and file.is_file())
         if not files:
-            raise InputError(f"text folder {path} has no file that ends in {_suffixes()}; expected at least one")
+            raise InputError(
+                f"text folder {shown_path(path)} has no file that ends in {_suffixes()}; expected at least one"
+            )
         return files
     if path.suffix.lower() not in READERS:
-        raise InputError(f"text file {path} ends in {path.suffix!r}; expected {_suffixes()}, or a folder of such files")
+        raise InputError(
+            f"text file {shown_path(path)} ends in {shown(path.suffix)}; expected {_suffixes()}, or a folder of such "
+            "files"
+        )
     return [path]
 
 
@@ -52,32 +63,46 @@ def _suffixes() -> str:
     return ", ".join(READERS)
 
 
-def _content(path: Path) -> str:
+def _lines(path: Path) -> Iterator[str]:
+    """Lines without their ends, `\\n` or `\\r\\n`, and no others: JSON allows U+2028 and its like inside a string."""
+    start = 0
     try:
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        with path.open("rb") as file:
+            for raw in file:
+                line = raw.removeprefix(codecs.BOM_UTF8) if start == 0 else raw
+                text = line.decode().removesuffix("\n").removesuffix("\r")
+                start += len(raw)
+                del raw, line  # one line may be all the text there is
+                yield text
     except OSError as error:
-        raise InputError(f"text file {path} cannot be read: {error.strerror or error}") from error
+        raise InputError(f"text file {shown_path(path)} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"text file {path} is not UTF-8 (byte {error.start}); expected text in UTF-8: convert it, as with iconv"
+            f"text file {shown_path(path)} is not UTF-8 (byte {start + error.start}); expected text in UTF-8: "
+            "convert it, as with iconv"
         ) from error
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
-    return (paragraph.strip() for paragraph in re.split(r"\n[ \t]*\n", _content(path)))
+    lines: list[str] = []
+    for line in chain(_lines(path), [""]):
+        if line.strip(" \t"):
+            lines.append(line)
+        elif lines:
+            yield "\n".join(lines).strip()
+            lines = []
 
 
 def _json_lines(path: Path) -> Iterator[str]:
-    # not splitlines(): it also breaks at characters that JSON allows inside a string, such as U+2028
-    for number, line in enumerate(_content(path).split("\n"), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if line.strip():
-            yield _field_of(line, f"{path}, line {number}")
+            yield _field_of(line, f"{shown_path(path)}, line {number}")
 
 
 def _field_of(line: str, place: str) -> str:
     try:
-        record = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        record = parse_json(line)
+    except JsonError as error:
         raise InputError(
             f"{place} is not JSON: {error}; expected one whole object per line (JSON lines, not one JSON document)"
         ) from error
@@ -91,20 +116,23 @@ def _field_of(line: str, place: str) -> str:
 
 
 def _parquet_rows(path: Path) -> Iterator[str]:
+    row = 0
     try:
         with pq.ParquetFile(path) as file:
             columns = file.schema_arrow.names
             if FIELD not in columns:
                 raise InputError(
-                    f"{path} has no column {FIELD!r}, only {shown(columns)}; rename the column with the text"
+                    f"{shown_path(path)} has no column {FIELD!r}, only {shown(columns)}; rename the column with the "
+                    "text"
                 )
-            values = file.read(columns=[FIELD]).column(FIELD).to_pylist()
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[FIELD]):
+                for value in batch.column(FIELD):
+                    yield checked_text(value.as_py(), f"{shown_path(path)}, row {row}: {FIELD}")
+                    row += 1
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"text file {path} is not a readable Parquet file: {str(error).splitlines()[0]}; copy it again"
+            f"text file {shown_path(path)} is not a readable Parquet file: {str(error).splitlines()[0]}; copy it again"
         ) from error
-    for row, value in enumerate(values):
-        yield checked_text(value, f"{path}, row {row}: {FIELD}")
 
 
 def checked_text(value: Any, place: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ks_core.data.corpus import Corpus
-from ks_core.data.facts import Fact
+from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.text import TokenIds, batches, take_tokens
@@ -65,7 +65,7 @@ class Answers:
     """other subjects with the same true object: locality"""
 
 
-def ask(model: LoadedModel, facts: Sequence[Fact]) -> Answers:
+def ask(model: LoadedModel, facts: Iterable[Fact]) -> Answers:
     """Ask a model for both objects of each fact behind each of its prompts, in one batched reading.
 
     Args:
@@ -75,6 +75,7 @@ def ask(model: LoadedModel, facts: Sequence[Fact]) -> Answers:
     Raises:
         InputError: an object of no tokens, a prompt longer than the context, or scores that are not finite.
     """
+    facts = as_facts(facts)
     kinds = [
         [(number, prompt) for number, fact in enumerate(facts) for prompt in prompts_of(fact)]
         for prompts_of in (

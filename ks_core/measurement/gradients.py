@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.data.facts import Fact
+from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.objects import logits_with, object_log_probabilities, object_rows, refuse_not_finite
 from ks_core.models.loading import LoadedModel
@@ -17,7 +17,7 @@ ROWS_AT_ONCE = 48
 """Rows of one forward and backward pass: with a vocabulary of 49,152 their logits take 150 MB."""
 
 
-def value_gradients(model: LoadedModel, facts: Sequence[Fact], objects: Sequence[str], layer: int) -> Tensor:
+def value_gradients(model: LoadedModel, facts: Iterable[Fact], objects: Sequence[str], layer: int) -> Tensor:
     """Gradients of objects' log-probabilities with respect to the value at the subject.
 
         g_j = d log p(object_j | prompt_j) / d v_j,   v_j the projection's output at the subject's last token
@@ -38,6 +38,7 @@ def value_gradients(model: LoadedModel, facts: Sequence[Fact], objects: Sequence
         InputError: a layer that does not exist, an object of no tokens, a prompt longer than the context, or a
             log-probability that is not finite.
     """
+    facts = as_facts(facts)
     if not facts:
         raise InputError("no facts were given to take gradients at; expected at least one")
     gradients = []

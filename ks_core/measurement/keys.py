@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from ks_core.data.facts import Fact
+from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
+from ks_core.measurement.subjects import described, subject_rows
 from ks_core.models.loading import LoadedModel
-from ks_core.models.tokens import TokenisedPrompts, tokenise_prompts
+from ks_core.models.tokens import TokenisedPrompts
 
 
 def subject_keys(
-    model: LoadedModel, facts: Sequence[Fact], layers: Sequence[int] | None = None, *, batch_tokens: int = 8192
+    model: LoadedModel, facts: Iterable[Fact], layers: Sequence[int] | None = None, *, batch_tokens: int = 8192
 ) -> dict[int, Tensor]:
     """The key of every fact in every layer.
 
@@ -28,15 +29,14 @@ def subject_keys(
         By layer: (n, d_key) float64 on the CPU, row i for fact i.
 
     Raises:
-        InputError: a prompt longer than the context, or keys that are not finite (names fact and layer).
+        InputError: a prompt longer than the context, a subject that cannot be found among the tokens, or keys that are
+            not finite; names the fact.
     """
     layers = tuple(range(model.adapter.num_layers)) if layers is None else tuple(layers)
-    prompts = tokenise_prompts(model.tokenizer, [fact.text for fact in facts], [fact.subject_span for fact in facts])
-    if prompts.input_ids.shape[1] > model.context_length:
-        raise InputError(
-            f"the longest prompt has {prompts.input_ids.shape[1]} tokens; the context length of {model.name} is "
-            f"{model.context_length}: shorten the prompt"
-        )
+    facts = as_facts(facts)
+    if not facts:
+        raise InputError("no facts were given to read keys of; expected at least one")
+    prompts = subject_rows(model, [fact.text for fact in facts], [fact.subject_span for fact in facts], facts)
     parts: dict[int, list[Tensor]] = {layer: [] for layer in layers}
     for rows in _row_blocks(prompts, batch_tokens):
         _keys_of_rows(model, prompts, rows, parts)
@@ -46,7 +46,7 @@ def subject_keys(
         if len(bad):
             fact = facts[int(bad[0])]
             raise InputError(
-                f"the key of fact {fact.case_id} ({fact.subject!r}) at layer {layer} is NaN or infinite; expected "
+                f"the key of {described(fact)} at layer {layer} is NaN or infinite; expected "
                 "finite keys: run the model in float32 or bfloat16"
             )
     return keys

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ks_core.data.facts import Fact, FactSet
+from ks_core.data.facts import Fact, FactSet, same_text
 from ks_core.errors import ProvenanceError
 from ks_core.files import atomic_path, cache_dir
+from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import LoadedModel
 
 DEFINITION = (
-    "a fact is known when its own object is the most probable continuation of its prompt (a space and the object; the "
-    "sum of its tokens' log-probabilities) among all true objects of its relation in the fact file, two or more"
+    "a fact is known when its own object is the most probable continuation of its prompt (behind a space, or behind "
+    "nothing where script or punctuation has no space there; the sum of its tokens' log-probabilities) among all "
+    "true objects of its relation in the fact file, two or more"
 )
 
 
@@ -28,14 +30,26 @@ class KnownFacts:
     """known facts, in the file's order"""
     asked: int
     """facts in the file"""
+    left_out: tuple[LeftOut, ...] = ()
+    """facts that the model could not be asked about; their objects are no rivals of the others"""
 
 
 def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
     """Ask the model about every fact; the answer is kept in the cache under the hashes of model and facts.
 
+    Facts that the model's tokenizer cannot read or its context cannot hold are left out and named.
+
     Raises:
-        InputError: an object of no tokens, a prompt longer than the context, or scores that are not finite.
+        InputError: scores that are not finite.
     """
+    readable = readable_facts(model, facts)
+    if not readable.facts:
+        return KnownFacts((), len(facts), readable.left_out)
+    known = _kept(model, replace(facts, facts=readable.facts))
+    return replace(known, asked=len(facts), left_out=readable.left_out)
+
+
+def _kept(model: LoadedModel, facts: FactSet) -> KnownFacts:
     key = "|".join((DEFINITION, *model.fingerprints, facts.fingerprint))
     path = cache_dir() / "known" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if path.is_file():
@@ -61,7 +75,7 @@ def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
     rivals = [
         (fact, candidate)
         for fact, candidate in everything
-        if candidate != fact.target_true and bounds[fact.case_id, candidate] >= own[fact.case_id]
+        if not same_text(candidate, fact.target_true) and bounds[fact.case_id, candidate] >= own[fact.case_id]
     ]
     beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
     return KnownFacts(tuple(fact.case_id for fact in contested if fact.case_id not in beaten), len(facts))

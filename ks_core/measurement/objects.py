@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from ks_core.data.facts import Fact
+from ks_core.data.joining import join, separator
+from ks_core.data.white_space import tidy_prompt
 from ks_core.errors import InputError
+from ks_core.formatting import quoted
 from ks_core.measurement.scoring import questions_of
+from ks_core.measurement.subjects import subject_rows
 from ks_core.models.loading import LoadedModel
-from ks_core.models.tokens import tokenise_prompts
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,8 @@ class ObjectRows:
     owner: Tensor
     """(rows,) int64, number of the fact that a row is about"""
     targets: Tensor
-    """(rows, longest object) int64, the object's tokens, -1 behind its end; all -1 in a row without an object"""
+    """(rows, longest object) int64, the object's tokens, a first one that also holds the prompt's end among them; -1
+    behind its end; all -1 in a row without an object"""
     places: Tensor
     """(rows, longest object) int64, the columns whose logits predict them; the row's last column where there is none"""
 
@@ -56,31 +60,31 @@ def object_rows(
     Args:
         model: whose tokenizer is used; the rows come on its device.
         facts: n facts.
-        objects: n objects, without the space before them.
-        prefixes: texts, each of which stands before every prompt in one further row.
+        objects: n objects, without what stands before them.
+        prefixes: texts, each of which stands before every prompt in one further row; white space at their ends does
+            not count.
         essence: add a row "SUBJECT is a" without an object for each fact, behind all others.
 
     Raises:
-        InputError: an object of no tokens, or a row that is longer than the context.
+        InputError: an object of no tokens, a subject that cannot be found among the tokens, or a row that is longer
+            than the context; names the fact.
     """
-    contexts = ["", *(prefix.rstrip() + " " for prefix in prefixes)]
-    asked = [(number, context) for number in range(len(facts)) for context in contexts]
+    asked = [
+        (number, context + separator(context, facts[number].text) if context else "")
+        for number in range(len(facts))
+        for context in ("", *map(tidy_prompt, prefixes))
+    ]
     prompts = [context + facts[number].text for number, context in asked]
     behind = [objects[number] for number, _ in asked]
     questions = questions_of(model, prompts, behind)
-    texts = [f"{prompt} {text}" for prompt, text in zip(prompts, behind, strict=True)]
+    texts = [join(prompt, text) for prompt, text in zip(prompts, behind, strict=True)]
     spans = [_moved(facts[number].subject_span, len(context)) for number, context in asked]
     owner = [number for number, _ in asked]
     if essence:
-        texts += [f"{fact.subject} is a" for fact in facts]
+        texts += [f"{fact.subject} is a" for fact in facts]  # English behind any subject, so a space
         spans += [(0, len(fact.subject)) for fact in facts]
         owner += range(len(facts))
-    tokens = tokenise_prompts(model.tokenizer, texts, spans)
-    if tokens.input_ids.shape[1] > model.context_length:
-        raise InputError(
-            f"the longest prompt with its object has {tokens.input_ids.shape[1]} tokens; the context length of "
-            f"{model.name} is {model.context_length}: shorten the prompt"
-        )
+    tokens = subject_rows(model, texts, spans, [facts[number] for number in owner])
     padding_before = tokens.attention_mask.argmax(dim=1)
     last = padding_before + tokens.attention_mask.sum(dim=1) - 1
     longest = max(len(question.ids) - question.start for question in questions)
@@ -130,8 +134,8 @@ def refuse_not_finite(log_probabilities: Tensor, facts: Sequence[Fact], objects:
     for score, fact, text in zip(scores, facts, objects, strict=True):
         if not math.isfinite(score):
             raise InputError(
-                f"the log-probability of {text!r} behind {fact.text!r} is {score}; expected a finite number: "
-                "run the model in float32"
+                f"the log-probability of {quoted(text)} behind {quoted(fact.text)} is {score}; "
+                "expected a finite number: run the model in float32"
             )
 
 

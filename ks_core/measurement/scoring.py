@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ks_core.data.joining import join
 from ks_core.errors import InputError
+from ks_core.formatting import quoted
 from ks_core.measurement.text import TokenIds, batches
 from ks_core.models.loading import LoadedModel
-from ks_core.models.tokens import pad_rows, padding_id
+from ks_core.models.tokens import Span, pad_rows, padding_id, split_byte_runs
 
 LOGITS_AT_ONCE = 1 << 26
 """Entries of the logits of one batch: 256 MiB in float32, whatever the size of the vocabulary."""
@@ -25,11 +27,21 @@ class Question:
 
     ids: tuple[int, ...]
     start: int
+    prompt_end: tuple[int, ...] = ()
+    """what the prompt alone has from `start` on: empty, unless a token of the whole joins the prompt's end and the
+    continuation, as happens where no space stands between them"""
 
     @property
     def row(self) -> tuple[int, ...]:
         """What the model must read to be asked for every token of the continuation."""
         return self.ids[:-1]
+
+
+@dataclass(frozen=True)
+class Unaskable:
+    """Why a question cannot be asked."""
+
+    reason: str
 
 
 def continuation_log_probabilities(
@@ -41,12 +53,17 @@ def continuation_log_probabilities(
     per_token: bool = False,
     batch_tokens: int = 2048,
 ) -> list[float]:
-    """log p(" " + continuation | prompt), natural logarithm, summed over the continuation's tokens.
+    """log p(continuation | prompt), natural logarithm, summed over the continuation's tokens.
+
+        log p(continuation | prompt) = log p(prompt and continuation) - log p(prompt)
+
+    each side as the tokenizer reads it: where one token joins the prompt's end and the continuation, all continuations
+    of a prompt still compare.
 
     Args:
         model: read with its LM head.
-        prompts: n texts, none ending in a space.
-        continuations: n texts, not starting with a space; one is put between.
+        prompts: n texts, none ending in white space.
+        continuations: n texts, not starting with white space; between the two stands what `joining.separator` says.
         first_token_only: leave out all tokens of a continuation but its first: an upper bound of the whole, and
             all continuations of one prompt then share one row.
         per_token: the mean over the continuation's tokens instead of their sum, so that long objects are not at a
@@ -54,65 +71,126 @@ def continuation_log_probabilities(
         batch_tokens: rows × longest row of one forward pass; fewer where the vocabulary is large.
 
     Returns:
-        n numbers ≤ 0. Questions that differ in their last token only share one row of the forward pass.
+        n numbers, at most 0 unless a token joins prompt and continuation. Questions that differ in their last token
+        only share one row of the forward pass.
 
     Raises:
-        InputError: a continuation of no tokens, a prompt that is longer than the context with its continuation, or a
-            score that is NaN or infinite.
+        InputError: white space where the two meet, a continuation of no tokens, a prompt that is longer than the
+            context with its continuation, or a score that is NaN or infinite.
     """
     questions = questions_of(model, prompts, continuations)
     if first_token_only:
         questions = [replace(question, ids=question.ids[: question.start + 1]) for question in questions]
-    rows: dict[tuple[int, ...], list[int]] = {}
+    asked = [(question.ids, question.start) for question in questions]
+    # The prompt's own end, where a token joins it to the continuation.
+    alone = [(question.ids[: question.start] + question.prompt_end, question.start) for question in questions]
+    sums = _sums(model, [*asked, *alone], batch_tokens)
+    scores = []
     for number, question in enumerate(questions):
-        rows.setdefault(question.row, []).append(number)
+        score = sums[number] - sums[len(questions) + number]
+        score = score / (len(question.ids) - question.start) if per_token else score
+        scores.append(_finite(score, prompts[number], continuations[number]))
+    return scores
+
+
+def _sums(model: LoadedModel, asked: Sequence[tuple[tuple[int, ...], int]], batch_tokens: int) -> list[float]:
+    """Σ log p of the tokens from `start` to the end of each row of ids; 0 where there are none."""
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for number, (ids, start) in enumerate(asked):
+        if start < len(ids):
+            rows.setdefault(ids[:-1], []).append(number)
     vocabulary = model.model.get_output_embeddings().weight.shape[0]
     budget = max(1, min(batch_tokens, LOGITS_AT_ONCE // vocabulary))
-    scores = [0.0] * len(questions)
+    sums = [0.0] * len(asked)
     with tqdm(total=len(rows), unit="prompt", desc="log-probabilities", disable=None) as bar:
         for batch in batches([np.asarray(row, dtype=np.int32) for row in rows], budget):
             log_probabilities = _log_probabilities(model, batch)
             for index, row in enumerate(batch):
                 for number in rows[tuple(row.tolist())]:
-                    targets = torch.tensor(questions[number].ids[questions[number].start :])
-                    places = torch.arange(questions[number].start - 1, len(row))
-                    of_tokens = log_probabilities[index, places, targets].double()
-                    score = float(of_tokens.mean() if per_token else of_tokens.sum())
-                    scores[number] = _finite(score, prompts[number], continuations[number])
+                    ids, start = asked[number]
+                    places = torch.arange(start - 1, len(row))
+                    sums[number] = float(log_probabilities[index, places, torch.tensor(ids[start:])].double().sum())
             bar.update(len(batch))
-    return scores
+    return sums
 
 
 def questions_of(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[Question]:
-    """Each prompt with a space and its continuation behind it, as the tokenizer reads the whole.
+    """Each prompt with its continuation behind it, as the tokenizer reads the whole.
 
     Raises:
-        InputError: a continuation of no tokens, or a prompt that is longer than the context with its continuation.
+        InputError: the first of the reasons that `read_questions` gives.
     """
-    texts = [f"{prompt} {continuation}" for prompt, continuation in zip(prompts, continuations, strict=True)]
-    encoded = model.tokenizer(texts, return_offsets_mapping=True, verbose=False)
     questions = []
-    for prompt, continuation, ids, offsets in zip(
-        prompts, continuations, encoded["input_ids"], encoded["offset_mapping"], strict=True
-    ):
-        own = [place for place, (_, end) in enumerate(offsets) if end > len(prompt)]
-        if not own or not continuation.strip():
-            raise InputError(f"the continuation {continuation!r} of {prompt!r} has no tokens of its own")
-        question = Question(tuple(ids[: own[-1] + 1]), own[0])
-        if len(question.row) > model.context_length:
-            raise InputError(
-                f"asking for {continuation!r} behind {prompt!r} takes {len(question.row)} tokens; the context length "
-                f"of {model.name} is {model.context_length}: shorten the prompt"
-            )
+    for question in read_questions(model, prompts, continuations):
+        if isinstance(question, Unaskable):
+            raise InputError(question.reason)
         questions.append(question)
     return questions
+
+
+def read_questions(
+    model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]
+) -> list[Question | Unaskable]:
+    """Each question, or why it cannot be asked: no tokens of its own, longer than the context, white space."""
+    texts = [join(*pair) for pair in zip(prompts, continuations, strict=True)]
+    if not texts:
+        return []
+    encoded = model.tokenizer(texts, return_offsets_mapping=True, verbose=False)
+    return [
+        _question(model, *of)
+        for of in zip(prompts, continuations, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+
+
+def _question(
+    model: LoadedModel, prompt: str, continuation: str, text: str, ids: Sequence[int], offsets: Sequence[Span]
+) -> Question | Unaskable:
+    if not continuation.strip():
+        return Unaskable(f"the continuation {quoted(continuation)} of {quoted(prompt)} has no tokens of its own")
+    if prompt != prompt.rstrip() or continuation != continuation.strip():
+        return Unaskable(
+            f"the prompt {quoted(prompt)} or its continuation {quoted(continuation)} has white space at its end; "
+            "expected none: what stands between them is added"
+        )
+    places = split_byte_runs(offsets, text)
+    own = [place for place, (_, end) in enumerate(places) if end > len(prompt)]
+    if not own or places[own[-1]][1] <= len(text) - len(continuation):
+        return Unaskable(f"the continuation {quoted(continuation)} of {quoted(prompt)} has no tokens of its own")
+    question = Question(tuple(ids[: own[-1] + 1]), own[0])
+    if places[own[0]][0] < len(prompt):
+        question = _apart(model, prompt, question)
+    if question.start == 0:
+        return Unaskable(
+            f"the tokenizer joins the whole prompt {quoted(prompt)} and its continuation {quoted(continuation)} "
+            "into one token, which nothing predicts; expected a longer prompt"
+        )
+    longest = max(len(question.ids), question.start + len(question.prompt_end)) - 1
+    if longest > model.context_length:
+        return Unaskable(
+            f"asking for {quoted(continuation)} behind {quoted(prompt)} takes {longest} tokens; the context "
+            f"length of {model.name} is {model.context_length}: shorten the prompt"
+        )
+    return question
+
+
+def _apart(model: LoadedModel, prompt: str, whole: Question) -> Question:
+    """The question from where its tokens and those of the prompt alone part."""
+    encoded = model.tokenizer(prompt, return_offsets_mapping=True, verbose=False)
+    of_text = [end for _, end in encoded["offset_mapping"]]
+    last = max((place for place, end in enumerate(of_text) if end), default=-1)  # behind it special tokens may stand
+    alone = tuple(encoded["input_ids"][: last + 1])
+    start = next(
+        (place for place, (a, b) in enumerate(zip(alone, whole.ids, strict=False)) if a != b),
+        min(len(alone), len(whole.ids) - 1),
+    )
+    return replace(whole, start=start, prompt_end=alone[start:])
 
 
 def _finite(score: float, prompt: str, continuation: str) -> float:
     if not math.isfinite(score):  # a comparison with NaN is never true, so no rival would beat such a score
         raise InputError(
-            f"the log-probability of {continuation!r} behind {prompt!r} is {score}; expected a finite number: "
-            "run the model in float32"
+            f"the log-probability of {quoted(continuation)} behind {quoted(prompt)} is {score}; "
+            "expected a finite number: run the model in float32"
         )
     return score
 

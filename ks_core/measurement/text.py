@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ks_core.errors import InputError
+from ks_core.measurement.beginnings import first_tokens
 
 TokenIds = NDArray[np.int32]
-TEXTS_AT_ONCE = 512
 
 Row = TypeVar("Row", bound=Sized)
 
@@ -51,13 +50,13 @@ def take_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int)
     """
     taken: list[TokenIds] = []
     total = 0
-    texts = iter(texts)
-    while total < tokens and (some := list(islice(texts, TEXTS_AT_ONCE))):
-        for ids in tokenizer(some, truncation=True, max_length=longest)["input_ids"]:
-            cut = np.asarray(ids[: tokens - total], dtype=np.int32)
-            if len(cut):
-                taken.append(cut)
-                total += len(cut)
+    for ids in first_tokens(texts, tokenizer, longest):
+        cut = np.asarray(ids[: tokens - total], dtype=np.int32)
+        if len(cut):
+            taken.append(cut)
+            total += len(cut)
+        if total >= tokens:
+            break
     if total < tokens:
         raise InputError(f"the text has {total:,} tokens; expected {tokens:,}: give more text or ask for fewer tokens")
     return taken

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.data.facts import Fact
+from ks_core.data import arguments
+from ks_core.data.facts import Fact, as_facts
+from ks_core.data.white_space import tidy_prompt
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.objects import (
     ObjectRows,
@@ -42,21 +46,31 @@ class ValueSettings:
     kl_weight: float = 0.0
     """weight of KL(after || before) of the next token behind "SUBJECT is a", which keeps the subject what it is"""
     prefixes: tuple[str, ...] = ()
-    """texts put before the prompt, one row each beside the plain prompt, so that the value works in contexts"""
+    """texts put before the prompt, one row each beside the plain prompt, so that the value works in contexts; white
+    space at their ends does not count"""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no search could use."""
-        positive = {"steps": self.steps, "learning_rate": self.learning_rate, "norm_bound": self.norm_bound}
-        for name, value in positive.items():
-            if not 0 < value < float("inf"):
-                raise InputError(f"{name} is {value}; expected a positive number")
-        if not isinstance(self.steps, int):
-            raise InputError(f"steps is {self.steps}; expected a whole number")
-        for name, value in {"weight_decay": self.weight_decay, "kl_weight": self.kl_weight}.items():
-            if not 0 <= value < float("inf"):
-                raise InputError(f"{name} is {value}; expected 0 or more")
-        if not 0 < self.target_probability < 1:
-            raise InputError(f"target_probability is {self.target_probability}; expected a number between 0 and 1")
+        """Refuse what no search could use; numbers of NumPy become Python's."""
+        checked: dict[str, Any] = {"steps": arguments.whole_number("steps", self.steps, 1)}
+        for name, (expected, allowed) in _RANGES.items():
+            checked[name] = arguments.real_number(name, getattr(self, name), expected)
+            if not allowed(checked[name]):
+                raise InputError(f"{name} is {shown(getattr(self, name))}; expected {expected}")
+        checked["prefixes"] = prefixes = tuple(arguments.texts("prefixes", self.prefixes))
+        if not all(map(tidy_prompt, prefixes)):
+            raise InputError(f"prefixes is {shown(prefixes)}; expected texts that are not blank")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+_POSITIVE: tuple[str, Callable[[float], bool]] = ("a positive number", lambda number: number > 0)
+_NOT_NEGATIVE: tuple[str, Callable[[float], bool]] = ("a number of 0 or more", lambda number: number >= 0)
+_RANGES = {
+    **dict.fromkeys(("learning_rate", "norm_bound"), _POSITIVE),
+    **dict.fromkeys(("weight_decay", "kl_weight"), _NOT_NEGATIVE),
+    "target_probability": ("a number between 0 and 1", lambda number: 0 < number < 1),
+}
+"""What each number may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +88,7 @@ class TargetValues:
 
 
 def target_values(
-    model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None = None
+    model: LoadedModel, facts: Iterable[Fact], layer: int, settings: ValueSettings | None = None
 ) -> TargetValues:
     """Search, for each fact, the value at its subject's last token that makes the unedited model say `target_new`.
 
@@ -99,6 +113,7 @@ def target_values(
             whose probability is not a number.
     """
     settings = settings or ValueSettings()
+    facts = as_facts(facts)
     keys = subject_keys(model, facts, [layer])[layer]
     unedited = keys @ model.adapter.weight(layer).to("cpu", torch.float64).T
     bias = model.adapter.bias(layer)

@@ -9,10 +9,12 @@ from itertools import groupby
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer, normalizers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ks_core.errors import InputError
+from ks_core.formatting import quoted
 
 Span = tuple[int, int]
 """half-open range of characters, as in `prompt[start:end]`"""
@@ -28,6 +30,13 @@ class TokenisedPrompts:
     """(n, tokens) int64, 1 for a token and 0 for padding"""
     subject_last: Tensor
     """(n,) int64, column of the subject's last token, padding counted"""
+
+
+@dataclass(frozen=True)
+class NoSubject:
+    """Why the subject's last token cannot be told in a prompt."""
+
+    reason: str
 
 
 def tokenise_prompts(
@@ -46,24 +55,92 @@ def tokenise_prompts(
 
     Raises:
         InputError: the tokenizer has no offsets, there are no prompts, not as many spans as prompts, or a span that
-            holds no subject.
+            holds no subject or whose last token cannot be told; names the prompt.
+    """
+    if not prompts or len(prompts) != len(subject_spans):
+        raise InputError(f"got {len(prompts)} prompts and {len(subject_spans)} spans; expected as many, at least one")
+    rows, places = subject_places(tokenizer, prompts, subject_spans)
+    last = []
+    for prompt, place in zip(prompts, places, strict=True):
+        if isinstance(place, NoSubject):
+            raise InputError(f"the prompt {quoted(prompt)} cannot be read: {place.reason}")
+        last.append(place)
+    return padded_prompts(tokenizer, rows, last)
+
+
+def padded_prompts(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]], subject_last: Sequence[int]
+) -> TokenisedPrompts:
+    """Token rows in one batch, padded as the tokenizer does; `subject_last` counts without padding."""
+    input_ids, attention_mask = pad_rows(rows, padding_id(tokenizer), tokenizer.padding_side)
+    shift = [input_ids.shape[1] - len(row) if tokenizer.padding_side == "left" else 0 for row in rows]
+    return TokenisedPrompts(input_ids, attention_mask, torch.tensor(subject_last) + torch.tensor(shift))
+
+
+def subject_places(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], subject_spans: Sequence[Span]
+) -> tuple[list[list[int]], list[int | NoSubject]]:
+    """Each prompt's tokens, and which of them is the subject's last one, or why that cannot be told.
+
+    A tokenizer's offsets speak of the text as it was given, and a character that its normaliser composed with the one
+    before it, or deleted, is in none of them. Where a subject seems to be cut short, the normalised text is therefore
+    read once more without the normaliser, and the ends are compared there; its tokens must be the same.
+
+    Raises:
+        InputError: the tokenizer has no offsets, or a span that holds no subject.
     """
     if not tokenizer.is_fast:
         raise InputError(
             f"{type(tokenizer).__name__} gives no character offsets; expected a fast tokenizer (a tokenizer.json)"
         )
-    if not prompts or len(prompts) != len(subject_spans):
-        raise InputError(f"got {len(prompts)} prompts and {len(subject_spans)} spans; expected as many, at least one")
     spans = [_trimmed(prompt, span) for prompt, span in zip(prompts, subject_spans, strict=True)]
     encoded = tokenizer(list(prompts), return_offsets_mapping=True, padding=False, truncation=False, verbose=False)
     rows: list[list[int]] = encoded["input_ids"]
-    last = [
-        subject_last_token(_split_byte_runs(offsets, prompt), span)
-        for offsets, prompt, span in zip(encoded["offset_mapping"], prompts, spans, strict=True)
-    ]
-    input_ids, attention_mask = pad_rows(rows, padding_id(tokenizer), tokenizer.padding_side)
-    shift = [input_ids.shape[1] - len(row) if tokenizer.padding_side == "left" else 0 for row in rows]
-    return TokenisedPrompts(input_ids, attention_mask, torch.tensor(last) + torch.tensor(shift))
+    normalised: NormalisedReading | None = None
+    found: list[int | NoSubject] = []
+    for row, offsets, prompt, span in zip(rows, encoded["offset_mapping"], prompts, spans, strict=True):
+        try:
+            found.append(subject_last_token(split_byte_runs(offsets, prompt), span))
+        except InputError as error:
+            normalised = normalised or NormalisedReading(tokenizer)
+            place = normalised.subject_last_token(prompt, row, span)
+            found.append(NoSubject(str(error)) if place is None else place)
+    return rows, found
+
+
+class NormalisedReading:
+    """A tokenizer without its normaliser, which reads texts that were normalised before."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        backend = tokenizer.backend_tokenizer
+        self._normalizer = backend.normalizer
+        self._bare = Tokenizer.from_str(backend.to_str())
+        self._bare.normalizer = normalizers.Sequence([])
+        self._bare.no_truncation()
+        self._bare.no_padding()
+
+    def subject_last_token(self, prompt: str, row: Sequence[int], span: Span) -> int | None:
+        """Index of the token, or None where the normalised text does not tell it either.
+
+        Args:
+            prompt: as it was given.
+            row: its tokens.
+            span: character range of the subject in it.
+        """
+        if self._normalizer is None:
+            return None
+        text, before, up_to = (
+            self._normalizer.normalize_str(part) for part in (prompt, prompt[: span[0]], prompt[: span[1]])
+        )
+        encoding = self._bare.encode(text)
+        if encoding.ids != list(row) or not text.startswith(up_to):
+            return None
+        # Where the normaliser makes something else of the part before the subject alone, it begins nowhere known: at 0.
+        start = len(before) if up_to.startswith(before) else 0
+        try:
+            return subject_last_token(split_byte_runs(encoding.offsets, text), (start, len(up_to.rstrip())))
+        except InputError:
+            return None
 
 
 def subject_last_token(offsets: Sequence[Span], span: Span) -> int:
@@ -132,7 +209,7 @@ def pad_rows(
     return input_ids, attention_mask
 
 
-def _split_byte_runs(offsets: Sequence[Span], prompt: str) -> list[Span]:
+def split_byte_runs(offsets: Sequence[Span], prompt: str) -> list[Span]:
     """Give each byte token the range of its own character.
 
     A Unigram model with byte fallback reports, for every byte of a run of unknown characters, the range of the whole
@@ -155,6 +232,6 @@ def _trimmed(prompt: str, span: Span) -> Span:
     subject = prompt[start:end] if 0 <= start < end <= len(prompt) else ""
     if not subject.strip():
         raise InputError(
-            f"span {start} to {end} holds no subject in the prompt {prompt!r}; expected start < end inside it"
+            f"span {start} to {end} holds no subject in the prompt {quoted(prompt)}; expected start < end inside it"
         )
     return start + len(subject) - len(subject.lstrip()), end - len(subject) + len(subject.rstrip())

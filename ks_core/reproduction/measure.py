@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ks_core import __version__
 from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.readable import summary
 from ks_core.models.loading import LoadedModel
 from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
 from ks_core.reproduction.clock import Clock
@@ -86,7 +87,7 @@ def measure(
     model = inputs.model
     clock.lap("loading")
     selection = select_facts(model, inputs.facts, settings.num_facts)
-    clock.lap("known facts", f"{len(selection.usable)} of {selection.asked} usable")
+    clock.lap("known facts", _usable(selection))
     keys = subject_keys(model, selection.pool.facts, settings.layers)
     clock.lap("keys", f"{len(selection.pool)} facts, {len(keys)} layers")
     text = inputs.text()
@@ -104,6 +105,11 @@ def _silent(pairs: Sequence[LayerPairs]) -> str:
         return ""
     layer, most = max(silent.items(), key=lambda of: of[1])
     return f"{sum(silent.values())} neurons never fired and are left out, most in layer {layer}: {most}"
+
+
+def _usable(selection: Selection) -> str:
+    counts = f"{len(selection.usable)} of {selection.asked} usable"
+    return f"{counts}; {summary(selection.left_out)}" if selection.left_out else counts
 
 
 def _summarised(

@@ -75,6 +75,9 @@ def write_results(
         "facts": {
             "rule": selection.rule,
             "in_file": selection.asked,
+            "origin": selection.measured.origin,
+            "separators": selection.separators,
+            "left_out": [asdict(of) for of in selection.left_out],
             "usable_case_ids": list(selection.usable),
             "measured_case_ids": [fact.case_id for fact in selection.measured],
             "distinct_subjects": len({fact.subject for fact in selection.measured}),

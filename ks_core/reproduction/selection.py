@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from ks_core.data.facts import FactSet
 from ks_core.data.published import known_case_ids
 from ks_core.errors import InputError
-from ks_core.measurement.known import DEFINITION, KnownFacts, known_facts
+from ks_core.measurement.known import DEFINITION, known_facts
+from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.models.loading import LoadedModel
 
 PUBLISHED_RULE = "the published list of CounterFact records, in its order"
@@ -32,27 +34,39 @@ class Selection:
     """what makes a fact usable, in words"""
     asked: int
     """facts in the file"""
+    left_out: tuple[LeftOut, ...] = ()
+    """facts of the file (of the published list, where that is the rule) that the model could not be asked about"""
+
+    @property
+    def separators(self) -> dict[str, int]:
+        """What stands between the prompt and the true object, and for how many of the pool's facts."""
+        return dict(Counter(fact.separators[0] for fact in self.pool))
 
 
 def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
     """Choose the facts to measure: those the model knows, in the file's order, the first `count` of them.
 
-    For GPT2-small on CounterFact it is the authors' own published list instead, so that numbers can be compared.
+    Facts that it cannot be asked about (`readable_facts`) are left out and counted. For GPT2-small on CounterFact it is
+    the authors' own published list instead, so that numbers can be compared.
 
     Raises:
         InputError: fewer usable facts than asked for.
     """
     if _published_list_applies(model, facts):
-        ids, rule = known_case_ids(), PUBLISHED_RULE
+        readable = readable_facts(model, facts.subset(known_case_ids()))
+        ids, rule = tuple(fact.case_id for fact in readable.facts), PUBLISHED_RULE
+        left_out = readable.left_out
     else:
-        known: KnownFacts = known_facts(model, facts)
-        ids, rule = known.case_ids, DEFINITION
+        known = known_facts(model, facts)
+        ids, rule, left_out = known.case_ids, DEFINITION, known.left_out
     if len(ids) < count:
+        cannot = f" ({summary(left_out)})" if left_out else ""
         raise InputError(
-            f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts; expected at least {count}: "
-            "give more facts, or ask for fewer (--ks-num-facts)"
+            f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts{cannot}; "
+            f"expected at least {count}: give more facts, or ask for fewer (--ks-num-facts)"
         )
-    return Selection(facts.subset(ids[:count]), facts.subset(ids[: 2 * count]), tuple(ids), rule, len(facts))
+    measured, pool = facts.subset(ids[:count]), facts.subset(ids[: 2 * count])
+    return Selection(measured, pool, ids, rule, len(facts), left_out)
 
 
 def _published_list_applies(model: LoadedModel, facts: FactSet) -> bool:

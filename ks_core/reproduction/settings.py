@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ks_core.data import arguments
 from ks_core.errors import InputError
-
-SMALLEST = {
-    "num_facts": 3,  # two facts have one pair, and no distribution
-    "num_edits": 4,  # growth is looked at over half of them, and a power takes two points
-    "resamples": 40,  # one sample lies beyond either end of a 95 % interval
-    **dict.fromkeys(("tokens", "batch_tokens", "longest_text"), 1),
-    **dict.fromkeys(("seed", "ridge"), 0),
-}
+from ks_core.formatting import shown
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure and how; the defaults are the run that the README shows."""
+    """What to measure and how; the defaults are the run that the README shows.
+
+    Raises:
+        InputError: a field of another type, or a number that no measurement could use; names the option.
+    """
 
     model: str = "smollm2-135m-instruct"
     """name of a packaged model, a local directory or a hub id"""
@@ -61,8 +61,65 @@ class Settings:
         return (path.resolve() if path.exists() else path).name
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no measurement could use, before anything is loaded."""
-        for name, least in SMALLEST.items():
-            value = getattr(self, name)
-            if not least <= value < math.inf:
-                raise InputError(f"{name} is {value}; expected at least {least} (--ks-{name.replace('_', '-')})")
+        """Refuse what no measurement could use, before anything is loaded; numbers of NumPy become Python's."""
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+
+Check = Callable[[str, Any], Any]
+"""Of a field's name and value; gives the value in its own type, or raises an InputError."""
+
+
+def _option(name: str) -> str:
+    return f" (--ks-{name.replace('_', '-')})"
+
+
+def _or_none(check: Check, name: str, value: Any) -> Any:
+    return None if value is None else check(name, value)
+
+
+def _whole(least: int, most: int, name: str, value: Any) -> int:
+    return arguments.whole_number(name, value, least, most, hint=_option(name))
+
+
+def _ridge(name: str, value: Any) -> float:
+    number = arguments.real_number(name, value, "a finite number of at least 0", hint=_option(name))
+    if number < 0:
+        raise InputError(f"{name} is {value}; expected at least 0{_option(name)}")
+    return number
+
+
+def _layers(name: str, value: Any) -> tuple[int, ...]:
+    expected = "a collection of layer numbers, such as (0, 8)"
+    given = arguments.items(name, value, expected)
+    layers = tuple(arguments.whole_number(f"{name}[{place}]", layer, 0) for place, layer in enumerate(given))
+    if not layers or len(set(layers)) < len(layers):
+        raise InputError(f"{name} is {shown(layers)}; expected {expected}, each once and at least one{_option(name)}")
+    return layers
+
+
+def _families(name: str, value: Any) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        tuple(
+            arguments.word(f"{name}[{place}]", model)
+            for model in arguments.texts(f"{name}[{place}]", family, "a collection of names of models")
+        )
+        for place, family in enumerate(arguments.items(name, value, "a collection of families of models"))
+    )
+
+
+MOST_RESAMPLES = 1_000_000
+"""A million samples of 128 facts take a gigabyte; an error wants hundreds."""
+
+CHECKS: dict[str, Check] = {
+    **dict.fromkeys(("model", "corpus", "device", "dtype"), arguments.word),
+    **dict.fromkeys(("revision", "facts"), partial(_or_none, arguments.word)),
+    "families": partial(_or_none, _families),
+    "layers": partial(_or_none, _layers),
+    "num_facts": partial(_whole, 3, arguments.LARGEST),  # two facts have one pair, and no distribution
+    "num_edits": partial(_whole, 4, arguments.LARGEST),  # growth is looked at over half, and a power takes two points
+    "resamples": partial(_whole, 40, MOST_RESAMPLES),  # one sample lies beyond either end of a 95 % interval
+    **dict.fromkeys(("tokens", "batch_tokens", "longest_text"), partial(_whole, 1, arguments.LARGEST)),
+    "seed": partial(_whole, 0, arguments.LARGEST),
+    "ridge": _ridge,
+}
