@@ -216,7 +216,7 @@ def test_family_of_refuses_unknown_types_and_lists_the_known():
 
 
 def test_adapter_refuses_models_without_the_familys_modules():
-    with pytest.raises(InputError, match=r"GPT2Model of model_type 'gpt2' has no module 'transformer'"):
+    with pytest.raises(InputError, match=r"GPT2Model of model_type 'gpt2' has no module 'transformer.h'"):
         Adapter(tiny_model("gpt2").transformer)
 
 

@@ -254,7 +254,7 @@ import json, random, signal, sys, time, traceback
 import torch
 from tiny_models import tiny_model
 from ks_core.models.adapter import Adapter, edited
-from ks_core.models.loading import weights_sha256
+from ks_core.models.fingerprint import weights_sha256
 adapter = Adapter(tiny_model("gpt2", layers=1, dtype=torch.float32))
 delta = torch.full((adapter.d_value, adapter.d_key), 0.1)
 before = weights_sha256(adapter.model)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import TokenisedPrompts, tokenise_prompts
 
 

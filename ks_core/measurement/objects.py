@@ -12,7 +12,7 @@ from torch import Tensor
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.measurement.scoring import questions_of
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import tokenise_prompts
 
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ks_core.errors import InputError
 from ks_core.measurement.text import TokenIds, batches
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 
 LOGITS_AT_ONCE = 1 << 26

@@ -34,11 +34,15 @@ class Adapter:
         self.model = model
         self.model_type: str = model.config.model_type
         self._family = family_of(self.model_type)
-        self.backbone: nn.Module = self._submodule(self._family.backbone)
         self.num_layers: int = len(self._layers())
         for layer in range(self.num_layers):
             self._check_layout(layer)
         self.d_value, self.d_key = self.weight(0).shape
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The model without its head, as it is now."""
+        return self._submodule(self._family.backbone)
 
     @property
     def context_length(self) -> int:

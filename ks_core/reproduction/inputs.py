@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import FactSet, load_facts, packaged_facts
 from ks_core.measurement.moments import SecondMoments, check_tokens, collect_second_moments
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import load_model
 from ks_core.reproduction.settings import Settings
 
 
