@@ -29,5 +29,9 @@ class StorageError(KsError):
     """A file that cannot be written: no space, no permission, or something else in its place."""
 
 
+class UndoError(KsError):
+    """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
+
+
 class AssetError(KsError):
     """A packaged file (model, text) that is missing, cannot be fetched, or has the wrong hash."""

@@ -15,7 +15,7 @@ from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
 from ks_core.measurement.known import ask, known_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
-from ks_core.models.adapter import edited
+from ks_core.models.editing import edited
 from ks_core.models.loading import load_model
 
 RTOL = 1e-4  # float32 forward passes of different shapes

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ks_core.errors import InputError
-from ks_core.models.adapter import Adapter, edited, position_ids
+from ks_core.models.adapter import Adapter, position_ids
+from ks_core.models.editing import edited
 from ks_core.models.families import FAMILIES, family_of
 
 BATCH, TOKENS = 3, 5
@@ -193,7 +194,7 @@ def test_edited_restores_after_an_exception_and_when_nested():
     delta = torch.full_like(before, 0.1)
 
     def edit_twice_and_fail() -> None:
-        with edited(adapter, 0, delta), edited(adapter, 0, delta):
+        with edited(adapter, 0, delta), edited(adapter, 1, delta):
             raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import SecondMoments
-from ks_core.models.adapter import module_change, promoted
+from ks_core.models.editing import module_change, promoted
 from ks_core.models.loaded import LoadedModel
 from ks_core.reproduction.streams import EditStreams
 from ks_core.statistics.pairs import Array

@@ -19,7 +19,7 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import SecondMoments
 from ks_core.measurement.text import TokenIds
 from ks_core.measurement.values import TargetValues
-from ks_core.models.adapter import edited, module_change, promoted
+from ks_core.models.editing import edited, module_change, promoted
 from ks_core.models.loaded import LoadedModel
 from ks_core.reproduction.agreement import Agreement, agreement
 from ks_core.reproduction.growth import StreamGeometry
