@@ -15,7 +15,8 @@ from ks_core.data.facts import PACKAGED, FactSet, load_facts
 from ks_core.errors import KsError
 from ks_core.files import atomic_path
 from ks_core.measurement.known import known_facts
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import load_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,5 +21,17 @@ class ProvenanceError(KsError):
     """Stored data that was made from something else than what is asked for; the message names the field."""
 
 
+class NotKeptError(ProvenanceError):
+    """Stored data that is not there."""
+
+
+class StorageError(KsError):
+    """A file that cannot be written: no space, no permission, or something else in its place."""
+
+
+class UndoError(KsError):
+    """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
+
+
 class AssetError(KsError):
     """A packaged file (model, text) that is missing, cannot be fetched, or has the wrong hash."""

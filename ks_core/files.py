@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
+
+from ks_core.errors import ProvenanceError, StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed write leaves is then not cleaned up
+    fcntl = None  # type: ignore[assignment]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+REPLACED = "replaced"
+"""Where a folder goes, inside the holder, while another takes its place."""
+
+_HOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
+"""Name of a folder that `tempfile.mkdtemp` makes for a target."""
 
 
 def cache_dir() -> Path:
@@ -29,19 +49,138 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_kept(path: Path) -> bool:
+    """Whether a file stands there to be read.
+
+    Raises:
+        ProvenanceError: something is there, or may be, that is no readable file: what would be made in its place could
+            not be kept.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its writer
+            raise OSError(errno.EINVAL, "no regular file")
+        path.open("rb").close()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ProvenanceError(
+            f"{path} cannot be read ({error.strerror}); expected a file that you may read, or none: mend its "
+            "permissions, or move what is there away"
+        ) from error
+    return True
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a fresh path beside `target`; move it onto `target` when the block ends, remove it when the block raises.
 
-    The block may write a file or make a folder there. A reader sees the old content or the new, never a part.
+    The block may write a file or make a folder there. A reader sees the old content or the new, never a part. What
+    killed processes left beside `target` is removed on the way.
+
+    Raises:
+        StorageError: no space, no permission, or a folder where a file is to go or the other way round.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with _explained(target), _holder(target) as holder:
         made = holder / target.name
         yield made
-        if made.is_dir() and target.is_dir():
-            shutil.rmtree(target)
-        made.replace(target)
+        with _explained(target, always=True):
+            _replace(made, target, holder / REPLACED)
+
+
+@contextmanager
+def _holder(target: Path) -> Iterator[Path]:
+    """A fresh folder beside `target`, locked while this process lives and removed at the end."""
+    with _explained(target, always=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_holders(target.parent)
+        holder, lock = _locked_folder(target)
+    try:
+        yield holder
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _replace(made: Path, target: Path, aside: Path) -> None:
+    if made.is_dir() and target.is_dir() and not target.is_symlink():
+        target.replace(aside)  # a folder with content cannot be replaced in one step
+    made.replace(target)
+
+
+def _locked_folder(target: Path) -> tuple[Path, int | None]:
+    while True:
+        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        lock = _lock(holder, wait=True)
+        if holder.is_dir():
+            return holder, lock
+        if lock is not None:  # another process took it for a stale one before it was locked
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder until the descriptor is closed or the process ends, however it ends; None if that cannot be had."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # another process holds it, or the file system has no locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_stale_holders(folder: Path) -> None:
+    """Remove what killed processes left: holders that nobody locks, with nothing in them but what was being written."""
+    with suppress(OSError):  # a folder that cannot be listed may still be written to
+        for path in list(folder.iterdir()):
+            match = _HOLDER.fullmatch(path.name)
+            if match and path.is_dir() and not path.is_symlink():
+                _remove_if_stale(path, match["target"])
+
+
+def _remove_if_stale(holder: Path, name: str) -> None:
+    expected = {name, REPLACED} if (holder.parent / name).exists() else {name}
+    with suppress(OSError):  # another process may remove it at the same time
+        lock = _lock(holder, wait=False)
+        if lock is None:
+            return
+        if {path.name for path in holder.iterdir()} <= expected:
+            shutil.rmtree(holder, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def _explained(target: Path, *, always: bool = False) -> Iterator[None]:
+    """Turn a failed write into one sentence and a remedy; without `always` only where there is no room.
+
+    Other errors of a block may be about what it reads.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        code, reason = _cause(error)
+        if code in NO_ROOM:
+            raise StorageError(
+                f"{target} cannot be written ({reason}); nothing of it was kept: make room there or raise the limit "
+                "on file sizes (ulimit -f), or name another place (the cache: KS_CORE_CACHE), and run again"
+            ) from error
+        if always:
+            raise StorageError(
+                f"{target} cannot be written ({reason}); expected a place that you may write to: mend its permissions, "
+                "move what is there away, or name another place (the cache: KS_CORE_CACHE)"
+            ) from error
+        raise
+
+
+def _cause(error: OSError | SafetensorError) -> tuple[int | None, str]:
+    """Number and text of a system error; safetensors gives both only inside its own text."""
+    if isinstance(error, OSError):
+        return error.errno, error.strerror or str(error)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    code = int(found[1]) if found else None
+    return code, os.strerror(code) if code else str(error)

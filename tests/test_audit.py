@@ -16,8 +16,9 @@ from ks_core.errors import InputError, KsError
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.values import target_values
-from ks_core.models.adapter import module_change
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.editing import module_change
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 from ks_core.theory.editing import single_edit
 from ks_core.theory.whitening import whiten
 

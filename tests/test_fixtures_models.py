@@ -12,7 +12,8 @@ from ks_core.data.facts import packaged_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.files import sha256_of
 from ks_core.measurement.known import ask
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 from ks_core.models.size import parameters_outside_embedding
 from ks_core.reproduction.editing import measure_stream
 from ks_core.reproduction.families import own_families

@@ -13,7 +13,8 @@ from ks_core.data.facts import load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.behaviour import Scores, ask, held_out_text, text_losses
 from ks_core.measurement.text import take_tokens
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 
 # Log-probabilities are float32: a softmax of 512 terms and a mean over tokens
 RTOL = 16 * torch.finfo(torch.float32).eps

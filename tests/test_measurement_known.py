@@ -5,14 +5,17 @@ from functools import partial
 
 import pytest
 import torch
+from changed_models import CHANGES, ONE_OF_EACH
 from measured import write_facts
 from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint
 
-from ks_core.data.facts import load_facts
+from ks_core.data.facts import load_facts, packaged_facts
+from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
 from ks_core.measurement.known import ask, known_facts
 from ks_core.measurement.scoring import _sums, continuation_log_probabilities, questions_of
+from ks_core.models.editing import edited
 from ks_core.models.loading import load_model
 
 RTOL = 1e-4  # float32 forward passes of different shapes
@@ -142,11 +145,63 @@ def test_a_question_longer_than_the_context_is_refused_and_one_that_fills_it_is_
         continuation_log_probabilities(model, [filling + "x"], ["b"])
 
 
-@pytest.mark.parametrize("field", ["weights_sha256", "config_sha256", "tokenizer_sha256", "dtype"])
-def test_another_model_is_asked_anew(model, facts, field):
+@pytest.mark.parametrize("change", ONE_OF_EACH)
+def test_a_model_that_was_changed_after_loading_is_asked_anew(model, facts, change):
     known_facts(model, facts)
-    known_facts(replace(model, **{field: "another"}), facts)
+    other = load_model(model.name)
+    CHANGES[change](other)
+    found = known_facts(other, facts)
     assert len(list((cache_dir() / "known").iterdir())) == 2
+    assert found == ask(other, facts)
+
+
+def test_another_dtype_is_asked_anew(model, facts):
+    known_facts(model, facts)
+    known_facts(load_model(model.name, dtype="float64"), facts)
+    assert len(list((cache_dir() / "known").iterdir())) == 2
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_model(fixture_path("models/ks-llama-l3"))
+
+
+@pytest.fixture(scope="module")
+def some_facts():
+    facts = packaged_facts()
+    return facts.subset([fact.case_id for fact in facts.facts[:200]])
+
+
+def test_an_edited_model_is_asked_and_neither_gets_the_others_answer(trained, some_facts):
+    before = ask(trained, some_facts)
+    for _ in range(2):  # from the model, then from the cache
+        with edited(trained.adapter, 0, 0.5 * trained.adapter.weight(0)):
+            inside = known_facts(trained, some_facts)
+        assert known_facts(trained, some_facts) == before
+    assert len(inside.case_ids) < len(before.case_ids)
+    assert len(list((cache_dir() / "known").iterdir())) == 2
+    other = load_model(trained.name)
+    other.adapter.weight(0).mul_(1.5)
+    assert ask(other, some_facts) == inside
+
+
+def test_an_answer_of_a_model_that_was_changed_meanwhile_is_not_kept(model, facts):
+    passes = []
+
+    def change(*_):
+        passes.append(1)
+        if len(passes) == 2:
+            model.adapter.projection(1).weight.data.mul_(2)
+
+    hook = model.model.register_forward_pre_hook(change)
+    try:
+        with pytest.raises(InputError, match=r"the weights of .* changed while it was measured.*measure again"):
+            known_facts(model, facts)
+    finally:
+        hook.remove()
+        model.adapter.projection(1).weight.data.div_(2)
+    assert len(passes) > 2
+    assert not (cache_dir() / "known").exists()
 
 
 def test_a_continuation_of_no_tokens_is_refused(model):

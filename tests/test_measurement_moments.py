@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from changed_models import CHANGES
 from measured import write_text
 from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
@@ -230,11 +231,20 @@ def test_another_activation_with_the_same_weights_does_not_reuse_moments(corpus,
     assert not torch.allclose(gelu.at(0).matrix, silu.at(0).matrix, rtol=RTOL)
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_model_that_was_changed_after_loading_has_another_folder(model, corpus, change):
+    before = moment_provenance(model, corpus, TOKENS, (0, 1))
+    other = load_model(model.name)
+    CHANGES[change](other)
+    provenance = moment_provenance(other, corpus, TOKENS, (0, 1))
+    assert moments_folder(provenance) != moments_folder(before)
+
+
 def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model, corpus, monkeypatch):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
     with safe_open(max(moments.folder.iterdir()), framework="pt") as file:
         (content,) = map(json.loads, file.metadata().values())
-    assert content["libraries"] == {"torch": version("torch"), "transformers": version("transformers")}
+    assert content["about"]["libraries"] == {"torch": version("torch"), "transformers": version("transformers")}
     monkeypatch.setattr("ks_core.measurement.store.version", lambda _: "another")
     again = collect_second_moments(model, corpus, tokens=TOKENS)
     assert again.folder == moments.folder

@@ -11,7 +11,8 @@ from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_chec
 from ks_core.data.facts import Fact, load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.values import EDITS_AT_ONCE, ValueSettings, target_values
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 
 FACTS = (
     Fact(0, "Paris", "P0", "The city of {} lies in", "France", "Russian"),

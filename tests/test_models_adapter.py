@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ks_core.errors import InputError
-from ks_core.models.adapter import Adapter, edited, position_ids
+from ks_core.models.adapter import Adapter, position_ids
+from ks_core.models.editing import edited
 from ks_core.models.families import FAMILIES, family_of
 
 BATCH, TOKENS = 3, 5
@@ -193,7 +194,7 @@ def test_edited_restores_after_an_exception_and_when_nested():
     delta = torch.full_like(before, 0.1)
 
     def edit_twice_and_fail() -> None:
-        with edited(adapter, 0, delta), edited(adapter, 0, delta):
+        with edited(adapter, 0, delta), edited(adapter, 1, delta):
             raise RuntimeError("inside")
 
     with pytest.raises(RuntimeError, match="inside"):
@@ -216,7 +217,7 @@ def test_family_of_refuses_unknown_types_and_lists_the_known():
 
 
 def test_adapter_refuses_models_without_the_familys_modules():
-    with pytest.raises(InputError, match=r"GPT2Model of model_type 'gpt2' has no module 'transformer'"):
+    with pytest.raises(InputError, match=r"GPT2Model of model_type 'gpt2' has no module 'transformer.h'"):
         Adapter(tiny_model("gpt2").transformer)
 
 

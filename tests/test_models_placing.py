@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from ks_core.errors import InputError
 from ks_core.models.families import FAMILIES
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 from ks_core.models.placing import HARMLESS, StoredTensor, place
 
 D_KEY = 12

@@ -16,8 +16,8 @@ from ks_core.data.facts import FactSet
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.values import target_values
-from ks_core.models.adapter import edited
-from ks_core.models.loading import weights_sha256
+from ks_core.models.editing import edited
+from ks_core.models.fingerprint import weights_sha256
 from ks_core.reproduction.dose import choose_doses, dose_layers
 from ks_core.reproduction.editing import DoseMeasurement, measure_dose
 from ks_core.reproduction.editing_figures import write_dose_figures

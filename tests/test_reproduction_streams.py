@@ -10,7 +10,7 @@ from measured import write_everything
 
 from ks_core.errors import InputError
 from ks_core.measurement.keys import subject_keys
-from ks_core.models.loading import weights_sha256
+from ks_core.models.fingerprint import weights_sha256
 from ks_core.reproduction.editing import measure_stream
 from ks_core.reproduction.editing_figures import write_stream_figures
 from ks_core.reproduction.editing_report import methods_table, scores_of, stream_numbers

@@ -12,7 +12,8 @@ from training_inputs import FACTS, TEXTS
 from ks_core.data.corpus import corpus_of
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import sha256_of
-from ks_core.models.loading import load_model, weights_sha256
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loading import load_model
 from ks_core.models.size import parameters_outside_embedding
 from ks_core.training.__main__ import main
 from ks_core.training.architectures import CONTEXT, FAMILIES, config_of, new_model

@@ -22,7 +22,8 @@ from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import load_model
 from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.pairs import Array
 from ks_core.theory.ordering import gentlest_order, interfering_groups

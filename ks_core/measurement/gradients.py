@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.objects import logits_with, object_log_probabilities, object_rows, refuse_not_finite
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
 ROWS_AT_ONCE = 48
 """Rows of one forward and backward pass: with a vocabulary of 49,152 their logits take 150 MB."""

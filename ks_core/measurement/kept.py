@@ -7,60 +7,68 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.data.facts import Fact
 from ks_core.errors import ProvenanceError
-from ks_core.files import atomic_path, cache_dir
+from ks_core.files import cache_dir, is_kept
 from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
-FORMAT = "ks_core/target-values/1"
-"""Raised when the search changes what it finds."""
+FORMAT = "ks_core/target-values/2"
+"""Raised when the search changes what it finds, or the file how it is kept."""
 
 
 def kept_target_values(
     model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None = None
 ) -> TargetValues:
-    """`target_values` of a model as it was loaded, taken from the cache where they are there.
-
-    Do not call it inside `edited`: what is kept goes by the hash that the weights had when they were loaded.
+    """`target_values` of a model as it is, edited or not, taken from the cache where they are there.
 
     Raises:
         ProvenanceError: a kept file is damaged, or is for something else.
-        InputError: as `target_values`.
+        InputError: as `target_values`; or the model was changed while it was searched.
+        StorageError: the cache cannot be written.
     """
-    settings = settings or ValueSettings()
+    made_from = {
+        "model": list(model.fingerprints),
+        "layer": layer,
+        "settings": asdict(settings or ValueSettings()),
+    }
     batches = [facts[start : start + EDITS_AT_ONCE] for start in range(0, len(facts), EDITS_AT_ONCE)]
-    found = [_batch(model, batch, layer, settings) for batch in batches]
+    found = [_batch(model, batch, layer, settings, made_from) for batch in batches]
     return TargetValues(*(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TargetValues)))
 
 
-def _batch(model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings) -> TargetValues:
-    content = {
-        "model": model.fingerprints,
-        "layer": layer,
-        "edits": [(fact.prompt, fact.subject, fact.target_new) for fact in facts],
-        "settings": asdict(settings),
-    }
-    made_from = json.dumps(content, sort_keys=True)
+def _batch(
+    model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None, of_all: dict[str, Any]
+) -> TargetValues:
+    edits = [[fact.prompt, fact.subject, fact.target_new] for fact in facts]
+    made_from = json.dumps({**of_all, "edits": edits}, sort_keys=True)
     path = cache_dir() / "values" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.safetensors"
-    if path.is_file():
-        return _read(path, made_from)
+    if is_kept(path):
+        return _read(path, made_from, len(facts), model.adapter.d_key, model.adapter.d_value)
     found = target_values(model, facts, layer, settings)
-    with atomic_path(path) as made:
-        save_file({field.name: getattr(found, field.name) for field in fields(found)}, made, {FORMAT: made_from})
+    model.require(tuple(of_all["model"]))
+    tensors = {field.name: getattr(found, field.name) for field in fields(found)}
+    write_tensors(path, FORMAT, {"made_from": made_from}, tensors)
     return found
 
 
-def _read(path: Path, made_from: str) -> TargetValues:
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get(FORMAT) != made_from:
-                raise ProvenanceError(f"{path} holds target values of other edits, or of another version; remove it")
-            return TargetValues(*(file.get_tensor(field.name) for field in fields(TargetValues)))
-    except SafetensorError as error:
-        raise ProvenanceError(f"{path} is truncated or damaged ({error}); remove it and it is made again") from error
+def _read(path: Path, made_from: str, count: int, d_key: int, d_value: int) -> TargetValues:
+    with read_tensors(path, FORMAT) as stored:
+        if stored.about.get("made_from") != made_from:
+            raise ProvenanceError(f"{path} holds target values of other edits; remove it and they are searched again")
+        found = TargetValues(
+            keys=stored.get("keys", dtype=torch.float64, shape=(count, d_key)),
+            values=stored.get("values", dtype=torch.float64, shape=(count, d_value)),
+            probabilities=stored.get("probabilities", dtype=torch.float64, shape=(count,)),
+            steps=stored.get("steps", dtype=torch.int64, shape=(count,)),
+        )
+    if not ((found.probabilities >= 0) & (found.probabilities <= 1) & (found.steps >= 0)).all():
+        raise ProvenanceError(
+            f"{path} holds a probability outside 0 to 1 or steps below 0; remove it and they are searched again"
+        )
+    return found

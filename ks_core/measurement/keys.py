@@ -10,7 +10,7 @@ from torch import Tensor
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.subjects import described, subject_rows
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import TokenisedPrompts
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import Fact, FactSet, same_text
 from ks_core.errors import ProvenanceError
-from ks_core.files import atomic_path, cache_dir
+from ks_core.files import cache_dir, is_kept
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
 DEFINITION = (
     "a fact is known when its own object is the most probable continuation of its prompt (behind a space, or behind "
     "nothing where script or punctuation has no space there; the sum of its tokens' log-probabilities) among all "
     "true objects of its relation in the fact file, two or more"
 )
+
+FORMAT = "ks_core/known-facts/1"
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class KnownFacts:
 
 
 def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
-    """Ask the model about every fact; the answer is kept in the cache under the hashes of model and facts.
+    """Ask the model, as it is, about every fact; the answer is kept in the cache under the hashes of model and facts.
 
     Facts that the model's tokenizer cannot read or its context cannot hold are left out and named.
 
     Raises:
-        InputError: scores that are not finite.
+        InputError: scores that are not finite, or the model was changed while it was asked.
+        ProvenanceError: a kept answer is damaged, or is for something else.
+        StorageError: the cache cannot be written.
     """
     readable = readable_facts(model, facts)
     if not readable.facts:
@@ -50,13 +54,14 @@ def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
 
 
 def _kept(model: LoadedModel, facts: FactSet) -> KnownFacts:
-    key = "|".join((DEFINITION, *model.fingerprints, facts.fingerprint))
-    path = cache_dir() / "known" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if path.is_file():
-        return _read(path, len(facts))
+    fingerprints = model.fingerprints
+    made_from = "|".join((DEFINITION, *fingerprints, facts.fingerprint))
+    path = cache_dir() / "known" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
+    if is_kept(path):
+        return _read(path, made_from, facts)
     known = ask(model, facts)
-    with atomic_path(path) as made:
-        made.write_text(json.dumps({"definition": DEFINITION, "model": model.name, "case_ids": known.case_ids}))
+    model.require(fingerprints)
+    write_json(path, FORMAT, {"made_from": made_from, "model": model.name, "case_ids": known.case_ids})
     return known
 
 
@@ -96,8 +101,15 @@ def _scores(
     return {(fact.case_id, candidate): score for (fact, candidate), score in zip(questions, scores, strict=True)}
 
 
-def _read(path: Path, asked: int) -> KnownFacts:
-    try:
-        return KnownFacts(tuple(int(case_id) for case_id in json.loads(path.read_text())["case_ids"]), asked)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProvenanceError(f"{path} is damaged ({error}); remove it and the model is asked again") from error
+def _read(path: Path, made_from: str, facts: FactSet) -> KnownFacts:
+    content = read_json(path, FORMAT)
+    if content.get("made_from") != made_from:
+        raise ProvenanceError(f"{path} is about another model or other facts; remove it and the model is asked again")
+    kept = content.get("case_ids")
+    known = set(kept) if isinstance(kept, list) and all(type(case_id) is int for case_id in kept) else set()
+    if kept != [fact.case_id for fact in facts if fact.case_id in known]:
+        raise ProvenanceError(
+            f"{path} is damaged: its case_ids are no part of the facts' ids in their order; remove it and the model is "
+            "asked again"
+        )
+    return KnownFacts(tuple(kept), len(facts))

@@ -17,7 +17,7 @@ from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulato
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_moment, load_sum, save_moments
 from ks_core.measurement.text import Piece, TokenIds, batches, segments, take_tokens
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 
 SEGMENTS = 8

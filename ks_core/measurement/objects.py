@@ -16,7 +16,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import quoted
 from ks_core.measurement.scoring import questions_of
 from ks_core.measurement.subjects import subject_rows
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)

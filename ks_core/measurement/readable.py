@@ -10,7 +10,7 @@ from ks_core.data.joining import join
 from ks_core.formatting import quoted
 from ks_core.measurement.scoring import Unaskable, read_questions
 from ks_core.measurement.subjects import locate
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import NoSubject
 
 SPECIAL_TOKENS = 8

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import quoted
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import NoSubject, Span, TokenisedPrompts, padded_prompts, subject_places
 
 Located = tuple[list[int], int]

@@ -23,7 +23,7 @@ from ks_core.measurement.objects import (
     object_rows,
     refuse_not_finite,
 )
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
 EDITS_AT_ONCE = 16
 """Edits optimised in one batch: their rows fill two cores, and their logits stay below a gibibyte."""

@@ -34,11 +34,15 @@ class Adapter:
         self.model = model
         self.model_type: str = model.config.model_type
         self._family = family_of(self.model_type)
-        self.backbone: nn.Module = self._submodule(self._family.backbone)
         self.num_layers: int = len(self._layers())
         for layer in range(self.num_layers):
             self._check_layout(layer)
         self.d_value, self.d_key = self.weight(0).shape
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The model without its head, as it is now."""
+        return self._submodule(self._family.backbone)
 
     @property
     def context_length(self) -> int:
@@ -200,76 +204,3 @@ def position_ids(attention_mask: Tensor) -> Tensor:
         [[0, 0, 0, 1], [0, 1, 2, 3]]
     """
     return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
-
-
-@contextmanager
-def edited(adapter: Adapter, layer: int, delta: Tensor) -> Iterator[None]:
-    """Add `delta` to a layer's weight inside the block; the weight is bit for bit the old one afterwards.
-
-    A copy of the old weight is kept and put back, on exceptions too. Subtracting `delta` again would not do: the sum
-    was rounded to the weight's dtype, so (W + delta) - delta differs from W in its last bits, and the differences
-    would add up over edits. The sum is taken in float64 and rounded once.
-
-    Args:
-        adapter: the model to edit.
-        layer: the layer to edit.
-        delta: (d_value, d_key), any floating dtype.
-
-    Raises:
-        InputError: the layer does not exist, or `delta` has another shape than the weight.
-    """
-    weight = adapter.weight(layer)
-    if delta.shape != weight.shape:
-        raise InputError(
-            f"delta has shape {tuple(delta.shape)} but the weight of layer {layer} has {tuple(weight.shape)}; "
-            "expected (d_value, d_key)"
-        )
-    original = weight.clone()
-    try:
-        weight.copy_(weight.double() + delta.detach().to(weight.device, torch.float64))
-        yield
-    finally:
-        try:
-            weight.copy_(original)
-        finally:  # once more: an interrupt may come between the end of the block and the line above
-            weight.copy_(original)
-
-
-@contextmanager
-def promoted(adapter: Adapter, layer: int) -> Iterator[nn.Module]:
-    """Inside the block a layer's projection is float64; yields it. Its own dtype and bits are back afterwards.
-
-    For measuring the module alone, free of its dtype's rounding: the rest of the model stays as it is and cannot be
-    run.
-
-    Raises:
-        InputError: the layer does not exist.
-    """
-    module = adapter.projection(layer)
-    dtype = adapter.weight(layer).dtype
-    try:
-        yield module.to(torch.float64)
-    finally:
-        module.to(dtype)  # to float64 and back is exact
-
-
-def module_change(adapter: Adapter, layer: int, delta: Tensor, keys: Tensor) -> Tensor:
-    """Run the real projection at some keys before and with an edit, and return how its output moved.
-
-    Args:
-        adapter: the model.
-        layer: the layer.
-        delta: (d_value, d_key), the edit.
-        keys: (n, d_key); rounded to the module's dtype, in which everything is computed.
-
-    Returns:
-        (n, d_value) float64 on the CPU.
-    """
-    module, weight = adapter.projection(layer), adapter.weight(layer)
-    inputs = keys.to(weight.device, weight.dtype)
-    with torch.inference_mode():
-        before = module(inputs)
-        with edited(adapter, layer, delta):
-            after = module(inputs)
-    moved: Tensor = (after.double() - before.double()).cpu()
-    return moved

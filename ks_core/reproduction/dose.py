@@ -15,8 +15,8 @@ from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.adapter import edited
-from ks_core.models.loading import LoadedModel
+from ks_core.models.editing import edited
+from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.pairs import FEWEST_FACTS, Array
 from ks_core.theory.editing import Edit, single_edit
 from ks_core.theory.superposition import superposition

@@ -8,7 +8,8 @@ from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import FactSet, load_facts, packaged_facts
 from ks_core.measurement.moments import check_tokens, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.loading import LoadedModel, load_model
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import load_model
 from ks_core.reproduction.settings import Settings
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.adapter import module_change, promoted
-from ks_core.models.loading import LoadedModel
+from ks_core.models.editing import module_change, promoted
+from ks_core.models.loaded import LoadedModel
 from ks_core.reproduction.streams import EditStreams
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import lifelong_edits

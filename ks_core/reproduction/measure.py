@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ks_core import __version__
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.readable import summary
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 from ks_core.reproduction.analysis import LayerPairs, Statistics, analyse, pair_statistics
 from ks_core.reproduction.clock import Clock
 from ks_core.reproduction.inputs import Inputs, load_inputs

@@ -11,7 +11,7 @@ from ks_core.data.published import known_case_ids
 from ks_core.errors import InputError
 from ks_core.measurement.known import DEFINITION, known_facts
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
-from ks_core.models.loading import LoadedModel
+from ks_core.models.loaded import LoadedModel
 
 PUBLISHED_RULE = "the published list of CounterFact records, in its order"
 """`Selection.rule` where the authors' own list was used: only then can numbers be compared with theirs."""

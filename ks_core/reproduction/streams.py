@@ -19,8 +19,8 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.text import TokenIds
 from ks_core.measurement.values import TargetValues
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.adapter import edited, module_change, promoted
-from ks_core.models.loading import LoadedModel
+from ks_core.models.editing import edited, module_change, promoted
+from ks_core.models.loaded import LoadedModel
 from ks_core.reproduction.agreement import Agreement, agreement
 from ks_core.reproduction.growth import StreamGeometry
 from ks_core.statistics.pairs import Array

@@ -17,7 +17,8 @@ from ks_core.data.statements import statements
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir, sha256_of
 from ks_core.measurement.known import ask
-from ks_core.models.loading import LoadedModel, checked_device, load_model
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import checked_device, load_model
 from ks_core.models.size import parameters_outside_embedding
 from ks_core.training.architectures import CONTEXT, config_of, new_model
 from ks_core.training.card import card

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from ks_core.errors import ProvenanceError
 from ks_core.files import atomic_path
-from ks_core.models.loading import config_sha256, weights_sha256
+from ks_core.models.fingerprint import config_sha256, weights_sha256
 
 ROWS_PER_STEP = 4
 """1,024 tokens: many small steps, for there are few tokens. The Llama model of two layers knew 383 facts after two

@@ -1,0 +1,92 @@
+"""Hashes of what the numbers of a model depend on, taken from the model as it is in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+CONFIG_LABELS = (
+    *("_name_or_path", "architectures", "auto_map", "transformers_version"),  # where the checkpoint comes from
+    *("dtype", "torch_dtype"),  # the stored one; what it is loaded in has a field of its own
+    *("id2label", "label2id", "problem_type", "task_specific_params"),  # other heads than the language model's
+    "use_cache",  # speed only
+)
+"""Entries of a model's config that change no number that is measured."""
+
+MODULE_LABELS = ("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing")
+"""Attributes of modules that change no number that is measured."""
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """SHA-256 over every parameter's name, dtype, shape and bytes, in the order of their names (1 s per gigabyte).
+
+    Buffers are no part of it: `modules_sha256` has them.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        _add(digest.update, name, parameter)
+    return digest.hexdigest()
+
+
+def config_sha256(config: PretrainedConfig) -> str:
+    """SHA-256 over a model's settings, but for `CONFIG_LABELS`.
+
+    A setting that this package does not know counts: measuring once more is better than the numbers of another model.
+    """
+    settings = {name: value for name, value in config.to_dict().items() if name not in CONFIG_LABELS}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def modules_sha256(model: torch.nn.Module) -> str:
+    """SHA-256 over what modules compute with besides their parameters: class, buffers, public plain attributes.
+
+    A module takes most of its settings from the config when it is made and never looks again, so a config that was
+    changed later does not say what the model does, and an activation that was replaced shows in no weight. Of a
+    function that was put into a module, only its name counts. Buffers count whether a checkpoint holds them or not
+    (rotary frequencies: not). Private attributes, hooks and what a replaced method does are not seen.
+    """
+    digest = hashlib.sha256()
+    for path, module in model.named_modules():
+        own = {name: _plain(value) for name, value in vars(module).items() if _counts(name, value)}
+        entry = [path, type(module).__module__, type(module).__qualname__, own]
+        digest.update(json.dumps(entry, sort_keys=True).encode())
+    for name, buffer in sorted(model.named_buffers()):
+        _add(digest.update, name, buffer)
+    return digest.hexdigest()
+
+
+def tokenizer_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 over a fast tokenizer's settings, but for padding and truncation, which callers switch on and off.
+
+    The two that decide tokens but stand outside the tokenizer's own file, which end of a long text is cut and whether
+    a special token's name is read as plain text, are added.
+    """
+    settings = json.loads(tokenizer.backend_tokenizer.to_str())
+    lasting = {name: value for name, value in settings.items() if name not in ("padding", "truncation")}
+    lasting["outside"] = [tokenizer.truncation_side, tokenizer.split_special_tokens]
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+
+
+def _add(update: Callable[[Any], None], name: str, tensor: torch.Tensor) -> None:
+    update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    values = tensor.detach().cpu().contiguous().reshape(-1)
+    update(values.view(torch.uint8).numpy().data)
+
+
+def _counts(name: str, value: Any) -> bool:
+    if name.startswith("_") or name in MODULE_LABELS:
+        return False
+    return value is None or callable(value) or isinstance(value, (bool, int, float, str, list, tuple))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
