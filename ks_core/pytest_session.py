@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ks_core.errors import KsError
-from ks_core.formatting import printable
 
 if TYPE_CHECKING:
     from ks_core.reproduction.session import PaperSession
@@ -60,7 +59,7 @@ def _aloud(config: pytest.Config) -> Iterator[Callable[[str], None]]:
 
     def say(line: str) -> None:
         if reporter is not None:
-            reporter.write_line(printable(line))
+            reporter.write_line(line)
             reporter.flush()
 
     with capture.global_and_fixture_disabled() if capture else nullcontext(), warnings.catch_warnings():

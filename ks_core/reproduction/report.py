@@ -21,6 +21,9 @@ from ks_core.reproduction.settings import Settings
 
 COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
+RESULTS = "results.json"
+"""Name of the file in the folder of results."""
+
 NAME = 48
 """Characters of a model's name that the table has room for."""
 

@@ -28,10 +28,8 @@ from ks_core.reproduction.figures import figures_of, save_figures
 from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.measure import Measurement, measure
 from ks_core.reproduction.parts import Parts, measure_edits, measure_sizes, plan_of_parts
-from ks_core.reproduction.report import check_results, table, write_results
+from ks_core.reproduction.report import RESULTS, check_results, table, write_results
 from ks_core.reproduction.settings import Settings
-
-RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
@@ -194,18 +192,19 @@ def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callabl
     if update and "baselines" not in given:
         raise InputError("--ks-update-baseline would change the installed package; expected --ks-baselines DIR with it")
     baseline, note = find_baseline(baselines, request_of(settings))
+    told = _printing(say)
     folder = Path(given["results"]).resolve() / settings.model_name
     check_folder("--ks-results", folder)  # before the work, so that a folder that cannot be written costs none
     of_size = families(settings) if "scaling" in parts else {}
     for line in plan(settings, folder, note, parts, of_size):
-        say(line)
+        told(line)
     inputs = load_inputs(settings)
     check_results(folder / RESULTS, settings, inputs.model.weights_sha256)
     # Before the model itself: what is wrong with a family then shows early.
-    sizes = measure_sizes(settings, of_size, say)
-    measurement = measure(settings, say, inputs=inputs)
-    measured = Parts(**sizes, **measure_edits(inputs, measurement.selection, parts, say))
-    session = PaperSession(settings, folder, baselines, update, baseline, note, say, measurement, set(parts), measured)
+    sizes = measure_sizes(settings, of_size, told)
+    measurement = measure(settings, told, inputs=inputs)
+    measured = Parts(**sizes, **measure_edits(inputs, measurement.selection, parts, told))
+    session = PaperSession(settings, folder, baselines, update, baseline, note, told, measurement, set(parts), measured)
     session.write()  # tests and figures may fail: what was measured is kept
     return session
 
@@ -218,7 +217,7 @@ def plan(
     of_size: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
-    lines = [
+    return [
         f"ks_core {__version__}: measuring knowledge superposition in {settings.model} ({settings.dtype} on "
         f"{settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
@@ -230,4 +229,8 @@ def plan(
         f"  results   {folder}",
         f"  baseline  {baseline_note}",
     ]
-    return [printable(line) for line in lines]
+
+
+def _printing(say: Callable[[str], None]) -> Callable[[str], None]:
+    """What says a line whose names of models and folders are other people's."""
+    return lambda line: say(printable(line))
