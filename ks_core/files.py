@@ -15,7 +15,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from ks_core.errors import ProvenanceError, StorageError
+from ks_core.errors import InputError, ProvenanceError, StorageError
 
 try:
     import fcntl
@@ -32,12 +32,28 @@ _HOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
 
 
 def cache_dir() -> Path:
-    """Folder of all that is kept: `$KS_CORE_CACHE`, else `$XDG_CACHE_HOME/ks_core`, else `~/.cache/ks_core`."""
-    own = os.environ.get("KS_CORE_CACHE")
-    if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "ks_core"
+    """Folder of all that is kept: `$KS_CORE_CACHE`, else `$XDG_CACHE_HOME/ks_core`, else `~/.cache/ks_core`.
+
+    An empty variable counts as not set, a relative path is one from the current folder; of `$XDG_CACHE_HOME` relative
+    paths are ignored, as its specification asks.
+
+    Raises:
+        InputError: no home folder is known, or a file stands where the folder would be.
+    """
+    own, base = os.environ.get("KS_CORE_CACHE", ""), os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        if own:
+            folder = Path(own).expanduser()
+        elif Path(base).is_absolute():
+            folder = Path(base) / "ks_core"
+        else:
+            folder = Path.home() / ".cache" / "ks_core"
+    except RuntimeError as error:
+        raise InputError(f"no folder for the cache: {error}; set $KS_CORE_CACHE to one") from error
+    folder = folder.absolute()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"the cache {folder} is no folder; expected one: set $KS_CORE_CACHE, or remove the file")
+    return folder
 
 
 def sha256_of(path: Path) -> str:

@@ -1,9 +1,10 @@
-"""Numbers, values and paths as people read them."""
+"""Numbers, values, names and paths as people read them."""
 
 from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from typing import Any
 
 LONGEST = 6
@@ -14,6 +15,12 @@ SHOWN = 60
 
 PATH_SHOWN = 300
 """Characters of a path in an error message: real ones are whole, so that they can be copied."""
+
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters that Unicode counts as letters, marks or symbols, and that show nothing."""
+
+LINE = 600
+"""Characters of an error: more than any message of this package has without the values that it echoes."""
 
 
 def plus_minus(value: float, error: float) -> str:
@@ -60,6 +67,47 @@ def quoted(text: str) -> str:
     return whole if len(whole) <= SHOWN else f"{whole[: SHOWN - 3]}..."
 
 
+def printable(text: object) -> str:
+    r"""A text on one line that shows what is in it, whoever wrote it: names and facts are other people's.
+
+    Control characters (a terminal obeys them), line breaks (they forge rows of a table), marks of direction (they
+    reorder what is read), whatever shows nothing, and halves of surrogate pairs (they cannot be encoded) become
+    escapes. Letters, combining marks, symbols and spaces of every script stay as they are.
+
+    Example:
+        >>> print(printable("Zoë\nforged\x1b[2J \u202eright to left\u200b"))
+        Zoë\nforged\x1b[2J \u202eright to left\u200b
+    """
+    return "".join(character if _shows(character) else _escaped(character) for character in str(text))
+
+
+def _shows(character: str) -> bool:
+    spaces = unicodedata.category(character) == "Zs"  # which Python calls not printable, but for one
+    return (character.isprintable() or spaces) and character not in INVISIBLE
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: str, length: int) -> str:
+    """A text of at most so many characters, its middle left out where it is longer.
+
+    Example:
+        >>> shortened("a very long name", 9)
+        'a ve…name'
+    """
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def one_line(error: object) -> str:
+    """An error as the terminal gets it: one line, of a length that can be read, both ends of the message kept."""
+    return shortened(printable(error), LINE)
+
+
 def shown_path(path: str | os.PathLike[str]) -> str:
     """A path as an error message shows it: on one line, whole unless it is longer than real ones are.
 
@@ -67,6 +115,4 @@ def shown_path(path: str | os.PathLike[str]) -> str:
         >>> shown_path("folder/façade.json"), shown_path("two\\nlines")
         ('folder/façade.json', 'two\\\\nlines')
     """
-    text = os.fspath(path)
-    cut = text if len(text) <= PATH_SHOWN else f"{text[: PATH_SHOWN // 2]}...{text[-PATH_SHOWN // 2 :]}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+    return shortened(printable(os.fspath(path)), PATH_SHOWN)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ks_core.command import given, integer, path
 from ks_core.errors import KsError
+from ks_core.formatting import one_line, printable
+from ks_core.outputs import check_output
 
 if TYPE_CHECKING:
     from ks_core.conformance.binding import BoundLaw
@@ -35,33 +37,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options; `pytest --help` lists them under "laws of editors"."""
     add = parser.getgroup("ks_core_laws", "laws of editors (ks_core.conformance)").addoption
     for subject, form in FORMS.items():
-        add(f"--ks-{subject}", metavar="MODULE:NAME", help=f"hold {form} against the laws")
-    add("--ks-xfails", type=Path, metavar="FILE", help="laws known to be broken, one a line, the reason behind #")
-    add("--ks-skips", type=Path, metavar="FILE", help="laws not to be tried, one a line, the reason behind #")
-    add("--ks-max-examples", type=int, metavar="N", help="examples of each law (default: 50)")
-    add("--ks-json", type=Path, metavar="FILE", help="write the results of all laws there")
+        add(f"--ks-{subject}", type=given, metavar="MODULE:NAME", help=f"hold {form} against the laws")
+    add("--ks-xfails", type=path, metavar="FILE", help="laws known to be broken, one a line, the reason behind #")
+    add("--ks-skips", type=path, metavar="FILE", help="laws not to be tried, one a line, the reason behind #")
+    add("--ks-max-examples", type=integer(1), metavar="N", help="examples of each law (default: 50)")
+    add("--ks-json", type=path, metavar="FILE", help="write the results of all laws there")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Import what is to be tried, and read the lists, before anything is collected."""
     config.stash[SUBJECTS] = ()
     config.stash[LISTS] = {}
-    given = {name: config.getoption(f"ks_{name}") for name in FORMS if config.getoption(f"ks_{name}")}
-    files = {name: path for name in ("xfails", "skips") if (path := config.getoption(f"ks_{name}"))}
-    examples = config.getoption("ks_max_examples")
-    if examples is not None and examples < 1:
-        raise pytest.UsageError(f"--ks-max-examples is {examples}; expected at least 1")
-    if not given and not files:
+    specs = {name: config.getoption(f"ks_{name}") for name in FORMS if config.getoption(f"ks_{name}")}
+    files = {name: file for name in ("xfails", "skips") if (file := config.getoption(f"ks_{name}"))}
+    written = config.getoption("ks_json")
+    if not specs and not files and not written:
         return
     try:
         from ks_core.conformance.finding import imported, laws_in
 
-        subjects = [_subject(name, imported(f"--ks-{name}", spec), spec) for name, spec in given.items()]
+        subjects = [_subject(name, imported(f"--ks-{name}", spec), spec) for name, spec in specs.items()]
         config.stash[SUBJECTS] = subjects
-        for name, path in files.items():
-            config.stash[LISTS][name] = laws_in(f"--ks-{name}", path)
+        for name, file in files.items():
+            config.stash[LISTS][name] = laws_in(f"--ks-{name}", file)
+        if written:
+            check_output("--ks-json", written, {f"--ks-{name}": file for name, file in files.items()} | _sources(specs))
     except (KsError, ImportError) as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(one_line(error)) from None
+
+
+def _sources(specs: Mapping[str, str]) -> dict[str, str | None]:
+    """The files that what is tried was imported from, by option."""
+    modules = {name: sys.modules[spec.partition(":")[0]] for name, spec in specs.items()}
+    return {f"--ks-{name}": getattr(module, "__file__", None) for name, module in modules.items()}
 
 
 def _subject(name: str, implementation: Any, spec: str) -> Subject:
@@ -121,7 +129,7 @@ def _warn_of_unmatched(config: pytest.Config, tried: set[str]) -> None:
 
     for option, laws in config.stash[LISTS].items():
         for complaint in unmatched(laws, tried):
-            warnings.warn(pytest.PytestWarning(f"--ks-{option}: {complaint}"), stacklevel=1)
+            warnings.warn(pytest.PytestWarning(one_line(f"--ks-{option}: {complaint}")), stacklevel=1)
 
 
 def _bound_law(item: pytest.Item) -> BoundLaw | None:
@@ -141,15 +149,12 @@ def _row(law: BoundLaw) -> dict[str, Any]:
     return {"subject": law.subject.subject, "implementation": law.subject.name, **result.as_dict()}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Any:
-    """Leave the result in the test's report, which also travels between processes."""
-    try:
-        return (yield)
-    finally:
-        law = _bound_law(item)
-        if law is not None and law.result is not None:
-            item.user_properties.append(("ks_result", _row(law)))
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Leave the result where the test's report, made next, takes it from; it also travels between processes."""
+    law = _bound_law(item) if call.when == "call" else None
+    if law is not None and law.result is not None:
+        item.user_properties.append(("ks_result", _row(law)))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -163,13 +168,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("laws of ks_core.conformance")
     for line in table(rows):
         terminalreporter.write_line(line)
-    path = config.getoption("ks_json")
-    if path:
+    written = config.getoption("ks_json")
+    if written:
         try:
-            write_json(path, config.stash[SUBJECTS], rows)
+            write_json(written, config.stash[SUBJECTS], rows)
         except KsError as error:
-            raise pytest.UsageError(str(error)) from None
-        terminalreporter.write_line(f"results in {path}")
+            raise pytest.UsageError(f"--ks-json: {one_line(error)}") from None
+        terminalreporter.write_line(f"results in {printable(written)}")
 
 
 def _reported(report: pytest.TestReport) -> dict[str, Any] | None:

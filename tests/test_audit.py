@@ -113,8 +113,9 @@ def test_table_and_json_say_what_was_found(audited):
     assert "nothing was edited" in text
     assert f"{found.layer:>5}" in text
     content = json.loads(json.dumps(as_json(found), allow_nan=False))
-    assert content["format"] == "ks_core/audit/1"
-    assert np.shape(content["share"]) == (len(edits), len(keep))
+    assert content["format"] == "ks_core/audit/2"
+    assert content["matrices"] is None
+    assert (len(content["edits"]), len(content["kept"])) == (len(edits), len(keep))
     assert len(content["layers"]) == 3
 
 

@@ -84,6 +84,70 @@ def test_bad_input_is_one_line_and_status_2(prepared, options, message, monkeypa
     assert message in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--top", "-1"], "argument --top: '-1'; expected an integer of at least 0"),
+        (["--top", "9" * 25_000], "expected an integer of at least 0"),
+        (["--layer", "x" * 25_000], "expected an integer"),
+        (["--layer", "\x1b[2J"], r"'\x1b[2J'; expected an integer"),
+        (["--json", ""], "argument --json: ''; expected a name or a path"),
+        (["--model="], "argument --model: ''; expected a name or a path"),
+        (["--" + "y" * 25_000], "unrecognized arguments"),
+    ],
+)
+def test_arguments_of_another_kind_are_one_short_line_and_status_2(prepared, options, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(command(prepared, *options))
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert message in line
+    assert len(line) < 700
+
+
+@pytest.mark.parametrize("spelling", ["edits.json", "./edits.json", "symbolic.json", "hard.json"])
+def test_the_json_is_not_written_over_the_edits(prepared, spelling, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = (prepared[0] / "edits.json").read_bytes()
+    edits = tmp_path / "edits.json"
+    edits.write_bytes(before)
+    (tmp_path / "symbolic.json").symlink_to("edits.json")
+    (tmp_path / "hard.json").hardlink_to(edits)
+    assert main(command(prepared, "--json", spelling, edits=edits)) == 2
+    assert "is read as EDITS; expected another file to write to" in capsys.readouterr().err
+    assert edits.read_bytes() == before
+
+
+@pytest.mark.parametrize("read", ["keep", "corpus", "model"])
+def test_the_json_is_not_written_over_what_else_is_read(prepared, read, monkeypatch, capsys):
+    folder, paths = prepared
+    monkeypatch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+    files = {"keep": folder / "keep.json", "corpus": paths["corpus"], "model": f"{paths['model']}/config.json"}
+    assert main(command(prepared, "--json", files[read])) == 2
+    assert f"is read as --{read}" in capsys.readouterr().err
+
+
+def test_the_json_is_whole_where_the_reader_of_the_table_stops(prepared, tmp_path):
+    folder, _ = prepared
+    out = tmp_path / "out.json"
+    process = run(command(prepared, "--json", out, "--top", 6), folder, PYTHONUNBUFFERED="1")
+    process.stdout.close()
+    with process.stderr:
+        complained = process.stderr.read()
+    assert process.wait() == 2
+    assert "Traceback" not in complained
+    assert complained.splitlines()[-1] == "ks audit: error: the reader of the output closed it before the end"
+    assert len(json.loads(out.read_text())["edits"]) == 2
+
+
+def test_a_table_that_no_encoding_of_the_terminal_has_is_printed_in_escapes(prepared):
+    folder, _ = prepared
+    process = run(command(prepared), folder, PYTHONIOENCODING="ascii")
+    said, complained = process.communicate()
+    assert process.returncode == 0, complained
+    assert "\\xb1" in said
+
+
 def test_an_edit_whose_prompt_lacks_its_subject_is_refused(prepared, capsys):
     folder, _ = prepared
     record = json.loads((folder / "edits.json").read_text())[0]
@@ -107,4 +171,4 @@ def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prep
     again = run(command(prepared, "--json", out), tmp_path)
     again.communicate()
     assert again.returncode == 0
-    assert json.loads(out.read_text())["format"] == "ks_core/audit/1"
+    assert json.loads(out.read_text())["format"] == "ks_core/audit/2"

@@ -20,8 +20,9 @@ from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.reproduction.dose import choose_doses, dose_layers
 from ks_core.reproduction.editing import DoseMeasurement, measure_dose
-from ks_core.reproduction.editing_figures import write_dose_figures
+from ks_core.reproduction.editing_figures import dose_figures
 from ks_core.reproduction.editing_report import dose_numbers
+from ks_core.reproduction.figures import save_figures
 from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.report import plain
 from ks_core.reproduction.selection import Selection
@@ -119,16 +120,17 @@ def test_findings_have_errors_from_both_kinds_and_from_text(measured):
 
 def test_report_and_figure_are_written(measured, tmp_path):
     assert '"response"' in json.dumps(plain(dose_numbers(measured)), allow_nan=False)
-    (path,) = write_dose_figures(tmp_path, measured, "tiny")
+    (path,), problems = save_figures(tmp_path, dose_figures(measured, "tiny"))
+    assert problems == []
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_relation_of_three_facts_nothing_is_measured(inputs, tmp_path):
+def test_without_a_relation_of_three_facts_nothing_is_measured(inputs):
     facts = FactSet(inputs.facts.facts[:1] + inputs.facts.facts[12:13], "two", "0", "test")
     found = measure_dose(inputs, select(inputs.facts, facts))
     assert found.response is None
     assert dose_numbers(found) == {}
-    assert write_dose_figures(tmp_path, found, "tiny") == []
+    assert dose_figures(found, "tiny") == {}
     with pytest.raises(pytest.skip.Exception, match="no relation has three usable facts"):
         judge(found)
 

@@ -11,7 +11,7 @@ import pytest
 from ks_core.errors import KsError
 from ks_core.formatting import plus_minus
 from ks_core.reproduction.claims import Verdict
-from ks_core.reproduction.figures import write_figures
+from ks_core.reproduction.figures import figures_of, save_figures
 from ks_core.reproduction.measure import measure
 from ks_core.reproduction.report import table, write_results
 
@@ -85,7 +85,8 @@ def test_numbers_are_cut_at_their_error(value, error, text):
 
 
 def test_figures_are_png_files(measurement, tmp_path):
-    paths = write_figures(tmp_path, measurement)
+    paths, problems = save_figures(tmp_path, figures_of(measurement))
+    assert problems == []
     assert len(paths) == 5
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 

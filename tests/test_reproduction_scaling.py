@@ -19,6 +19,7 @@ from ks_core.measurement.known import known_facts
 from ks_core.reproduction.analysis import analyse, pair_statistics
 from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.families import families, named_families, own_families
+from ks_core.reproduction.figures import save_figures
 from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.report import plain
 from ks_core.reproduction.scaling import (
@@ -30,7 +31,7 @@ from ks_core.reproduction.scaling import (
     by_chance,
     measure_family,
 )
-from ks_core.reproduction.scaling_figures import write_scaling_figure
+from ks_core.reproduction.scaling_figures import scaling_figures
 from ks_core.reproduction.scaling_report import scaling_numbers
 from ks_core.reproduction.seeds import SeedScaling, request_of_seeds, stored_seeds
 from ks_core.reproduction.settings import Settings
@@ -267,6 +268,9 @@ def test_results_and_figure_hold_every_number(tmp_path):
     written = plain(scaling_numbers(family))
     assert set(written["exponents"]) == set(written["trends"]) == set(NUMBERS)
     assert [member["parameters_outside_embedding"] for member in written["members"]] == list(SIZES)
-    paths = write_scaling_figure(tmp_path, [family, replace(family, name="llama")], seeds_with({1: 1.1}))
+    paths, problems = save_figures(
+        tmp_path, scaling_figures([family, replace(family, name="llama")], seeds_with({1: 1.1}))
+    )
+    assert problems == []
     assert [path.name for path in paths] == ["scaling.png"]
     assert paths[0].stat().st_size > 10_000

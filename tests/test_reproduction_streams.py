@@ -12,8 +12,9 @@ from ks_core.errors import InputError
 from ks_core.measurement.keys import subject_keys
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.reproduction.editing import measure_stream
-from ks_core.reproduction.editing_figures import write_stream_figures
+from ks_core.reproduction.editing_figures import stream_figures
 from ks_core.reproduction.editing_report import methods_table, scores_of, stream_numbers
+from ks_core.reproduction.figures import save_figures
 from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.lossless import orthogonalised
 from ks_core.reproduction.report import plain
@@ -142,7 +143,8 @@ def test_report_and_figures_are_written(measured, tmp_path):
     assert all(name in numbers for name in METHODS)
     lines = methods_table(found)
     assert [line.split()[0] for line in lines[1:5]] == list(found.streams.runs)
-    paths = write_stream_figures(tmp_path, found, "tiny")
+    paths, problems = save_figures(tmp_path, stream_figures(found, "tiny"))
+    assert problems == []
     assert [path.name for path in paths] == ["interference.png", "growth.png", "methods.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 

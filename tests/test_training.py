@@ -195,7 +195,13 @@ def test_a_made_model_lies_in_float16_with_its_record_and_card_and_is_left_alone
     [
         (Member("gpt2", 1), 1023, "cpu", "tokens is 1,023"),
         (Member("gpt2", 1), -5, "cpu", "tokens is -5"),
-        (Member("gpt2", 1, seed=-1), 5000, "cpu", "seed -1"),
+        (Member("gpt2", 1, seed=-1), 5000, "cpu", "seed is -1"),
+        (
+            Member("gpt2", 1, seed=2**70),
+            5000,
+            "cpu",
+            "seed is 1180591620717411303424; expected 0 to",
+        ),
         (Member("gpt2", 1), 5000, "nowhere", "device 'nowhere' cannot be used"),
         (Member("gpt2", 0), 5000, "cpu", "depth is 0"),
     ],
@@ -219,6 +225,6 @@ def test_a_folder_that_cannot_be_written_is_one_line_before_any_work(tmp_path, c
 def test_a_corpus_that_is_not_there_is_one_line_and_status_2(tmp_path, capsys):
     assert main([str(tmp_path / "out"), "--corpus", "nowhere.txt"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("ks_core.training: corpus 'nowhere.txt' does not exist")
+    assert error.startswith("ks_core.training: error: corpus 'nowhere.txt' does not exist")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "out").exists()

@@ -10,7 +10,7 @@ import pytest
 from tiny_wheels import use_wheels_of, write_wheel
 
 from ks_core.errors import AssetError
-from ks_core.files import atomic_path, cache_dir, sha256_of
+from ks_core.files import atomic_path, sha256_of
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
 CONTENT = "Łódź ".encode() * 1000
@@ -122,14 +122,3 @@ def test_atomic_path_moves_files_and_folders_into_place(tmp_path, existing):
             (path / "inside").write_text("new")
     assert file.read_text() == (folder / "inside").read_text() == "new"
     assert sorted(file.parent.iterdir()) == [file, folder]
-
-
-def test_cache_dir_prefers_its_own_variable_then_xdg_then_home(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/someone")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    monkeypatch.setenv("KS_CORE_CACHE", "~/own")
-    assert cache_dir() == Path("/home/someone/own")
-    monkeypatch.delenv("KS_CORE_CACHE")
-    assert cache_dir() == Path("/xdg/ks_core")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path("/home/someone/.cache/ks_core")

@@ -87,6 +87,6 @@ def test_accumulation(ks_stream, ks_record):
     ks_record(judge(ks_stream))
 
 
-@pytest.mark.slow
+@pytest.mark.ks_slow
 def test_accumulation_long(ks_long_stream, ks_record):
     ks_record(judge(ks_long_stream, "@long"), gate=False)

@@ -51,6 +51,6 @@ def test_lossless(ks_stream, ks_record):
     ks_record(judge(ks_stream))
 
 
-@pytest.mark.slow
+@pytest.mark.ks_slow
 def test_lossless_long(ks_long_stream, ks_record):
     ks_record(judge(ks_long_stream, "@long"), gate=False)

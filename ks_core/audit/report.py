@@ -1,19 +1,18 @@
-"""An audit as a table for the terminal, and as JSON."""
+"""An audit as a table for the terminal."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from ks_core.audit.predict import Audit
 from ks_core.data.facts import Fact
-from ks_core.formatting import plus_minus
+from ks_core.errors import InputError
+from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.measurement.readable import summary
-
-FORMAT = "ks_core/audit/1"
 
 LAYERS_SHOWN = 3
 """Layers in the table: the chosen one is among the gentlest, unless it was asked for; JSON has them all."""
+
+NAME, SENTENCE = 60, 200
+"""Characters that a subject and an edit take in the table at most."""
 
 CERTAIN = 0.5
 """Probability of its new object below which an edit is said not to work in the layer: something else stays likelier."""
@@ -24,11 +23,17 @@ def table(audit: Audit, top: int = 5) -> str:
 
     Args:
         audit: what was predicted.
-        top: facts shown for each edit.
+        top: facts shown for each edit; all where there are fewer.
+
+    Raises:
+        InputError: a negative number of facts.
     """
+    if top < 0:
+        raise InputError(f"top is {top}; expected how many facts to show for each edit, 0 or more")
+    model = printable(audit.model)
     lines = [
-        f"{len(audit.edits)} edits against {len(audit.kept)} facts to keep, {audit.model}; nothing was edited",
-        *([summary(audit.left_out)] if audit.left_out else []),
+        f"{len(audit.edits)} edits against {len(audit.kept)} facts to keep, {model}; nothing was edited",
+        *([printable(summary(audit.left_out))] if audit.left_out else []),
         "",
         *_layers(audit),
         "",
@@ -59,14 +64,14 @@ def _layers(audit: Audit) -> list[str]:
 
 
 def _plan(audit: Audit) -> list[str]:
-    lines = ["order that disturbs earlier edits least: " + ", ".join(fact.subject for fact in audit.order)]
+    lines = ["order that disturbs earlier edits least: " + ", ".join(map(_subject, audit.order))]
     tied = [group for group in audit.groups if len(group) > 1]
     lines.append(
-        "make jointly: " + "; ".join(", ".join(fact.subject for fact in group) for group in tied)
+        "make jointly: " + "; ".join(", ".join(map(_subject, group)) for group in tied)
         if tied
         else "no two edits disturb each other: any grouping will do"
     )
-    weak = [fact.subject for fact, p in zip(audit.edits, audit.reached, strict=True) if p < CERTAIN]
+    weak = [_subject(fact) for fact, p in zip(audit.edits, audit.reached, strict=True) if p < CERTAIN]
     if weak:
         lines.append(
             f"no value in layer {audit.layer} makes the model say the new object for: {', '.join(weak)}; "
@@ -75,42 +80,13 @@ def _plan(audit: Audit) -> list[str]:
     return lines
 
 
-def as_json(audit: Audit) -> dict[str, Any]:
-    """Everything in the audit as plain JSON values; disturbances as matrices, edits in rows, kept facts in columns."""
-    return {
-        "format": FORMAT,
-        "model": audit.model,
-        "tokens": audit.tokens,
-        "ridge": audit.ridge,
-        "layer": audit.layer,
-        "layers": [vars(of) for of in audit.layers],
-        "edits": [_record(fact) | {"reached": p} for fact, p in zip(audit.edits, audit.reached, strict=True)],
-        "kept": [_record(fact) for fact in audit.kept],
-        "left_out": [asdict(of) for of in audit.left_out],
-        "share": audit.shares.tolist(),
-        "share_error_over_text": audit.share_errors.tolist(),
-        "change_of_value": audit.changes.tolist(),
-        "change_of_log_probability": audit.log_probability_changes.tolist(),
-        "order": [fact.case_id for fact in audit.order],
-        "groups": [[fact.case_id for fact in group] for group in audit.groups],
-    }
-
-
-def _record(fact: Fact) -> dict[str, Any]:
-    return {
-        "case_id": fact.case_id,
-        "subject": fact.subject,
-        "relation_id": fact.relation_id,
-        "prompt": fact.prompt,
-        "target_true": fact.target_true,
-        "target_new": fact.target_new,
-        "separators": fact.separators,
-    }
+def _subject(fact: Fact) -> str:
+    return shortened(printable(fact.subject), NAME)
 
 
 def _edit(fact: Fact) -> str:
-    return f"{fact.statement} -> {fact.target_new}"
+    return shortened(printable(f"{fact.statement} -> {fact.target_new}"), SENTENCE)
 
 
 def _fact(fact: Fact) -> str:
-    return f"{fact.subject}: {fact.target_true}"
+    return printable(f"{fact.subject}: {fact.target_true}")

@@ -18,8 +18,8 @@ from ks_core.conformance.checking import Subject
 from ks_core.conformance.finding import version_of
 from ks_core.conformance.registry import LAWS
 from ks_core.conformance.results import OUTCOMES
-from ks_core.errors import InputError
-from ks_core.files import atomic_path
+from ks_core.formatting import printable
+from ks_core.outputs import write_text
 
 Row = Mapping[str, Any]
 """A `LawResult` as a dictionary, with the `subject` and the `implementation` it is about."""
@@ -53,7 +53,8 @@ def header(subjects: Sequence[Subject]) -> list[str]:
     lines = []
     for subject in subjects:
         known = described(subject)
-        lines.append(f"{subject.subject}: {known['implementation']} ({known['version']}), {', '.join(known['traits'])}")
+        words = f"{known['implementation']} ({known['version']}), {', '.join(known['traits'])}"
+        lines.append(printable(f"{subject.subject}: {words}"))
     return [*lines, "laws: " + ", ".join(f"{name} {version}" for name, version in environment().items())]
 
 
@@ -73,7 +74,10 @@ def table(rows: Sequence[Row]) -> list[str]:
     for name in dict.fromkeys(row["implementation"] for row in sorted_rows(rows)):
         block = [row for row in sorted_rows(rows) if row["implementation"] == name]
         width = max(len(row["law"]) for row in block)
-        lines += [f"{block[0]['subject']} {name}", f"  {'law':{width}}  outcome   examples  violation  tolerance  note"]
+        lines += [
+            printable(f"{block[0]['subject']} {name}"),
+            f"  {'law':{width}}  outcome   examples  violation  tolerance  note",
+        ]
         lines += [_line(row, width) for row in block]
         counts = Counter(row["outcome"] for row in block)
         lines.append("  " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]))
@@ -88,7 +92,7 @@ def _line(row: Row, width: int) -> str:
         else f"{'-':>8}  {'-':>9}  {'-':>9}"
     )
     note = row["usual_cause"] if row["outcome"] == "failed" else row["reason"]
-    return f"  {row['law']:{width}}  {row['outcome']:8}  {numbers}  {note}".rstrip()
+    return f"  {row['law']:{width}}  {row['outcome']:8}  {numbers}  {printable(note)}".rstrip()
 
 
 def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> None:
@@ -102,8 +106,4 @@ def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> 
         "tried": [described(subject) for subject in subjects],
         "results": [dict(row) for row in sorted_rows(rows)],
     }
-    try:
-        with atomic_path(path) as made:
-            made.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--ks-json: {path} cannot be written: {error}; expected a path that can be") from error
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ks_core.conformance.law import Gap, Law
 from ks_core.conformance.strategies import SecondMomentCase
+from ks_core.formatting import printable
 
 OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed")
 
@@ -51,12 +52,12 @@ class LawResult:
 
 def failure_message(law: Law, subject: str, finding: Gap | Exception, example: Any) -> str:
     """Law, violation against tolerance, counterexample, usual cause; all that is needed without a traceback."""
-    lines = [f"{subject} breaks the law {law.name}", f"  law: {law.formula}"]
+    lines = [f"{printable(subject)} breaks the law {law.name}", f"  law: {law.formula}"]
     if isinstance(finding, Gap):
         lines += [f"  broken: {_violation(finding)}", *_shown("    got", finding.got)]
         lines += _shown("    expected", finding.expected)
     else:
-        lines.append(f"  broken: {finding}")
+        lines.append(f"  broken: {printable(finding)}")
     lines.append("  smallest counterexample found:")
     for name, array in arrays_of(example).items():
         lines += _shown(f"    {name}", array)

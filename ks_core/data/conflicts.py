@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from ks_core.data.facts import Fact, same_text
-from ks_core.formatting import quoted
+from ks_core.formatting import printable, quoted
 
 
 def conflicts(edits: Sequence[Fact]) -> list[str]:
@@ -38,5 +38,6 @@ def conflicts(edits: Sequence[Fact]) -> list[str]:
 
 def warn_of_conflicts(edits: Sequence[Fact]) -> None:
     """Give a warning that names each pair of `conflicts`; made one after another, the last of them holds."""
-    for sentence in conflicts(edits):
+    for conflict in conflicts(edits):
+        sentence = printable(conflict)  # subjects and objects are other people's
         warnings.warn(f"{sentence}; one after another the last holds, jointly they cannot both", stacklevel=2)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ks_core.errors import InputError
-from ks_core.files import atomic_path
+from ks_core.outputs import write_text
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 from ks_core.reproduction.settings import Settings
@@ -37,6 +37,9 @@ CROSSING = 2
 
 GRAIN = {"share_above": 1.0, "near_right_angle": 1.0, "tail_ratio": 1.0 / GAUSSIAN_TAIL}
 """What one entry adds to a statistic that counts entries, times the number of entries."""
+
+LONGEST_STEM = 200
+"""Bytes of a baseline's name: a file's may have 255, those beside it while it is written included."""
 
 REQUEST = (
     "model", "revision", "corpus", "facts", "families", "num_facts", "num_edits", "tokens", "layers", "dtype", "ridge",
@@ -60,11 +63,19 @@ class Baseline:
     """claim → value, error, verdict"""
     statistics: Mapping[str, Mapping[str, Sequence[float | None]]]
     """statistic, matrix and fact set in words → `value` and `error` by layer"""
+    tests: Mapping[str, Sequence[str]]
+    """test, as pytest names it → the claims that it recorded: a run of some tests can then tell which are missing"""
 
 
 def baseline_path(folder: Path, model: str) -> Path:
-    """Where a folder of baselines keeps that of a model, by the last part of its name."""
-    return folder / (re.sub(r"[^a-z0-9.]+", "-", Path(model).name.lower()).strip("-") + ".json")
+    """Where a folder of baselines keeps that of a model, by the last part of its name: letters, digits and points.
+
+    Example:
+        >>> baseline_path(Path("baselines"), "HuggingFaceTB/SmolLM2 135M").as_posix()
+        'baselines/smollm2-135m.json'
+    """
+    stem = re.sub(r"[^\w.]+|_+", "-", Path(model).name.lower()).strip("-.") or "model"
+    return folder / (stem.encode()[:LONGEST_STEM].decode(errors="ignore") + ".json")
 
 
 def load_baseline(path: Path) -> Baseline:
@@ -77,7 +88,7 @@ def load_baseline(path: Path) -> Baseline:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise InputError(f"{path} has format {content['format']!r}; expected {FORMAT!r}: write it anew")
-        parts = [content[name] for name in ("request", "provenance", "findings", "statistics")]
+        parts = [content[name] for name in ("request", "provenance", "findings", "statistics", "tests")]
         if not all(isinstance(part, dict) for part in parts):
             raise InputError(f"{path} has a part that is no JSON object; restore it, or write it anew")
         return Baseline(path, *parts)
@@ -116,19 +127,30 @@ def _portable(name: Any) -> Any:
     return Path(name).resolve().name if name and Path(name).exists() else name
 
 
-def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Finding]) -> Path:
+def save_baseline(
+    folder: Path,
+    measurement: Measurement,
+    findings: Sequence[Finding],
+    tests: Mapping[str, Sequence[str]],
+    collected: Collection[str],
+) -> Path:
     """Write the baseline of a measurement, whole or not at all; returns its path.
 
+    Args:
+        folder: of baselines.
+        measurement: what was measured.
+        findings: what was found.
+        tests: test → the claims among them that it recorded.
+        collected: all tests of the run.
+
     Raises:
-        InputError: the file there is for another request; nothing is written.
+        InputError: the file there is for another request or another model, or has findings of tests that are not in
+            this run; nothing is written.
     """
     request = request_of(measurement.settings)
     path = baseline_path(folder, request["model"])
-    if path.is_file() and find_baseline(folder, request)[0] is None:
-        raise InputError(
-            f"{find_baseline(folder, request)[1]}; not overwritten: remove the file first, or keep this request's "
-            "baseline in another folder (--ks-baselines)"
-        )
+    if path.is_file():
+        _check_replaced(*find_baseline(folder, request), measurement.provenance, collected)
     content = {
         "format": FORMAT,
         "request": request,
@@ -149,10 +171,27 @@ def save_baseline(folder: Path, measurement: Measurement, findings: Sequence[Fin
             name: {"value": _rounded(estimates.value), "error": _rounded(estimates.error)}
             for name, estimates in _named(measurement).items()
         },
+        "tests": {test: list(claims) for test, claims in tests.items()},
     }
-    with atomic_path(path) as made:
-        made.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return path
+
+
+def _check_replaced(
+    before: Baseline | None, note: str, provenance: Mapping[str, Any], collected: Collection[str]
+) -> None:
+    """Refuse to replace a baseline that says more than how this request is now."""
+    remedy = "remove the file first, or keep this one in another folder (--ks-baselines)"
+    if before is None:
+        raise InputError(f"{note}; not overwritten: {remedy}")
+    if before.provenance.get("weights_sha256") != provenance["weights_sha256"]:
+        raise InputError(f"{before.path} is for a model of this name with other weights; not overwritten: {remedy}")
+    gone = sorted(before.tests.keys() - set(collected))
+    if gone:
+        raise InputError(
+            f"{before.path} holds findings of tests that are not in this run ({', '.join(gone)}); not overwritten: run "
+            f"them too, or {remedy}"
+        )
 
 
 def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
@@ -167,10 +206,15 @@ def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
     return problems + _differences(finding.claim, found, kept, finding.grain)
 
 
-def missing_findings(baseline: Baseline, findings: Sequence[Finding]) -> list[str]:
-    """Findings of the baseline that a whole run did not make again."""
-    gone = baseline.findings.keys() - {finding.claim for finding in findings}
-    return [f"{claim} is in the baseline but was not found in this run" for claim in sorted(gone)]
+def missing_findings(baseline: Baseline, recorded: Collection[str], collected: Collection[str]) -> list[str]:
+    """Claims of the baseline that their tests, which were collected, did not record."""
+    return [
+        f"{claim} is in the baseline but was not found by {test} in this run"
+        for test, claims in sorted(baseline.tests.items())
+        if test in collected
+        for claim in sorted(claims)
+        if claim not in recorded
+    ]
 
 
 def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[str]:

@@ -1,10 +1,9 @@
-"""The figures of the editing half, as PNG files."""
+"""The figures of the editing half."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from ks_core.reproduction.dose import DoseResponse
 from ks_core.reproduction.editing import DoseMeasurement, StreamMeasurement
 from ks_core.reproduction.editing_report import ScoreOf, scores_of
-from ks_core.reproduction.figures import colours, save_figures
+from ks_core.reproduction.figures import Drawings, as_label, colours
 from ks_core.statistics.pairs import Array
 
 STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),
@@ -23,21 +22,19 @@ DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8
 """Bins of dose behind the line of means."""
 
 
-def write_stream_figures(folder: Path, measured: StreamMeasurement, model: str, suffix: str = "") -> list[Path]:
-    """Draw what a stream of edits did; returns the paths."""
+def stream_figures(measured: StreamMeasurement, model: str, suffix: str = "") -> Drawings:
+    """What a stream of edits did; the suffix goes into the names of the files."""
     drawings: dict[str, Callable[[StreamMeasurement, str], Figure]] = {
         f"interference{suffix}.png": predicted_against_measured,
         f"growth{suffix}.png": growth_with_edits,
         f"methods{suffix}.png": behaviour_of_methods,
     }
-    return save_figures(folder, {name: partial(draw, measured, model) for name, draw in drawings.items()})
+    return {name: partial(draw, measured, model) for name, draw in drawings.items()}
 
 
-def write_dose_figures(folder: Path, measured: DoseMeasurement, model: str) -> list[Path]:
-    """Draw dose against response; nothing where nothing was measured."""
-    if measured.response is None:
-        return []
-    return save_figures(folder, {"dose.png": partial(dose_and_response, measured.response, model)})
+def dose_figures(measured: DoseMeasurement, model: str) -> Drawings:
+    """Dose against response; nothing where nothing was measured."""
+    return {} if measured.response is None else {"dose.png": partial(dose_and_response, measured.response, model)}
 
 
 def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figure:
@@ -55,7 +52,7 @@ def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figur
         axis.set(xscale="log", yscale="log", xlabel="predicted length", ylabel="measured length", title=what)
     axes[0].legend(frameon=False)
     axes[1].annotate("joint, protected:\nzero but for rounding", (0.03, 0.8), xycoords="axes fraction", fontsize=8)
-    figure.suptitle(f"{model}, layer {streams.layer}, {len(streams.edits)} edits; the module in float64")
+    figure.suptitle(f"{as_label(model)}, layer {streams.layer}, {len(streams.edits)} edits; the module in float64")
     return figure
 
 
@@ -77,7 +74,7 @@ def growth_with_edits(measured: StreamMeasurement, model: str) -> Figure:
     axis.set(xscale="log", yscale="log", xlabel="edits n", ylabel="root mean square of ‖Δ_o‖")
     axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
     axis.minorticks_off()
-    axis.set_title(f"{model}, layer {streams.layer}; {len(streams.bystanders)} bystanders")
+    axis.set_title(f"{as_label(model)}, layer {streams.layer}; {len(streams.bystanders)} bystanders")
     axis.legend(frameon=False)
     return figure
 
@@ -98,7 +95,7 @@ def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
             axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
         if panel in ("neighbourhood", panels[-1]):
             axis.legend(frameon=False)
-    figure.suptitle(f"{model}, layer {streams.layer}; bars are one standard error over facts (or texts)")
+    figure.suptitle(f"{as_label(model)}, layer {streams.layer}; bars are one standard error over facts (or texts)")
     return figure
 
 
@@ -119,7 +116,8 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
     axes[1].plot(top, top, color="black", linewidth=0.8, label="as predicted")
     axes[1].legend(frameon=False)
     figure.suptitle(
-        f"{model}, {found.relation}: {len(found.edits)} single edits, {len(found.others)} facts, {found.pairs:,} pairs"
+        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, {len(found.others)} facts, "
+        f"{found.pairs:,} pairs"
     )
     return figure
 

@@ -1,10 +1,12 @@
-"""The figures of a measurement, as PNG files."""
+"""The figures of a measurement, and how figures become PNG files."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ks_core.data.published import published_gpt2_small
-from ks_core.files import atomic_path
+from ks_core.formatting import printable, shortened
+from ks_core.outputs import output_path
 from ks_core.reproduction.analysis import SHOWN, LayerPairs, shown
 from ks_core.reproduction.measure import Measurement
 from ks_core.statistics import null
@@ -22,12 +25,22 @@ from ks_core.statistics.density import density
 from ks_core.statistics.pairs import off_diagonal
 from ks_core.statistics.summaries import summarise
 
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.usetex": False}
+"""Of all figures; whoever sets TeX for his own would have it read other people's names."""
+
+NAME = 48
+"""Characters of a name that a title has room for."""
+
 SUBSETS = 40
 """Random subsets of facts behind a point of the convergence curve."""
 
 
-def write_figures(folder: Path, measurement: Measurement) -> list[Path]:
-    """Draw all figures into a folder; returns their paths."""
+Drawings = Mapping[str, Callable[[], Figure]]
+"""File name → what draws the figure."""
+
+
+def figures_of(measurement: Measurement) -> Drawings:
+    """The figures of a measurement."""
     drawings: dict[str, Callable[[Measurement], Figure]] = {
         "superposition.png": superposition_heatmaps,
         "density.png": superposition_density,
@@ -35,19 +48,41 @@ def write_figures(folder: Path, measurement: Measurement) -> list[Path]:
         "angles.png": angle_distributions,
         "convergence.png": kurtosis_convergence,
     }
-    return save_figures(folder, {name: partial(draw, measurement) for name, draw in drawings.items()})
+    return {name: partial(draw, measurement) for name, draw in drawings.items()}
 
 
-def save_figures(folder: Path, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
-    """Draw and write figures by file name, each whole or not at all; returns their paths."""
-    paths = []
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+def save_figures(folder: Path, drawings: Drawings) -> tuple[list[Path], list[str]]:
+    """Draw and write figures by file name, each whole or not at all.
+
+    A figure that cannot be drawn or written is no reason to lose the others, or what was measured.
+
+    Returns:
+        The paths that were written, and one line for each figure that was not.
+    """
+    paths, problems = [], []
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # Filters that turn warnings into errors are for tests; that a font lacks a glyph need not even be said.
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", UserWarning)
         for name, draw in drawings.items():
-            figure = draw()
-            with atomic_path(folder / name) as made:
-                figure.savefig(made, dpi=150, format="png")
-            paths.append(folder / name)
-    return paths
+            try:
+                figure = draw()
+                with output_path(folder / name) as made:
+                    figure.savefig(made, dpi=150, format="png")
+                paths.append(folder / name)
+            except Exception as error:
+                problems.append(f"figure {name} was not drawn: {type(error).__name__}: {error}")
+    return paths, problems
+
+
+def as_label(name: str) -> str:
+    """A name as matplotlib is to show it: on one line, of a length that fits, no part of it taken for a formula.
+
+    Example:
+        >>> print(as_label("costs_$5^2"))
+        costs_\\$5^2
+    """
+    return shortened(printable(name), NAME).replace("$", r"\$")
 
 
 def superposition_heatmaps(measurement: Measurement) -> Figure:
@@ -177,4 +212,4 @@ def colours(count: int) -> list[str]:
 
 
 def _name(measurement: Measurement) -> str:
-    return measurement.settings.model_name
+    return as_label(measurement.settings.model_name)

@@ -11,13 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from ks_core.files import atomic_path
-from ks_core.formatting import plus_minus
+from ks_core.errors import InputError
+from ks_core.formatting import plus_minus, printable, shortened
+from ks_core.outputs import write_text
 from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
+from ks_core.reproduction.settings import Settings
 
 COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
+
+RESULTS = "results.json"
+"""Name of the file in the folder of results."""
+
+NAME = 48
+"""Characters of a model's name that the table has room for."""
 
 
 def table(findings: Sequence[Finding], model: str) -> str:
@@ -26,22 +34,28 @@ def table(findings: Sequence[Finding], model: str) -> str:
     The error is that over facts and text together; results.json has them apart.
     """
     rows = [
-        (
-            f.claim,
-            model,
-            f.layers,
-            plus_minus(f.value, f.error),
-            _interval(f),
-            f.threshold,
-            f.reference,
-            f.verdict.value,
+        tuple(
+            printable(cell)
+            for cell in (
+                f.claim,
+                shortened(model, NAME),
+                f.layers,
+                plus_minus(f.value, f.error),
+                _interval(f),
+                f.threshold,
+                f.reference,
+                f.verdict.value,
+            )
         )
         for f in findings
     ]
     widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
     rule = "  ".join("-" * width for width in widths)
-    legend = [f"{f.claim.ljust(widths[0])}  {f.quantity}, {f.count:,} {f.counted}" for f in findings]
+    legend = [
+        f"{row[0].ljust(widths[0])}  {printable(f.quantity)}, {f.count:,} {printable(f.counted)}"
+        for row, f in zip(rows, findings, strict=True)
+    ]
     return "\n".join([lines[0].rstrip(), rule, *map(str.rstrip, lines[1:]), "", *legend])
 
 
@@ -68,6 +82,7 @@ def write_results(
     selection = measurement.selection
     content = {
         "format": "ks_core/results/1",
+        "model": measurement.settings.model_origin,
         "settings": asdict(measurement.settings),
         "provenance": dict(measurement.provenance),
         "baseline": baseline,
@@ -95,8 +110,32 @@ def write_results(
         "seconds": dict(measurement.seconds),
         **(parts or {}),
     }
-    with atomic_path(path) as made:
-        made.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:
+    """Refuse to write over the results of another model: folders of one last name share those of results.
+
+    The model is another when both its weights and where they are from are: one that was trained further is the same.
+
+    Raises:
+        InputError: there are results of another model, or a file that is none of results.
+    """
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        weights, origin = before["provenance"]["weights_sha256"], before.get("model")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is there and cannot be read as results ({type(error).__name__}); remove it, or name another "
+            "folder (--ks-results)"
+        ) from error
+    if weights != weights_sha256 and origin != settings.model_origin:
+        raise InputError(
+            f"{path} holds the results of another model of this name ({origin}); expected {settings.model_origin}: "
+            "name another folder (--ks-results), or remove the file"
+        )
 
 
 def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:

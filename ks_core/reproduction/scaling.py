@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from ks_core.data.facts import FactSet
 from ks_core.errors import InputError
+from ks_core.formatting import printable
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts
 from ks_core.models.size import parameters_outside_embedding
@@ -169,7 +170,7 @@ def _measure_member(settings: Settings, facts: FactSet, say: Callable[[str], Non
     weights = fact_weights(len(facts), settings.resamples, settings.seed).astype(np.float64)
     by_layer: dict[str, list[Replicates]] = {number: [] for number in NUMBERS}
     chance: dict[str, list[float]] = {number: [] for number in NUMBERS}
-    for layer in tqdm(sorted(keys), desc=settings.model_name, unit="layer", disable=None):
+    for layer in tqdm(sorted(keys), desc=printable(settings.model_name), unit="layer", disable=None):
         pairs = layer_pairs(layer, keys[layer], len(facts), text)
         of_chance = by_chance(pairs.whitened_norms, pairs.d_key, settings.seed)
         for number, (_, matrix, statistic) in NUMBERS.items():

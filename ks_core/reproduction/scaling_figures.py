@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ks_core.reproduction.figures import colours, save_figures
+from ks_core.reproduction.figures import Drawings, as_label, colours
 from ks_core.reproduction.scaling import NUMBERS, PLACES, FamilyScaling, at_places, geometric_mean
 from ks_core.reproduction.seeds import SeedScaling
 
 
-def write_scaling_figure(
-    folder: Path, families: Sequence[FamilyScaling], seeds: SeedScaling | None = None
-) -> list[Path]:
-    """Draw every number against size; returns the path."""
-    return save_figures(folder, {"scaling.png": partial(numbers_against_size, families, seeds)})
+def scaling_figures(families: Sequence[FamilyScaling], seeds: SeedScaling | None = None) -> Drawings:
+    """Every number against size; nothing where no family was measured."""
+    return {"scaling.png": partial(numbers_against_size, families, seeds)} if families else {}
 
 
 def numbers_against_size(families: Sequence[FamilyScaling], seeds: SeedScaling | None = None) -> Figure:
@@ -35,7 +32,7 @@ def numbers_against_size(families: Sequence[FamilyScaling], seeds: SeedScaling |
                         axis.plot(size, value, "x", color=colour, markersize=5)
         row[0].set_ylabel(words[0].replace(" (", "\n("))
     for axis, family in zip(axes[0], families, strict=True):
-        axis.set_title(f"{family.name}, {len(family.case_ids)} facts", fontsize=9)
+        axis.set_title(f"{as_label(family.name)}, {len(family.case_ids)} facts", fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("parameters outside the embedding")
     axes[0][0].legend(frameon=False, title="relative depth", fontsize=8)

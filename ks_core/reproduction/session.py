@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ks_core import __version__
 from ks_core.data.fixtures import fixture_path
-from ks_core.errors import InputError
+from ks_core.errors import InputError, KsError
 from ks_core.files import cache_dir
+from ks_core.formatting import one_line, printable
+from ks_core.outputs import check_folder
 from ks_core.reproduction.baseline import (
     Baseline,
     find_baseline,
@@ -20,130 +23,161 @@ from ks_core.reproduction.baseline import (
     save_baseline,
 )
 from ks_core.reproduction.claims import Finding
-from ks_core.reproduction.editing import LONG, DoseMeasurement, StreamMeasurement, measure_dose, measure_stream
-from ks_core.reproduction.editing_figures import write_dose_figures, write_stream_figures
-from ks_core.reproduction.editing_report import dose_numbers, methods_table, stream_numbers
 from ks_core.reproduction.families import families
-from ks_core.reproduction.figures import write_figures
-from ks_core.reproduction.inputs import Inputs, load_inputs
+from ks_core.reproduction.figures import figures_of, save_figures
+from ks_core.reproduction.inputs import load_inputs
 from ks_core.reproduction.measure import Measurement, measure
-from ks_core.reproduction.report import table, write_results
-from ks_core.reproduction.scaling import FamilyScaling, measure_family
-from ks_core.reproduction.scaling_figures import write_scaling_figure
-from ks_core.reproduction.scaling_report import scaling_numbers
-from ks_core.reproduction.seeds import SeedScaling, stored_seeds
+from ks_core.reproduction.parts import Parts, measure_edits, measure_sizes, plan_of_parts
+from ks_core.reproduction.report import RESULTS, check_results, table, write_results
 from ks_core.reproduction.settings import Settings
-
-CLAIMS = 12
-"""Claims that a baseline must hold: all of `bench/paper`, and one more, `scaling`, where there are families."""
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What else was asked for: edits, and other sizes of model."""
+class Recorded:
+    """A finding, and the test that recorded it."""
 
-    stream: StreamMeasurement | None = None
-    long_stream: StreamMeasurement | None = None
-    dose: DoseMeasurement | None = None
-    scaling: tuple[FamilyScaling, ...] = ()
-    seeds: SeedScaling | None = None
-
-    def numbers(self) -> dict[str, Any]:
-        """For results.json."""
-        streams = {"stream": self.stream, "long_stream": self.long_stream}
-        found = {name: stream_numbers(measured) for name, measured in streams.items() if measured is not None}
-        editing = found | ({} if self.dose is None else {"dose": dose_numbers(self.dose)})
-        seeds = None if self.seeds is None else self.seeds.numbers()
-        return {"editing": editing, "scaling": [scaling_numbers(family) for family in self.scaling], "seeds": seeds}
-
-    def tables(self) -> list[str]:
-        """For the terminal."""
-        tables = [methods_table(measured) for measured in (self.stream, self.long_stream) if measured is not None]
-        return [line for table in tables for line in (*table, "")]
+    finding: Finding
+    test: str
+    gate: bool
+    """whether a baseline is to hold it; not so for the long streams, which are shown and written only"""
 
 
 @dataclass
 class PaperSession:
     """The state of one run; tests add findings to it."""
 
-    measurement: Measurement
-    results: Path
+    settings: Settings
+    folder: Path
+    """of the results"""
     baselines: Path
     update_baseline: bool
     baseline: Baseline | None
     baseline_note: str
-    figures: Sequence[Path]
+    say: Callable[[str], None]
+    measurement: Measurement
+    measured: set[str]
+    """names of the parts that were asked for so far"""
     parts: Parts
-    findings: list[Finding] = field(default_factory=list)
-    ungated: list[Finding] = field(default_factory=list)
-    """of the long streams: shown and written, but no part of a baseline"""
+    recorded: dict[str, Recorded] = field(default_factory=dict)
+    """by claim"""
+    figures: Sequence[Path] = ()
     problems: list[str] = field(default_factory=list)
 
     @property
     def has_baseline(self) -> bool:
-        """Whether findings are held against a baseline: this request has one, and it is not being rewritten."""
+        """Whether anything is held against a baseline: this request has one, and it is not being rewritten."""
         return self.baseline is not None and not self.update_baseline
 
-    def record(self, findings: Sequence[Finding], *, gate: bool = True) -> list[str]:
-        """Add findings to the table; returns how they differ from the baseline, unless they are not held against it."""
-        (self.findings if gate else self.ungated).extend(findings)
-        if not gate or self.baseline is None or not self.has_baseline:
-            return []
-        return [problem for finding in findings for problem in finding_problems(self.baseline, finding)]
+    def gates(self, test: str) -> bool:
+        """Whether the findings of a test are held against the baseline: one that has none of them cannot tell."""
+        return self.baseline is not None and self.has_baseline and test in self.baseline.tests
+
+    def require(self, parts: Collection[str]) -> Parts:
+        """Measure those parts that were not measured yet.
+
+        Raises:
+            KsError: input that cannot be used any more.
+        """
+        missing = set(parts) - self.measured
+        if missing:
+            found: dict[str, Any] = {}
+            if "scaling" in missing:
+                found |= measure_sizes(self.settings, families(self.settings), self.say)
+            if missing - {"scaling"}:
+                found |= measure_edits(load_inputs(self.settings), self.measurement.selection, missing, self.say)
+            self.parts = replace(self.parts, **found)
+            self.measured |= missing
+            self.write()
+        return self.parts
+
+    def record(self, findings: Sequence[Finding], test: str, *, gate: bool = True) -> list[str]:
+        """Add the findings of a test to the table.
+
+        Returns:
+            What is wrong with them: how they differ from the baseline, where it holds them; claims of another test.
+        """
+        problems = []
+        for finding in findings:
+            before = self.recorded.get(finding.claim)
+            if before is not None and before.test != test:
+                problems.append(f"{finding.claim} was recorded by {before.test} already; expected a name of its own")
+                continue
+            self.recorded[finding.claim] = Recorded(finding, test, gate)
+            if gate and self.baseline is not None and self.gates(test):
+                problems += finding_problems(self.baseline, finding)
+        return problems
 
     def measurement_problems(self) -> list[str]:
         """How inputs and per-layer statistics differ from the baseline."""
         return [] if self.baseline is None else measurement_problems(self.baseline, self.measurement)
 
-    def finish(self, *, clean: bool) -> bool:
-        """Write results.json, and the baseline when asked to.
+    def finish(self, collected: Collection[str], *, clean: bool, whole: bool) -> bool:
+        """Write results.json, the baseline when asked to, and then the figures.
 
         Args:
+            collected: the tests of the run.
             clean: no test has failed.
+            whole: all of them were run.
 
         Returns:
             Whether all is well: no finding of the baseline is missing, and what was to be written could be.
         """
-        expected = CLAIMS + bool(self.parts.scaling or families(self.measurement.settings))
-        whole = len({finding.claim.split(":")[0] for finding in self.findings}) >= expected
-        if self.baseline is not None and self.has_baseline and whole:
-            self.problems = missing_findings(self.baseline, self.findings)
         if self.update_baseline:
-            self.problems = self._write_baseline() if clean and whole else ["baseline not written: claims are missing"]
-        everything = [*self.findings, *self.ungated]
-        write_results(
-            self.results / "results.json", self.measurement, everything, self.baseline_note, self.parts.numbers()
-        )
+            self.problems += (
+                self._write_baseline(collected) if clean else ["baseline not written: not all tests passed"]
+            )
+        elif self.baseline is not None and whole:
+            self.problems += missing_findings(self.baseline, self.recorded, collected)
+        try:
+            self.write()
+        except (KsError, OSError) as error:
+            self.problems.append(f"{RESULTS} not written: {error}")
+        drawings = {**figures_of(self.measurement), **self.parts.figures(self.settings.model_name)}
+        self.figures, undrawn = save_figures(self.folder, drawings)
+        self.problems += undrawn
         return not self.problems
 
-    def _write_baseline(self) -> list[str]:
+    def write(self) -> None:
+        """Write results.json with what there is so far."""
+        findings = [of.finding for of in self.recorded.values()]
+        write_results(self.folder / RESULTS, self.measurement, findings, self.baseline_note, self.parts.numbers())
+
+    def _write_baseline(self, collected: Collection[str]) -> list[str]:
+        tests: dict[str, list[str]] = {}
+        for claim, of in self.recorded.items():
+            if of.gate:
+                tests.setdefault(of.test, []).append(claim)
+        findings = [of.finding for of in self.recorded.values() if of.gate]
         try:
-            self.baseline_note = f"written anew: {save_baseline(self.baselines, self.measurement, self.findings)}"
+            path = save_baseline(self.baselines, self.measurement, findings, tests, collected)
         except (InputError, OSError) as error:
             return [f"baseline not written: {error}"]
+        self.baseline_note = f"written anew: {path}, {len(findings)} findings of {len(tests)} tests"
         return []
 
     def summary(self) -> list[str]:
         """Lines for the end of the run."""
         selection = self.measurement.selection
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in self.measurement.seconds.items() if taken >= 0.5)
+        alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
         return [
-            *table([*self.findings, *self.ungated], self.measurement.settings.model_name).splitlines(),
+            *table([of.finding for of in self.recorded.values()], self.settings.model_name).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
             *(["", *self.parts.tables()] if self.parts.tables() else []),
-            *(f"ERROR: {problem}" for problem in self.problems),
+            *(f"ERROR: {one_line(problem)}" for problem in self.problems),
             f"facts:    {len(selection.measured)} of {len(selection.usable)} usable, {selection.asked} in the file "
             "(results.json says what makes one usable)",
-            f"baseline: {self.baseline_note}",
-            f"results:  {self.results / 'results.json'} and {len(self.figures)} figures (PNG) beside it",
+            f"baseline: {printable(self.baseline_note)}",
+            *(f"          has nothing of {printable(test)}: judged alone" for test in dict.fromkeys(alone)),
+            f"results:  {printable(self.folder / RESULTS)} and {len(self.figures)} figures (PNG) beside it",
             *([f"seconds:  {seconds}"] if seconds else []),
         ]
 
 
 def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callable[[str], None]) -> PaperSession:
-    """Say what is going to happen, measure, and draw the figures.
+    """Say what is going to happen, measure, and write what was measured.
 
     Args:
         given: options by name; those that are fields of `Settings` override its defaults.
@@ -154,78 +188,49 @@ def start_session(given: Mapping[str, Any], parts: Collection[str], say: Callabl
         KsError: anything the measurement cannot use or get.
     """
     settings = Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
-    baselines = Path(given["baselines"]) if given.get("baselines") else fixture_path("baselines")
+    baselines, update = Path(given.get("baselines", fixture_path("baselines"))), bool(given.get("update_baseline"))
+    if update and "baselines" not in given:
+        raise InputError("--ks-update-baseline would change the installed package; expected --ks-baselines DIR with it")
     baseline, note = find_baseline(baselines, request_of(settings))
-    results = Path(given["results"]).resolve() / settings.model_name
+    told = _printing(say)
+    folder = Path(given["results"]).resolve() / settings.model_name
+    check_folder("--ks-results", folder)  # before the work, so that a folder that cannot be written costs none
     of_size = families(settings) if "scaling" in parts else {}
-    for line in plan(settings, results, note, parts, of_size):
-        say(line)
-    results.mkdir(parents=True, exist_ok=True)  # before the work, so that a folder that cannot be written costs none
+    for line in plan(settings, folder, note, parts, of_size):
+        told(line)
     inputs = load_inputs(settings)
+    check_results(folder / RESULTS, settings, inputs.model.weights_sha256)
     # Before the model itself: what is wrong with a family then shows early.
-    scaling = tuple(measure_family(name, models, settings, say) for name, models in of_size.items())
-    measurement = measure(settings, say, inputs=inputs)
-    figures = write_figures(results, measurement)
-    measured, drawn = _measure_parts(inputs, measurement, parts, scaling, results, say)
-    update = bool(given.get("update_baseline"))
-    return PaperSession(measurement, results, baselines, update, baseline, note, [*figures, *drawn], measured)
-
-
-def _measure_parts(
-    inputs: Inputs,
-    measurement: Measurement,
-    parts: Collection[str],
-    scaling: tuple[FamilyScaling, ...],
-    results: Path,
-    say: Callable[[str], None],
-) -> tuple[Parts, list[Path]]:
-    name, selection = inputs.settings.model_name, measurement.selection
-    streams = {"stream": (inputs.settings.num_edits, ""), "long_stream": (LONG, "-long")}
-    found: dict[str, Any] = {}
-    figures: list[Path] = []
-    for part, (num_edits, suffix) in streams.items():
-        if part in parts:
-            found[part] = measure_stream(inputs, selection, num_edits, say)
-            figures += write_stream_figures(results, found[part], name, suffix)
-    if "dose" in parts:
-        found["dose"] = measure_dose(inputs, selection, say)
-        figures += write_dose_figures(results, found["dose"], name)
-    if scaling:
-        found |= {"scaling": scaling, "seeds": stored_seeds(inputs.settings, scaling)}
-        figures += write_scaling_figure(results, scaling, found["seeds"])
-    return Parts(**found), figures
+    sizes = measure_sizes(settings, of_size, told)
+    measurement = measure(settings, told, inputs=inputs)
+    measured = Parts(**sizes, **measure_edits(inputs, measurement.selection, parts, told))
+    session = PaperSession(settings, folder, baselines, update, baseline, note, told, measurement, set(parts), measured)
+    session.write()  # tests and figures may fail: what was measured is kept
+    return session
 
 
 def plan(
     settings: Settings,
-    results: Path,
+    folder: Path,
     baseline_note: str,
     parts: Collection[str] = (),
     of_size: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
     return [
-        f"measuring knowledge superposition in {settings.model} ({settings.dtype} on {settings.device})",
+        f"ks_core {__version__}: measuring knowledge superposition in {settings.model} ({settings.dtype} on "
+        f"{settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
-        f"  edits     {_edits(settings, parts)}",
-        f"  sizes     {_sizes(of_size or {})}",
+        *plan_of_parts(settings, parts, of_size or {}),
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
         "            6 more for edits (long streams: not timed yet), 3 for sizes; others in proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
-        f"  results   {results}",
+        f"  results   {folder}",
         f"  baseline  {baseline_note}",
     ]
 
 
-def _sizes(of_size: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{name} ({len(models)} models)" for name, models in of_size.items()) or "none"
-
-
-def _edits(settings: Settings, parts: Collection[str]) -> str:
-    wanted = {
-        "stream": f"a stream of {settings.num_edits} by four methods",
-        "long_stream": f"a stream of {LONG} by four methods",
-        "dose": "single edits of one relation in several layers",
-    }
-    return "; ".join(words for part, words in wanted.items() if part in parts) or "none"
+def _printing(say: Callable[[str], None]) -> Callable[[str], None]:
+    """What says a line whose names of models and folders are other people's."""
+    return lambda line: say(printable(line))

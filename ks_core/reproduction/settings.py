@@ -58,7 +58,13 @@ class Settings:
     def model_name(self) -> str:
         """The last part of the model's name, under which results and baselines are kept; of `.` the folder's own."""
         path = Path(self.model)
-        return (path.resolve() if path.exists() else path).name
+        return (path.resolve() if path.exists() else path).name or "model"
+
+    @property
+    def model_origin(self) -> str:
+        """Where the model is from, in full: the folder, or the name with its revision."""
+        path = Path(self.model)
+        return str(path.resolve()) if path.exists() else "@".join(filter(None, (self.model, self.revision)))
 
     def __post_init__(self) -> None:
         """Refuse what no measurement could use, before anything is loaded; numbers of NumPy become Python's."""

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import torch
 
+from ks_core.command import Parser, given, integer, path, run
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
-from ks_core.errors import KsError
+from ks_core.formatting import printable
 from ks_core.training.architectures import FAMILIES
-from ks_core.training.family import Course, Member
+from ks_core.training.family import LARGEST_SEED, Course, Member
 
 DEPTHS = (2, 3, 4, 6)
 TOKENS = 2_000_000
 """as many as let each article be read once beside the facts"""
 
+MOST_LAYERS, MOST_TOKENS = 64, 10**12
+"""far beyond what these families are for: 64 layers are 2.5 billion parameters"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what was asked for, smallest first; what is there already is left alone."""
-    given = _parser().parse_args(arguments)
-    device = given.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        course = Course(load_corpus(given.corpus), load_facts(given.facts))
-        for depth in sorted(given.depth):
-            for family in given.family:
-                member = Member(family, depth, given.seed)
-                print(course.make(member, given.folder, tokens=given.tokens, device=device), flush=True)
-    except (KsError, OSError) as error:
-        print(f"ks_core.training: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint, if there is one", file=sys.stderr)
-        return 130
+    options = _parser().parse_args(arguments)
+    return run(
+        "ks_core.training",
+        partial(_train, options),
+        interrupted="interrupted; the same command goes on from the last checkpoint, if there is one",
+    )
+
+
+def _train(options: argparse.Namespace) -> int:
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    course = Course(load_corpus(options.corpus), load_facts(options.facts))
+    for depth in sorted(options.depth):
+        for family in options.family:
+            member = Member(family, depth, options.seed)
+            made = course.make(member, options.folder, tokens=options.tokens, device=device)
+            print(printable(made), flush=True)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ks_core.training", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the models' folders are made")
-    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all three")
-    parser.add_argument("--depth", nargs="+", type=int, default=list(DEPTHS), help="layers (default: 2 3 4 6)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and order (default: 0)")
-    parser.add_argument("--tokens", type=int, default=TOKENS, help="to train on (default: 2000000)")
-    parser.add_argument("--device", help="torch device (default: cuda where there is one)")
-    parser.add_argument("--corpus", default="wikipedia-introductions", help="as --ks-corpus")
-    parser.add_argument("--facts", default="packaged", help="facts to state (default: packaged)")
+    parser = Parser(prog="python -m ks_core.training", description=__doc__)
+    add = parser.add_argument
+    add("folder", type=path, help="where the models' folders are made")
+    add("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all three")
+    add("--depth", nargs="+", type=integer(1, MOST_LAYERS), default=list(DEPTHS), help="layers (default: 2 3 4 6)")
+    add("--seed", type=integer(0, LARGEST_SEED), default=0, help="of weights and order (default: 0)")
+    add("--tokens", type=integer(1, MOST_TOKENS), default=TOKENS, help="to train on (default: 2000000)")
+    add("--device", type=given, help="torch device (default: cuda where there is one)")
+    add("--corpus", type=given, default="wikipedia-introductions", help="as --ks-corpus")
+    add("--facts", type=given, default="packaged", help="facts to state (default: packaged)")
     return parser
 
 

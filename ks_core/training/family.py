@@ -13,6 +13,7 @@ import torch
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
+from ks_core.data.records import shown
 from ks_core.data.statements import statements
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir, sha256_of
@@ -20,6 +21,7 @@ from ks_core.measurement.known import ask
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import checked_device, load_model
 from ks_core.models.size import parameters_outside_embedding
+from ks_core.outputs import check_folder
 from ks_core.training.architectures import CONTEXT, config_of, new_model
 from ks_core.training.card import card
 from ks_core.training.mixture import rows, split
@@ -28,6 +30,9 @@ from ks_core.training.train import ROWS_PER_STEP, Recipe, mean_loss, train
 
 SHORT = {"gpt2": "gpt2", "gpt_neox": "neox", "llama": "llama"}
 RECORD = "training.json"
+
+LARGEST_SEED = 2**64 - 1
+"""A generator of torch is seeded with 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,13 @@ class Course:
         """
         length, target, recipe = CONTEXT + 1, folder / member.name, Recipe()
         steps = tokens // (ROWS_PER_STEP * length)
-        if steps < 1 or member.seed < 0:
-            raise InputError(
-                f"tokens is {tokens:,} and seed {member.seed}; expected at least {ROWS_PER_STEP * length:,}, one step, "
-                "and a seed of 0 or more"
-            )
+        if steps < 1:
+            raise InputError(f"tokens is {tokens:,}; expected at least {ROWS_PER_STEP * length:,}, one step")
+        if not 0 <= member.seed <= LARGEST_SEED:
+            raise InputError(f"seed is {shown(member.seed)}; expected 0 to {LARGEST_SEED}, what torch takes")
+        check_folder("the folder of the models", target)
         course = self._course(steps * ROWS_PER_STEP * length, recipe)
-        if target.exists():
+        if target.exists() or target.is_symlink():
             _require_same(target, course)
             return target
         config = config_of(member.family, member.depth, self.tokenizer.get_vocab_size())
@@ -135,7 +140,13 @@ class Course:
 
 
 def _require_same(target: Path, course: Mapping[str, Any]) -> None:
-    kept = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    try:
+        kept = dict(json.loads((target / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ProvenanceError(
+            f"{target} is there and has no record of a training that can be read ({type(error).__name__}); remove it, "
+            "or name another folder"
+        ) from error
     differing = [name for name, value in course.items() if kept.get(name) != value]
     if differing:
         raise ProvenanceError(

@@ -1,0 +1,132 @@
+"""What commands and plugins share: arguments as types, errors in one line, and the exit status."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from ks_core.data.records import shown
+from ks_core.errors import KsError
+from ks_core.formatting import one_line
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose errors are one line however long and odd the argument is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error; exit with status 2."""
+        super().error(one_line(message))
+
+
+def integer(least: int | None = None, most: int | None = None) -> Callable[[str], int]:
+    """A type of argument: an integer within limits.
+
+    Example:
+        >>> integer(least=0)("-1")
+        Traceback (most recent call last):
+        ...
+        argparse.ArgumentTypeError: '-1'; expected an integer of at least 0
+    """
+    limits = {"of at least": least, "and at most" if least is not None else "of at most": most}
+    words = " ".join(f"{words} {limit}" for words, limit in limits.items() if limit is not None)
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:  # also more digits than Python reads
+            value = None
+        if value is None or (least is not None and value < least) or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{shown(text)}; expected an integer {words}".rstrip())
+        return value
+
+    return read
+
+
+def number(text: str) -> float:
+    """A type of argument: a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shown(text)}; expected a number") from None
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """A type of argument: different integers with commas between them, sorted."""
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{shown(text)}; expected layer numbers, such as 0,8,16") from None
+
+
+def given(text: str) -> str:
+    """A type of argument: a text that is not blank, such as a name or a path."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{shown(text)}; expected a name or a path")
+    return text
+
+
+def path(text: str) -> Path:
+    """A type of argument: a path; an empty one would be the current folder."""
+    return Path(given(text))
+
+
+def run(name: str, command: Callable[[], int], *, interrupted: str) -> int:
+    """Run a command, and say in one line what ended it.
+
+    Args:
+        name: of the command, before its errors.
+        command: does the work, prints, and returns the exit status.
+        interrupted: what to say after an interrupt.
+
+    Returns:
+        The exit status: the command's own, 2 for input that cannot be used and output that cannot be written (a reader
+        that went away too) and too little memory, 130 for an interrupt.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal's encoding may have neither ± nor a subject
+    try:
+        status = command()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        _complain(f"{name}: error: the reader of the output closed it before the end")
+        return 2
+    except (KsError, OSError) as error:
+        _complain(f"{name}: error: {one_line(error)}")
+        _drop_output_if_broken()
+        return 2
+    except MemoryError as error:
+        _complain(f"{name}: error: not enough memory: {one_line(error)}; ask for less")
+        return 2
+    except KeyboardInterrupt:
+        _complain(interrupted)
+        return 130
+    return status
+
+
+def _complain(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:  # nobody listens: the exit status has to do
+        return
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere: Python flushes it at its end, and would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _drop_output_if_broken() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()

@@ -1,0 +1,88 @@
+"""The one measurement of a pytest run: started when it is asked for, before the tests or in the middle of one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ks_core.errors import KsError
+
+if TYPE_CHECKING:
+    from ks_core.reproduction.session import PaperSession
+
+SESSION: pytest.StashKey[PaperSession] = pytest.StashKey()
+FAILURE: pytest.StashKey[str] = pytest.StashKey()
+"""Why there is no session: what could not be used once is not tried again."""
+
+ONE_PROCESS = "the claims share one measurement; run them in one process: without -n, or with -n 0"
+
+
+def session_of(config: pytest.Config, parts: Collection[str] = ()) -> PaperSession:
+    """The run's session with these parts measured: starts it, and measures what is missing.
+
+    Raises:
+        KsError: what cannot be used; where there is no session, the same again for each who asks after that.
+    """
+    if is_worker(config):
+        raise KsError(ONE_PROCESS)
+    if FAILURE in config.stash:
+        raise KsError(config.stash[FAILURE])
+    try:
+        with _aloud(config) as say:
+            if SESSION not in config.stash:
+                from ks_core.reproduction.session import start_session
+
+                config.stash[SESSION] = start_session(_given(config), parts, say)
+            config.stash[SESSION].require(parts)
+    except (KsError, OSError) as error:
+        reason = str(error) if isinstance(error, KsError) else _with_folders(config, error)
+        if SESSION not in config.stash:
+            config.stash[FAILURE] = reason
+        raise KsError(reason) from error
+    return config.stash[SESSION]
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes of pytest-xdist, and not the main one."""
+    return hasattr(config, "workerinput")
+
+
+@contextmanager
+def _aloud(config: pytest.Config) -> Iterator[Callable[[str], None]]:
+    """Yield what prints a line: progress is seen and not captured, and what a library warns of fails no test."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+
+    def say(line: str) -> None:
+        if reporter is not None:
+            reporter.write_line(line)
+            reporter.flush()
+
+    with capture.global_and_fixture_disabled() if capture else nullcontext(), warnings.catch_warnings():
+        # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
+        warnings.simplefilter("default")
+        yield say
+
+
+def _given(config: pytest.Config) -> dict[str, Any]:
+    options = vars(config.option).items()
+    found = {name.removeprefix("ks_"): value for name, value in options if name.startswith("ks_") and value is not None}
+    if "families" in found:
+        found["families"] = tuple(map(tuple, found["families"]))
+    # In a checkout its own baselines, even where the package under test is an installed copy: they can be rewritten.
+    checkout = config.rootpath / "fixtures" / "baselines"
+    ours = checkout.is_dir() and (config.rootpath / "ks_core" / "pytest_plugin.py").is_file()
+    return {"baselines": str(checkout), **found} if ours else found
+
+
+def _with_folders(config: pytest.Config, error: OSError) -> str:
+    from ks_core.files import cache_dir
+
+    return (
+        f"{error}; expected folders that can be written: results go to {config.option.ks_results} (--ks-results), the "
+        f"rest to {cache_dir()} ($KS_CORE_CACHE)"
+    )

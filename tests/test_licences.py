@@ -1,0 +1,39 @@
+"""The metadata of the wheel names the licence of everything that is in it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = (ROOT / "pyproject.toml").read_text()
+
+
+def value(name):
+    """A value of one line; a reader of TOML comes with Python 3.11 only."""
+    return ast.literal_eval(re.search(rf"^{name} = (.+)$", PYPROJECT, re.MULTILINE)[1])
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in (ROOT / "fixtures").glob("*/README.md")))
+def test_the_licence_of_a_fixture_is_in_the_metadata(folder):
+    said = (ROOT / "fixtures" / folder / "README.md").read_text()
+    stated = re.search(r"\*\*Licence\.\*\*(.+?)(\n\n|\Z)", said, re.DOTALL)[1]
+    named = set(re.findall(r"CC0-1\.0|CC BY-SA 4\.0|MIT", stated))
+    assert named or "are facts" in stated, "each fixture says its licence"
+    for licence in named:
+        assert licence.replace(" ", "-") in value("license").split(" AND ")
+        assert licence == "MIT" or f"fixtures/{folder}/LICENSE" in value("license-files")
+
+
+def test_every_licence_file_is_there_and_says_which_it_is():
+    texts = {name: (ROOT / name).read_text() for name in value("license-files")}
+    assert "MIT License" in texts["LICENSE"]
+    assert "creativecommons.org/licenses/by-sa/4.0" in texts["fixtures/models/LICENSE"]
+    assert "creativecommons.org/publicdomain/zero/1.0" in texts["fixtures/facts/LICENSE"]
+
+
+def test_the_readme_says_that_the_wheel_carries_more_than_code():
+    licence = (ROOT / "README.md").read_text().rstrip().rpartition("\n\n")[2]
+    for words in ("MIT", "CC BY-SA 4.0", "CC0"):
+        assert words in licence

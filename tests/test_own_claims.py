@@ -1,0 +1,100 @@
+"""Claims of one's own, in a project of one's own, with a baseline of one's own."""
+
+import json
+
+import pytest
+from foreign import errors_of, inputs_as_options, run_pytest, write_project
+from measured import write_everything
+
+CLAIM = """
+import numpy as np
+from ks_core.reproduction.claims import Bound, of_one_number
+from ks_core.statistics.estimate import Replicates
+
+def finding(name, value, layers):
+    spread = np.array([value - 0.1, value + 0.1])
+    return of_one_number(name, "mine", Replicates(np.array(value), spread, np.empty(0)), Bound("above", 1.0),
+                         layers=layers, count=2)
+"""
+MINE = """
+from claim import finding
+
+def test_mine(ks_measurement, ks_record):
+    ks_record([finding('mine', 0.5, '0')])
+"""
+OTHER = """
+from claim import finding
+
+def test_other(ks_record):
+    ks_record([finding('other', 0.4, 'a\\nforged')])
+"""
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    return write_everything(tmp_path_factory.mktemp("inputs"), "llama")
+
+
+def test_a_claim_of_ones_own_gets_a_baseline_that_subsets_and_new_claims_leave_whole(tmp_path, paths):
+    project = write_project(tmp_path, mine=MINE)
+    (project / "claim.py").write_text(CLAIM)
+
+    def run(*options):
+        return run_pytest(project, *inputs_as_options(paths), "--ks-baselines=kept", "-rx", *options)
+
+    first = run()
+    assert "1 xfailed" in first.stdout, "a claim that does not hold, and no baseline to say that it need not"
+    written = run("--ks-update-baseline")
+    assert written.returncode == 0, written.stdout
+    assert "model.json, 1 findings of 1 tests" in written.stdout
+    kept = project / "kept" / "model.json"
+    assert json.loads(kept.read_text())["tests"] == {"test_mine.py::test_mine": ["mine"]}
+
+    write_project(project, other=OTHER)
+    more = run()
+    assert more.returncode == 0, more.stdout
+    assert "1 passed, 1 xfailed" in more.stdout, "the one is held against the baseline, the other judged alone"
+    assert "has nothing of test_other.py::test_other: judged alone" in more.stdout
+    assert "a\\nforged" in more.stdout
+    subset = run("-k", "other")
+    assert subset.returncode == 0, subset.stdout
+
+    before = kept.read_bytes()
+    dropping = run("-k", "other", "--ks-update-baseline")
+    assert dropping.returncode == 1
+    assert "tests that are not in this run (test_mine.py::test_mine); not overwritten" in dropping.stdout
+    assert kept.read_bytes() == before
+    both = run("--ks-update-baseline")
+    assert both.returncode == 0, both.stdout
+    assert set(json.loads(kept.read_text())["tests"]) == {"test_mine.py::test_mine", "test_other.py::test_other"}
+
+    (project / "test_mine.py").write_text("def test_mine(ks_record):\n    ks_record([])\n")
+    missing = run()
+    assert missing.returncode == 1
+    assert "ERROR: mine is in the baseline but was not found by test_mine.py::test_mine in this run" in missing.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ks-update-baseline"], "would change the installed package; expected --ks-baselines DIR with it"),
+        (["--ks-results="], "argument --ks-results: ''; expected a name or a path"),
+        (["--ks-baselines="], "argument --ks-baselines: ''; expected a name or a path"),
+        (["--ks-num-facts=" + "9" * 25_000], "expected an integer"),
+        (["--ks-layers=\x1b[2J"], "'\\x1b[2J'; expected layer numbers"),
+        (["--ks-model=nowhere/at/all"], "is no folder and no hub id"),
+        (["--ks-results=test_mine.py"], "Not a directory"),
+    ],
+    ids=lambda of: str(of)[:40],
+)
+def test_bad_options_are_one_clear_error_and_leave_nothing_behind(tmp_path, paths, options, message):
+    project = write_project(tmp_path, mine=MINE)
+    (project / "claim.py").write_text(CLAIM)
+    done = run_pytest(project, *inputs_as_options(paths), *options)
+    said = done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, said
+    assert message in said
+    assert len(errors_of(done)) == 1
+    assert "Traceback" not in said
+    assert max(map(len, said.splitlines())) < 1000
+    assert not (project / "ks-results").exists()
