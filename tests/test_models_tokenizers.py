@@ -91,7 +91,7 @@ def test_load_tokenizer_takes_the_file_although_another_class_is_named(tmp_path)
             assert loaded(folder)(text)["input_ids"] == file_of(folder).encode(text).ids
 
 
-@pytest.mark.parametrize("setting", [{"padding": 12}, {"truncation": 3}], ids=str)
+@pytest.mark.parametrize("setting", [{"padding": 200}, {"truncation": 3}], ids=str)
 def test_load_tokenizer_leaves_out_the_padding_and_truncation_of_the_file(tmp_path, setting):
     original = byte_level_tokenizer()
     backend = Tokenizer.from_str(original.backend_tokenizer.to_str())
