@@ -11,8 +11,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
-from ks_core.errors import InputError, RankDeficientError
-from ks_core.files import cache_dir
+from ks_core.errors import InputError, NotKeptError, RankDeficientError
+from ks_core.files import cache_dir, is_kept
 from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_moment, load_sum, save_moments
@@ -109,7 +109,10 @@ def collect_second_moments(
     check_tokens(model, tokens)
     provenance = moment_provenance(model, corpus, tokens, layers, longest_text)
     moments = SecondMoments(folder or moments_folder(provenance), provenance)
-    if not all(_file(moments.folder, count).is_file() for count in moments.counts):
+    there = [
+        is_kept(_file(moments.folder, count)) for count in moments.counts
+    ]  # each, before work that may not be kept
+    if not all(there):
         texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
         _collect(model, texts, moments, batch_tokens)
     return moments
@@ -132,8 +135,7 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
     provenance = moments.provenance
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
-    done = _resumable(moments, ends)
-    sums = _restore(model, moments, done)
+    done, sums = _resumed(model, moments, ends)
     with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:
         for end, segment in zip(ends, segments(texts, ends), strict=True):
             if end <= done:
@@ -153,11 +155,23 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
             _drop_passing_checkpoints(moments, ends, end)
 
 
+def _resumed(
+    model: LoadedModel, moments: SecondMoments, ends: Sequence[int]
+) -> tuple[int, dict[int, SecondMomentAccumulator]]:
+    """How far the text was read, and the sums of that far."""
+    while True:
+        done = _resumable(moments, ends)
+        try:
+            return done, _restore(model, moments, done)
+        except NotKeptError:  # another process went on from it and dropped it: look again
+            continue
+
+
 def _resumable(moments: SecondMoments, ends: Sequence[int]) -> int:
     """The last stored checkpoint with all of `KEPT` below it there: one that is missing cannot be made from a later."""
     done = 0
     for end in ends:
-        if _file(moments.folder, end).is_file():
+        if is_kept(_file(moments.folder, end)):
             done = end
         elif end in moments.counts:
             break

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ks_core.checked_files import parse_json
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
 from ks_core.data.statements import statements
@@ -135,8 +136,13 @@ class Course:
 
 
 def _require_same(target: Path, course: Mapping[str, Any]) -> None:
-    kept = json.loads((target / RECORD).read_text(encoding="utf-8"))
-    differing = [name for name, value in course.items() if kept.get(name) != value]
+    try:
+        kept = parse_json((target / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProvenanceError(
+            f"{target} is there, but its {RECORD} cannot be read ({error}); remove the folder, or name another"
+        ) from error
+    differing = [name for name, value in course.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if differing:
         raise ProvenanceError(
             f"{target} is there and was trained with other {', '.join(differing)}; remove it, or name another folder"
