@@ -17,34 +17,45 @@ from torch import Tensor
 from ks_core.errors import NotKeptError, ProvenanceError
 from ks_core.files import atomic_path, is_kept
 
+REMEDY = "remove it and it is made again"
 
-def write_json(path: Path, form: str, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, with its format and checksum beside its own fields.
+
+def sealed_json(form: str, content: Mapping[str, Any]) -> str:
+    """A JSON object as text, with its format and checksum beside its own fields.
 
     Args:
-        path: where to; an existing file is replaced only when the new one is whole.
         form: the format's name and number, such as "ks_core/baseline/2".
         content: plain JSON values, no NaN.
     """
     plain = _plain(content)
     sealed = {"format": form, "sha256": _sha256_of_json(plain), **plain}
+    return json.dumps(sealed, indent=1, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, form: str, content: Mapping[str, Any]) -> None:
+    """Write `sealed_json`; an existing file is replaced only when the new one is whole."""
     with atomic_path(path) as made:
-        made.write_text(json.dumps(sealed, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        made.write_text(sealed_json(form, content), encoding="utf-8")
 
 
-def read_json(path: Path, form: str) -> dict[str, Any]:
-    """What `write_json` was given, after checking format and checksum.
+def read_json(path: Path, form: str, *, remedy: str = REMEDY) -> dict[str, Any]:
+    """What `sealed_json` was given, after checking format and checksum.
+
+    Args:
+        path: the file.
+        form: its format.
+        remedy: what to do about a damaged file.
 
     Raises:
         NotKeptError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, or has another format.
     """
     _require_kept(path)
-    with _damage(path):
+    with _damage(path, remedy):
         content = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"a JSON {type(content).__name__}, no object")
-        _require_format(path, [content.pop("format", None)], form)
+        _require_format(path, [content.pop("format", None)], form, remedy)
         if content.pop("sha256", None) != _sha256_of_json(content):
             raise ValueError("its content does not have its sha256")
         return content
@@ -141,24 +152,24 @@ def _require_kept(path: Path) -> None:
         raise NotKeptError(f"{path} does not exist; expected what was kept there: make it again")
 
 
-def _require_format(path: Path, found: Iterable[Any], expected: str) -> None:
+def _require_format(path: Path, found: Iterable[Any], expected: str, remedy: str = REMEDY) -> None:
     marks = list(found)
     if expected not in marks:
         raise ProvenanceError(
             f"{path} is marked {ascii(marks)[:60]}; expected {expected!r}: it was not written by this version of "
-            "ks_core; remove it and it is made again"
+            f"ks_core; {remedy}"
         )
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
+def _damage(path: Path, remedy: str = REMEDY) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:  # removed since it was looked for
         raise NotKeptError(f"{path} does not exist any more; expected what was kept there: make it again") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ProvenanceError(
-            f"{path} is truncated or damaged ({error}); expected it as ks_core wrote it: remove it and it is made again"
+            f"{path} is truncated or damaged ({error}); expected it as ks_core wrote it: {remedy}"
         ) from error
 
 

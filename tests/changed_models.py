@@ -62,9 +62,9 @@ WEIGHTS: dict[str, Callable[[LoadedModel], object]] = {
 
 def _another_activation(model: LoadedModel) -> None:
     for module in model.model.modules():
-        for name in ("act", "act_fn"):
+        for name in ("act", "act_fn", "activation_fn"):
             if hasattr(module, name):
-                setattr(module, name, nn.ReLU())
+                setattr(module, name, nn.GELU())
 
 
 def _another_epsilon(model: LoadedModel) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from changed_models import CHANGES
+from changed_models import CHANGES, ONE_OF_EACH
 from measured import write_text
 from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
@@ -21,6 +21,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError, RankDeficientError
 from ks_core.measurement.moments import KEPT, collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.store import load_sum, save_moments
 from ks_core.measurement.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
 from ks_core.reproduction.references import statements_corpus
@@ -231,7 +232,7 @@ def test_another_activation_with_the_same_weights_does_not_reuse_moments(corpus,
     assert not torch.allclose(gelu.at(0).matrix, silu.at(0).matrix, rtol=RTOL)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", ONE_OF_EACH)
 def test_a_model_that_was_changed_after_loading_has_another_folder(model, corpus, change):
     before = moment_provenance(model, corpus, TOKENS, (0, 1))
     other = load_model(model.name)
@@ -260,6 +261,45 @@ def test_any_file_that_is_removed_is_collected_again_to_the_same_bytes(model, co
     again = collect_second_moments(model, corpus, tokens=TOKENS)
     assert {path.name: path.read_bytes() for path in moments.folder.iterdir()} == before
     assert torch.equal(again.at(0, again.counts[removed]).matrix, moments.at(0, moments.counts[removed]).matrix)
+
+
+def test_a_resume_looks_again_when_another_process_has_finished_meanwhile(model, corpus, monkeypatch):
+    """Between looking for the last checkpoint and reading it, the other one goes on to the end and drops it."""
+    whole = collect_second_moments(model, corpus, tokens=TOKENS)
+    files = {path.name: path.read_bytes() for path in whole.folder.iterdir()}
+    passing = whole.folder / f"{3 * TOKENS // 8:012d}-tokens.safetensors"
+    looked = []
+
+    def finish_when_read(path, *arguments):
+        if not looked:
+            looked.append(path)
+            passing.unlink()
+            for name, content in files.items():
+                (whole.folder / name).write_bytes(content)
+        return load_sum(path, *arguments)
+
+    for path in sorted(whole.folder.iterdir())[2:]:
+        path.unlink()
+    sums = [load_sum(max(whole.folder.iterdir()), layer, TOKENS // 4, whole.provenance) for layer in (0, 1)]
+    save_moments(passing, dict(enumerate(sums)), 3 * TOKENS // 8, whole.provenance)
+    monkeypatch.setattr("ks_core.measurement.moments.load_sum", finish_when_read)
+    passes, hook = count_forward_passes(model)
+    again = collect_second_moments(model, corpus, tokens=TOKENS)
+    hook.remove()
+    assert looked == [passing]
+    assert not passes
+    assert torch.equal(again.at(1).matrix, whole.at(1).matrix)
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe"])
+def test_what_is_no_file_in_the_place_of_a_checkpoint_is_refused_before_anything_is_read(model, corpus, tmp_path, what):
+    path = tmp_path / f"{TOKENS:012d}-tokens.safetensors"
+    path.mkdir() if what == "a folder" else os.mkfifo(path)
+    passes, hook = count_forward_passes(model)
+    with pytest.raises(ProvenanceError, match=rf"{path.name} cannot be read .*; expected .*move what is there away"):
+        collect_second_moments(model, corpus, tokens=TOKENS, folder=tmp_path)
+    hook.remove()
+    assert not passes
 
 
 COLLECT = """

@@ -1,5 +1,6 @@
 """A baseline notices what changed, and only that."""
 
+import hashlib
 import json
 import math
 import re
@@ -11,6 +12,7 @@ import pytest
 
 from ks_core.errors import InputError
 from ks_core.reproduction.baseline import (
+    FORMAT,
     baseline_path,
     find_baseline,
     finding_problems,
@@ -172,12 +174,10 @@ def test_device_and_batch_size_do_not_make_another_request(settings):
     assert request_of(replace(settings, device="cuda", batch_tokens=1)) == request_of(settings)
 
 
-DAMAGED = json.dumps(
-    {"format": "ks_core/baseline/1", "request": [], "provenance": {}, "findings": {}, "statistics": {}, "tests": {}}
-)
+DAMAGED = json.dumps({"format": FORMAT, "request": [], "provenance": {}, "findings": {}, "statistics": {}, "tests": {}})
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', '{"format": "ks_core/baseline/1"}', "[]", DAMAGED])
+@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', '{"format": "ks_core/baseline/2"}', "[]", DAMAGED])
 def test_a_damaged_baseline_is_refused(tmp_path, content):
     path = tmp_path / "model.json"
     path.write_text(content)
@@ -192,3 +192,44 @@ def test_a_damaged_baseline_is_refused(tmp_path, content):
 )  # fmt: skip
 def test_band_is_a_tenth_of_the_error(value, before, error, inside):
     assert in_band(value, before, error) is inside
+
+
+NOT_NUMBERS = [math.inf, math.nan, "0.1", True, [1.0]]
+FAULTS = [
+    *[("findings", claim) for claim in (5, [], "text", None)],
+    *[("value", number) for number in NOT_NUMBERS],
+    *[("error", number) for number in (*NOT_NUMBERS, -0.1)],
+    *[("verdict", verdict) for verdict in (5, None, "perhaps", ["holds"])],
+    *[("statistics", estimates) for estimates in (5, [], {}, {"value": [1.0], "error": []}, {"value": 1, "error": 2})],
+    *[("statistics", {"value": [1.0], "error": [number]}) for number in (math.inf, "0.1", -1.0)],
+    *[(part, 5) for part in ("all findings", "all statistics", "request", "provenance")],
+]
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["with its checksum", "by hand"])
+@pytest.mark.parametrize(("place", "fault"), FAULTS, ids=str)
+def test_a_baseline_with_anything_else_in_a_numbers_place_is_refused(tmp_path, place, fault, sealed):
+    finding = {"value": 0.25, "error": 0.01, "verdict": "holds"}
+    content = {
+        "request": {},
+        "provenance": {},
+        "findings": {"kurtosis": fault if place == "findings" else {**finding, place: fault}},
+        "statistics": {"kurtosis of P": fault if place == "statistics" else {"value": [1.0], "error": [0.1]}},
+    }
+    if place.removeprefix("all ") in content and place not in ("findings", "statistics"):
+        content[place.removeprefix("all ")] = fault
+    sha256 = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() if sealed else "0" * 64
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({"format": FORMAT, "sha256": sha256, **content}))
+    with pytest.raises(InputError, match=r"model\.json.*--ks-update-baseline") as info:
+        load_baseline(path)
+    assert "\n" not in str(info.value)
+
+
+def test_a_baseline_whose_number_was_changed_by_hand_is_refused(baseline):
+    text = baseline.path.read_text()
+    value = next(iter(baseline.findings.values()))["value"]
+    assert str(value) in text
+    baseline.path.write_text(text.replace(str(value), str(value + 1), 1))
+    with pytest.raises(InputError, match=r"does not have its sha256.*--ks-update-baseline"):
+        load_baseline(baseline.path)

@@ -11,8 +11,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
-from ks_core.errors import InputError, RankDeficientError
-from ks_core.files import cache_dir
+from ks_core.errors import InputError, NotKeptError, RankDeficientError
+from ks_core.files import cache_dir, is_kept
 from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_moment, load_sum, save_moments
@@ -46,7 +46,8 @@ class SecondMoments:
     @property
     def complete(self) -> bool:
         """Whether all of it is on disk."""
-        return all(_file(self.folder, count).is_file() for count in self.counts)
+        there = [is_kept(_file(self.folder, count)) for count in self.counts]  # each: one may be there and unreadable
+        return all(there)
 
     def at(self, layer: int, count: int | None = None) -> SecondMoment:
         """The second moment of `layer` over the first `count` tokens (default: all)."""
@@ -146,8 +147,7 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
     provenance = moments.provenance
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
-    done = _resumable(moments, ends)
-    sums = _restore(model, moments, done)
+    done, sums = _resumed(model, moments, ends)
     with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:
         for end, segment in zip(ends, segments(texts, ends), strict=True):
             if end <= done:
@@ -167,11 +167,23 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
             _drop_passing_checkpoints(moments, ends, end)
 
 
+def _resumed(
+    model: LoadedModel, moments: SecondMoments, ends: Sequence[int]
+) -> tuple[int, dict[int, SecondMomentAccumulator]]:
+    """How far the text was read, and the sums of that far."""
+    while True:
+        done = _resumable(moments, ends)
+        try:
+            return done, _restore(model, moments, done)
+        except NotKeptError:  # another process went on from it and dropped it: look again
+            continue
+
+
 def _resumable(moments: SecondMoments, ends: Sequence[int]) -> int:
     """The last stored checkpoint with all of `KEPT` below it there: one that is missing cannot be made from a later."""
     done = 0
     for end in ends:
-        if _file(moments.folder, end).is_file():
+        if is_kept(_file(moments.folder, end)):
             done = end
         elif end in moments.counts:
             break

@@ -17,15 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from ks_core.errors import InputError
+from ks_core.checked_files import read_json, sealed_json
+from ks_core.data.records import shown
+from ks_core.errors import InputError, ProvenanceError
+from ks_core.files import is_kept
 from ks_core.outputs import write_text
-from ks_core.reproduction.claims import Finding
+from ks_core.reproduction.claims import Finding, Verdict
 from ks_core.reproduction.measure import Measurement
 from ks_core.reproduction.settings import Settings
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.tails import GAUSSIAN_TAIL
 
-FORMAT = "ks_core/baseline/1"
+FORMAT = "ks_core/baseline/2"
+
+MISSING = "missing"
+RESTORE = "restore the baseline, or write it anew with --ks-update-baseline"
+
+PARTS = ("request", "provenance", "findings", "statistics", "tests")
 
 BAND = 0.1
 """Half-width of a value's band, in errors of the value. All inputs are pinned by hash, so sampling cannot move a value,
@@ -85,26 +93,58 @@ def load_baseline(path: Path) -> Baseline:
         InputError: not a baseline file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise InputError(f"{path} has format {content['format']!r}; expected {FORMAT!r}: write it anew")
-        parts = [content[name] for name in ("request", "provenance", "findings", "statistics", "tests")]
-        if not all(isinstance(part, dict) for part in parts):
-            raise InputError(f"{path} has a part that is no JSON object; restore it, or write it anew")
-        return Baseline(path, *parts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
+        content = read_json(path, FORMAT, remedy=RESTORE)
+    except ProvenanceError as error:
+        raise InputError(str(error)) from error
+    parts: dict[str, Any] = {name: content.get(name) for name in PARTS}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise InputError(f"{path}: {name} is {shown(part)}; expected a JSON object: {RESTORE}")
+    baseline = Baseline(path, **parts)
+    for claim, finding in baseline.findings.items():
+        _check_finding(f"{path}: finding {shown(claim)}", finding)
+    for name, estimates in baseline.statistics.items():
+        _check_statistic(f"{path}: statistic {shown(name)}", estimates)
+    for test, claims in baseline.tests.items():
+        if not isinstance(claims, list) or not all(isinstance(claim, str) for claim in claims):
+            raise InputError(f"{path}: test {shown(test)} has {shown(claims)}; expected a list of claims: {RESTORE}")
+    return baseline
+
+
+def _check_finding(place: str, finding: Any) -> None:
+    if not isinstance(finding, dict):
+        raise InputError(f"{place} is {shown(finding)}; expected a JSON object: {RESTORE}")
+    _check_number(f"{place}: value", finding.get("value", MISSING))
+    _check_number(f"{place}: error", finding.get("error", MISSING), least=0.0)
+    verdicts = [verdict.value for verdict in Verdict]
+    if finding.get("verdict") not in verdicts:
         raise InputError(
-            f"{path} cannot be read as a baseline ({type(error).__name__}: {error}); "
-            "restore it, or write it anew with --ks-update-baseline"
-        ) from error
+            f"{place}: verdict is {shown(finding.get('verdict'))}; expected one of {', '.join(verdicts)}: {RESTORE}"
+        )
+
+
+def _check_statistic(place: str, estimates: Any) -> None:
+    values, errors = (estimates.get(name) if isinstance(estimates, dict) else None for name in ("value", "error"))
+    if not isinstance(values, list) or not isinstance(errors, list) or len(values) != len(errors):
+        raise InputError(f"{place} is {shown(estimates)}; expected lists of values and errors by layer: {RESTORE}")
+    for value, error in zip(values, errors, strict=True):
+        _check_number(f"{place}: a value", value)
+        _check_number(f"{place}: an error", error, least=0.0)
+
+
+def _check_number(what: str, number: Any, least: float = -math.inf) -> None:
+    """A number, or None for one that is undefined."""
+    if number is None:
+        return
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number < math.inf:
+        expected = "a finite number" if least < 0 else "a finite number that is not negative"
+        raise InputError(f"{what} is {shown(number)}; expected {expected}, or null: {RESTORE}")
 
 
 def find_baseline(folder: Path, request: Mapping[str, Any]) -> tuple[Baseline | None, str]:
     """The baseline for a request, or None with the reason in words."""
     path = baseline_path(folder, str(request["model"]))
-    if not path.is_file():
+    if not is_kept(path):
         return None, f"none for this model ({path} does not exist)"
     baseline = load_baseline(path)
     differing = [name for name in REQUEST if baseline.request.get(name) != request.get(name)]
@@ -149,10 +189,9 @@ def save_baseline(
     """
     request = request_of(measurement.settings)
     path = baseline_path(folder, request["model"])
-    if path.is_file():
+    if is_kept(path):
         _check_replaced(*find_baseline(folder, request), measurement.provenance, collected)
     content = {
-        "format": FORMAT,
         "request": request,
         "provenance": dict(measurement.provenance),
         "findings": {
@@ -173,7 +212,7 @@ def save_baseline(
         },
         "tests": {test: list(claims) for test, claims in tests.items()},
     }
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(path, sealed_json(FORMAT, content))
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ks_core.checked_files import parse_json
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
 from ks_core.data.records import shown
@@ -141,13 +142,12 @@ class Course:
 
 def _require_same(target: Path, course: Mapping[str, Any]) -> None:
     try:
-        kept = dict(json.loads((target / RECORD).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        kept = parse_json((target / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ProvenanceError(
-            f"{target} is there and has no record of a training that can be read ({type(error).__name__}); remove it, "
-            "or name another folder"
+            f"{target} is there, but its {RECORD} cannot be read ({error}); remove the folder, or name another"
         ) from error
-    differing = [name for name, value in course.items() if kept.get(name) != value]
+    differing = [name for name, value in course.items() if not isinstance(kept, dict) or kept.get(name) != value]
     if differing:
         raise ProvenanceError(
             f"{target} is there and was trained with other {', '.join(differing)}; remove it, or name another folder"

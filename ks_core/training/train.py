@@ -6,22 +6,22 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
+from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.errors import ProvenanceError
-from ks_core.files import atomic_path
+from ks_core.files import is_kept
 from ks_core.models.fingerprint import config_sha256, weights_sha256
+
+FORMAT = "ks_core/training-checkpoint/1"
 
 ROWS_PER_STEP = 4
 """1,024 tokens: many small steps, for there are few tokens. The Llama model of two layers knew 383 facts after two
@@ -102,8 +102,7 @@ def train(model: PreTrainedModel, rows: NDArray[np.uint16], recipe: Recipe, fold
         if step % 50 == 0:
             bar.set_postfix(loss=f"{loss.item():.2f}")
         if (step + 1) % CHECKPOINT_EVERY == 0 and step + 1 < steps:
-            labels = {"done": str(step + 1), "seconds": str(time.perf_counter() - began)}
-            _save(model, optimizer, checkpoint, labels)
+            _save(model, optimizer, checkpoint, step + 1, time.perf_counter() - began)
     model.eval()
     checkpoint.unlink(missing_ok=True)
     return time.perf_counter() - began
@@ -150,26 +149,23 @@ def _state(model: PreTrainedModel, optimizer: torch.optim.AdamW) -> dict[str, Te
     return found
 
 
-def _save(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path, labels: Mapping[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in _state(model, optimizer).items()}
-    with atomic_path(path) as made:
-        save_file(tensors, made, metadata=dict(labels))
+def _save(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path, done: int, seconds: float) -> None:
+    write_tensors(path, FORMAT, {"done": done, "seconds": seconds}, _state(model, optimizer))
 
 
 def _resume(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path) -> tuple[int, float]:
     """Take over a checkpoint's weights and averages; returns the steps and seconds that it had taken."""
-    if not path.is_file():
+    if not is_kept(path):
         return 0, 0.0
-    try:
-        with safe_open(path, framework="pt") as stored:
-            done, seconds = int(stored.metadata()["done"]), float(stored.metadata()["seconds"])
-            with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    parameter.copy_(stored.get_tensor(name))
-                    averages = {kind: stored.get_tensor(f"{kind} {name}") for kind in ("exp_avg", "exp_avg_sq")}
-                    moved = {kind: tensor.to(parameter.device) for kind, tensor in averages.items()}
-                    optimizer.state[parameter] = {"step": torch.tensor(float(done)), **moved}
-    except (SafetensorError, TypeError, KeyError, ValueError) as error:
-        raise ProvenanceError(f"the checkpoint {path} is damaged ({error}); remove it to begin anew") from error
+    with read_tensors(path, FORMAT) as stored:
+        done, seconds = stored.about.get("done"), stored.about.get("seconds")
+        if type(done) is not int or type(seconds) is not float or done < 1 or seconds < 0:
+            raise ProvenanceError(f"the checkpoint {path} is damaged (done or seconds); remove it to begin anew")
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                shape = {"dtype": parameter.dtype, "shape": tuple(parameter.shape)}
+                kinds = ("exp_avg", "exp_avg_sq")
+                averages = {kind: stored.get(f"{kind} {name}", **shape).to(parameter.device) for kind in kinds}
+                parameter.copy_(stored.get(name, **shape))
+                optimizer.state[parameter] = {"step": torch.tensor(float(done)), **averages}
     return done, seconds
