@@ -43,7 +43,7 @@ def _batch(model: LoadedModel, facts: Sequence[Fact], layer: int, settings: Valu
     content = {
         "model": model.fingerprints,
         "layer": layer,
-        "edits": [(fact.prompt, fact.subject, fact.target_new) for fact in facts],
+        "edits": [(fact.prompt, fact.subject, fact.separators[1], fact.target_new) for fact in facts],
         "settings": asdict(settings),
     }
     made_from = json.dumps(content, sort_keys=True)

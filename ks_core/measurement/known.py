@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks_core.data.facts import Fact, FactSet, same_text
-from ks_core.errors import ProvenanceError
+from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir
+from ks_core.formatting import shown
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import LoadedModel
@@ -40,8 +41,10 @@ def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
     Facts that the model's tokenizer cannot read or its context cannot hold are left out and named.
 
     Raises:
-        InputError: scores that are not finite.
+        InputError: scores that are not finite, or what is no `FactSet`.
     """
+    if not isinstance(facts, FactSet):
+        raise InputError(f"facts is {shown(facts)}; expected a FactSet, as load_facts gives it")
     readable = readable_facts(model, facts)
     if not readable.facts:
         return KnownFacts((), len(facts), readable.left_out)
