@@ -11,7 +11,7 @@ from changed_models import CHANGES, ONE_OF_EACH
 from measured import write_facts
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_models import save_tiny_checkpoint
+from tiny_models import dropping_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, ProvenanceError
@@ -274,6 +274,7 @@ def test_a_file_is_a_header_of_json_and_the_plain_numbers_and_no_pickle(kept):
 
 
 def test_a_search_that_fails_leaves_no_file(model, facts):
+    dropping = replace(model, tokenizer=dropping_tokenizer("!"))
     with pytest.raises(InputError, match="no tokens"):
-        kept_target_values(model, [replace(facts[0], target_new=" ")], 0, SETTINGS)
+        kept_target_values(dropping, [replace(facts[0], target_new="!")], 0, SETTINGS)
     assert kept_files() == []

@@ -15,6 +15,7 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask, known_facts
 from ks_core.measurement.objects import object_rows
 from ks_core.measurement.readable import readable_facts, summary
+from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import load_model
 from ks_core.reproduction.selection import select_facts
 
@@ -169,3 +170,25 @@ def test_keys_of_a_fact_set_are_those_of_its_facts(model, facts):
     assert subject_keys(model, facts)[0].equal(subject_keys(model, iter(facts.facts))[0])
     with pytest.raises(InputError, match="no facts were given"):
         subject_keys(model, [])
+
+
+@pytest.mark.parametrize("layers", ["01", 0, [0.5], [True], [2], [-1], None])
+def test_layers_that_are_none_are_refused(model, facts, layers):
+    if layers is None:
+        assert list(subject_keys(model, facts, layers)) == [0, 1]
+        return
+    with pytest.raises(InputError, match=r"layers?(\[0\])? (is|2|-1) .*; expected|layer -?\d does not exist"):
+        subject_keys(model, facts, layers)
+
+
+def test_what_is_no_fact_set_knows_nothing(model, facts):
+    with pytest.raises(InputError, match=r"facts is .*; expected a FactSet"):
+        known_facts(model, facts.facts)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "objects"), [("ab", ["x", "y"]), (["a"], ["x", "y"]), (["a\ud800"], ["x"]), ([5], ["x"])]
+)
+def test_prompts_and_continuations_are_texts_and_as_many(model, prompts, objects):
+    with pytest.raises(InputError, match=r"(prompts(\[0\])? is .*; expected a|got 1 prompts and 2 continuations)"):
+        continuation_log_probabilities(model, prompts, objects)

@@ -45,7 +45,7 @@ def kept_target_values(
 def _batch(
     model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None, of_all: dict[str, Any]
 ) -> TargetValues:
-    edits = [[fact.prompt, fact.subject, fact.target_new] for fact in facts]
+    edits = [[fact.prompt, fact.subject, fact.separators[1], fact.target_new] for fact in facts]
     made_from = json.dumps({**of_all, "edits": edits}, sort_keys=True)
     path = cache_dir() / "values" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.safetensors"
     if is_kept(path):

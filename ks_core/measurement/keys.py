@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ks_core.data import arguments
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.subjects import described, subject_rows
@@ -29,10 +30,10 @@ def subject_keys(
         By layer: (n, d_key) float64 on the CPU, row i for fact i.
 
     Raises:
-        InputError: a prompt longer than the context, a subject that cannot be found among the tokens, or keys that are
-            not finite; names the fact.
+        InputError: a layer that does not exist, a prompt longer than the context, a subject that cannot be found among
+            the tokens, or keys that are not finite; names the fact.
     """
-    layers = tuple(range(model.adapter.num_layers)) if layers is None else tuple(layers)
+    layers = tuple(range(model.adapter.num_layers)) if layers is None else _checked_layers(model, layers)
     facts = as_facts(facts)
     if not facts:
         raise InputError("no facts were given to read keys of; expected at least one")
@@ -50,6 +51,14 @@ def subject_keys(
                 "finite keys: run the model in float32 or bfloat16"
             )
     return keys
+
+
+def _checked_layers(model: LoadedModel, layers: Iterable[int]) -> tuple[int, ...]:
+    given = arguments.items("layers", layers, "a collection of layer numbers")
+    found = tuple(arguments.whole_number(f"layers[{place}]", layer) for place, layer in enumerate(given))
+    for layer in found:
+        model.adapter.layer_name(layer)  # raises where there is none
+    return found
 
 
 def _row_blocks(prompts: TokenisedPrompts, batch_tokens: int) -> Iterator[slice]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import Fact, FactSet, same_text
-from ks_core.errors import ProvenanceError
+from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir, is_kept
+from ks_core.formatting import shown
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
@@ -42,10 +43,12 @@ def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
     Facts that the model's tokenizer cannot read or its context cannot hold are left out and named.
 
     Raises:
-        InputError: scores that are not finite, or the model was changed while it was asked.
+        InputError: scores that are not finite, what is no `FactSet`, or the model was changed while it was asked.
         ProvenanceError: a kept answer is damaged, or is for something else.
         StorageError: the cache cannot be written.
     """
+    if not isinstance(facts, FactSet):
+        raise InputError(f"facts is {shown(facts)}; expected a FactSet, as load_facts gives it")
     readable = readable_facts(model, facts)
     if not readable.facts:
         return KnownFacts((), len(facts), readable.left_out)

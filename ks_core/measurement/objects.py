@@ -94,10 +94,8 @@ def object_rows(
         size = len(question.ids) - question.start
         targets[row, :size] = torch.tensor(question.ids[question.start :])
         places[row, :size] = padding_before[row] + question.start - 1 + torch.arange(size)
-    rows = ObjectRows(
-        tokens.input_ids, tokens.attention_mask, tokens.subject_last, torch.tensor(owner), targets, places
-    )
-    return rows.to(model.adapter.device)
+    found = (tokens.input_ids, tokens.attention_mask, tokens.subject_last, torch.tensor(owner), targets, places)
+    return ObjectRows(*found).to(model.adapter.device)
 
 
 def logits_with(model: LoadedModel, layer: int, rows: ObjectRows, added: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ks_core.data.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
 from ks_core.formatting import quoted
@@ -75,9 +76,12 @@ def continuation_log_probabilities(
         only share one row of the forward pass.
 
     Raises:
-        InputError: white space where the two meet, a continuation of no tokens, a prompt that is longer than the
-            context with its continuation, or a score that is NaN or infinite.
+        InputError: not as many prompts as continuations, white space where the two meet, a continuation of no tokens,
+            a prompt that is longer than the context with its continuation, or a score that is NaN or infinite.
     """
+    prompts, continuations = list(texts("prompts", prompts)), list(texts("continuations", continuations))
+    if len(prompts) != len(continuations):
+        raise InputError(f"got {len(prompts)} prompts and {len(continuations)} continuations; expected as many")
     questions = questions_of(model, prompts, continuations)
     if first_token_only:
         questions = [replace(question, ids=question.ids[: question.start + 1]) for question in questions]
@@ -132,13 +136,13 @@ def read_questions(
     model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]
 ) -> list[Question | Unaskable]:
     """Each question, or why it cannot be asked: no tokens of its own, longer than the context, white space."""
-    texts = [join(*pair) for pair in zip(prompts, continuations, strict=True)]
-    if not texts:
+    wholes = [join(*pair) for pair in zip(prompts, continuations, strict=True)]
+    if not wholes:
         return []
-    encoded = model.tokenizer(texts, return_offsets_mapping=True, verbose=False)
+    encoded = model.tokenizer(wholes, return_offsets_mapping=True, verbose=False)
     return [
         _question(model, *of)
-        for of in zip(prompts, continuations, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        for of in zip(prompts, continuations, wholes, encoded["input_ids"], encoded["offset_mapping"], strict=True)
     ]
 
 
