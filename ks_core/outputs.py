@@ -88,9 +88,10 @@ def output_path(target: Path) -> Iterator[Path]:
         if is_regular(target):
             real = target.resolve()
             with atomic_path(real) as made:
+                made.touch()
+                mode = (real if real.exists() else made).stat().st_mode
                 yield made
-                if real.exists():
-                    shutil.copymode(real, made)
+                made.chmod(stat.S_IMODE(mode))  # whatever mode the writer has given it
             return
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder) / "content"

