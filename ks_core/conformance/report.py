@@ -18,7 +18,7 @@ from ks_core.conformance.checking import Subject
 from ks_core.conformance.finding import version_of
 from ks_core.conformance.registry import LAWS
 from ks_core.conformance.results import OUTCOMES
-from ks_core.errors import InputError
+from ks_core.errors import InputError, StorageError
 from ks_core.files import atomic_path
 
 Row = Mapping[str, Any]
@@ -105,5 +105,5 @@ def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> 
     try:
         with atomic_path(path) as made:
             made.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--ks-json: {path} cannot be written: {error}; expected a path that can be") from error
+    except StorageError as error:
+        raise InputError(f"--ks-json: {error}") from error

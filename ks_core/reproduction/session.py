@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ks_core.data.fixtures import fixture_path
-from ks_core.errors import InputError
+from ks_core.errors import KsError, StorageError
 from ks_core.files import cache_dir
 from ks_core.reproduction.baseline import (
     Baseline,
@@ -111,15 +111,17 @@ class PaperSession:
         if self.update_baseline:
             self.problems = self._write_baseline() if clean and whole else ["baseline not written: claims are missing"]
         everything = [*self.findings, *self.ungated]
-        write_results(
-            self.results / "results.json", self.measurement, everything, self.baseline_note, self.parts.numbers()
-        )
+        path, parts = self.results / "results.json", self.parts.numbers()
+        try:
+            write_results(path, self.measurement, everything, self.baseline_note, parts)
+        except StorageError as error:
+            self.problems = [*self.problems, f"results not written: {error}"]
         return not self.problems
 
     def _write_baseline(self) -> list[str]:
         try:
             self.baseline_note = f"written anew: {save_baseline(self.baselines, self.measurement, self.findings)}"
-        except (InputError, OSError) as error:
+        except KsError as error:
             return [f"baseline not written: {error}"]
         return []
 
