@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if "not paper" not in config.option.markexpr:
         return None
     return "the test suite: offline, nothing outside pytest's temporary folder, about ten minutes on two cores"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_worker():
+    """A pytest that a test starts is a run of its own, also where the suite itself runs in several processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,9 +23,10 @@ def planted(edits=2, kept=3, subject="Paris", model="model"):
     return Audit(
         model=model,
         tokens=7,
+        ridge=0.0,
         edits=tuple(facts[:edits]),
         kept=tuple(facts[edits:]),
-        layers=(LayerInterference(0, 0.1, 0.01, 0.2),),
+        layers=(LayerInterference(0, 0.1, 0.01, 0.2, silent_neurons=0),),
         layer=0,
         reached=(0.1,) * edits,
         shares=matrices[0],
@@ -93,7 +94,8 @@ def test_a_file_that_is_no_audits_is_not_replaced_by_matrices(tmp_path):
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "a\nforged row  0.99", "\u202ereversed", "\x9b31m", "\ud800"])
 def test_names_of_others_forge_nothing_in_the_table(odd):
-    plain, forged = table(planted()), table(planted(subject=odd, model=odd))
+    refused_by_fact = "\n" in odd or odd == "\ud800"
+    plain, forged = table(planted()), table(planted(model=odd, **({} if refused_by_fact else {"subject": odd})))
     assert len(forged.splitlines()) == len(plain.splitlines())
     assert all(line.isprintable() for line in forged.splitlines())
 

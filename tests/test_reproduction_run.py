@@ -10,6 +10,9 @@ from pathlib import Path
 from measured import write_everything
 from tiny_models import save_tiny_checkpoint
 
+from ks_core.checked_files import read_json, write_json
+from ks_core.reproduction.baseline import FORMAT
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -56,21 +59,30 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     assert [line.split()[:2] for line in skipped] == [["SKIPPED", "[2]"]], "what is for GPT2-small alone"
     assert "bench/paper/test_published.py" in skipped[0]
 
+    (results / "results.json").unlink()
+    (results / "results.json").mkdir()
+    blocked = run()
+    assert blocked.returncode == 1
+    assert "ERROR: results not written: " in blocked.stdout
+    assert "INTERNALERROR" not in blocked.stdout
+    (results / "results.json").rmdir()
+
     path = tmp_path / "baselines" / "model.json"
-    baseline = json.loads(path.read_text())
+    baseline = read_json(path, FORMAT)
     written_verdict = baseline["findings"]["universal"]
-    baseline["findings"]["universal"] = {**written_verdict, "verdict": "planted"}
+    other = {"holds": "does not hold", "does not hold": "undecided", "undecided": "holds"}[written_verdict["verdict"]]
+    baseline["findings"]["universal"] = {**written_verdict, "verdict": other}
     baseline["statistics"]["kurtosis of P, all facts"]["value"][1] += 1.0
-    path.write_text(json.dumps(baseline))
+    write_json(path, FORMAT, baseline)
     failed = run()
     assert failed.returncode == 1
-    assert "verdict was 'planted'" in failed.stdout
+    assert f"verdict was {other!r}" in failed.stdout
     assert "kurtosis of P, all facts, layer 1" in failed.stdout
 
     baseline["findings"] |= {"universal": written_verdict, "zero-mean:gone": written_verdict}
     baseline["tests"]["bench/paper/test_zero_mean.py::test_zero_mean"].append("zero-mean:gone")
     baseline["statistics"]["kurtosis of P, all facts"]["value"][1] -= 1.0
-    path.write_text(json.dumps(baseline))
+    write_json(path, FORMAT, baseline)
     failed = run()
     assert failed.returncode == 1
     assert "zero-mean:gone is in the baseline but was not found" in failed.stdout

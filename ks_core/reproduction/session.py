@@ -150,7 +150,7 @@ class PaperSession:
         findings = [of.finding for of in self.recorded.values() if of.gate]
         try:
             path = save_baseline(self.baselines, self.measurement, findings, tests, collected)
-        except (InputError, OSError) as error:
+        except (KsError, OSError) as error:
             return [f"baseline not written: {error}"]
         self.baseline_note = f"written anew: {path}, {len(findings)} findings of {len(tests)} tests"
         return []
