@@ -241,6 +241,21 @@ def test_a_model_that_was_changed_after_loading_has_another_folder(model, corpus
     assert moments_folder(provenance) != moments_folder(before)
 
 
+def test_a_model_that_changes_while_its_text_is_read_leaves_no_moments_behind(model, corpus, tmp_path):
+    other = load_model(model.name)
+    passes = []
+
+    def write(*_):
+        passes.append(1)
+        if len(passes) == 2:
+            other.adapter.weight(0).mul_(1.5)
+
+    other.adapter.backbone.register_forward_pre_hook(write)
+    with pytest.raises(InputError, match="the weights of .* changed while it was measured"):
+        collect_second_moments(other, corpus, tokens=TOKENS, batch_tokens=16, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model, corpus, monkeypatch):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
     with safe_open(max(moments.folder.iterdir()), framework="pt") as file:

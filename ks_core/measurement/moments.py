@@ -111,7 +111,7 @@ def collect_second_moments(
 
     Raises:
         RankDeficientError: half the text has fewer tokens than d_key.
-        InputError: the corpus has too few tokens, or keys are not finite.
+        InputError: the corpus has too few tokens, keys are not finite, or the model was changed meanwhile.
         ProvenanceError: a file in `folder` was made from something else.
     """
     every = tuple(range(model.adapter.num_layers))
@@ -146,6 +146,7 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
 
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
     provenance = moments.provenance
+    measured = provenance.weights_sha256, provenance.config_sha256, provenance.tokenizer_sha256, provenance.dtype
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
     done, sums = _resumed(model, moments, ends)
     with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:
@@ -163,6 +164,7 @@ def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, 
                     f"the keys of layer {bad[0]} are NaN or infinite within the first {end:,} tokens; "
                     "expected finite keys: run the model in float32 or bfloat16"
                 )
+            model.require(measured)
             save_moments(_file(moments.folder, end), packed, end, provenance)
             _drop_passing_checkpoints(moments, ends, end)
 
