@@ -9,11 +9,12 @@ from changed_models import CHANGES, ONE_OF_EACH
 from measured import write_facts
 from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint
 
+from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import load_facts, packaged_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
-from ks_core.measurement.known import ask, known_facts
+from ks_core.measurement.known import FORMAT, ask, known_facts
 from ks_core.measurement.scoring import _sums, continuation_log_probabilities, questions_of
 from ks_core.models.editing import edited
 from ks_core.models.loading import load_model
@@ -100,6 +101,27 @@ def test_a_damaged_answer_is_refused_with_its_path(model, facts):
     path = next((cache_dir() / "known").iterdir())
     path.write_text('{"case_ids": ')
     with pytest.raises(ProvenanceError, match=r"damaged.*remove it"):
+        known_facts(model, facts)
+
+
+@pytest.mark.parametrize(
+    "case_ids", [None, 5, {}, [True], ["1"], [1.0], [10**6], [-1], [1, 1], [2, 1], [[1]], [None]], ids=str
+)
+def test_ids_that_are_no_part_of_the_facts_are_refused_even_with_their_checksum(model, facts, case_ids):
+    known_facts(model, facts)
+    path = next((cache_dir() / "known").iterdir())
+    write_json(path, FORMAT, read_json(path, FORMAT) | {"case_ids": case_ids})
+    with pytest.raises(ProvenanceError, match=rf"{path.name} is damaged: its case_ids.*remove it"):
+        known_facts(model, facts)
+
+
+def test_an_answer_about_other_facts_under_this_name_is_refused(model, facts):
+    known_facts(model, facts)
+    path = next((cache_dir() / "known").iterdir())
+    known_facts(model, facts.subset([fact.case_id for fact in facts.facts[:20]]))
+    (other,) = (file for file in (cache_dir() / "known").iterdir() if file != path)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ProvenanceError, match=rf"{path.name} is about another model or other facts; remove it"):
         known_facts(model, facts)
 
 

