@@ -15,7 +15,7 @@ from stand_in import SHAPE, write_stand_ins
 
 from ks_core.data.published import PublishedEntry, known_case_ids, published_gpt2_small
 from ks_core.measurement import keys
-from ks_core.models.tokens import tokenise_prompts
+from ks_core.measurement.subjects import subject_rows
 from ks_core.reproduction import selection
 from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.comparison import Comparison, findings_of
@@ -233,10 +233,10 @@ def test_facts_in_another_order_are_caught(taken, numbers, monkeypatch):
 
 def test_keys_of_another_token_are_caught(taken, numbers, monkeypatch):
     def one_before(*args):
-        prompts = tokenise_prompts(*args)
+        prompts = subject_rows(*args)
         return replace(prompts, subject_last=prompts.subject_last - 1)
 
-    monkeypatch.setattr(keys, "tokenise_prompts", one_before)
+    monkeypatch.setattr(keys, "subject_rows", one_before)
     found = {of.quantity for of in off(taken(layers=(0,)), numbers)}
     assert {"mean of Q", "diagonal of Q", "largest pairs of Q", "printed entries of Q", "largest pairs of P"} <= found
     assert "subjects" not in found
