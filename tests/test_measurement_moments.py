@@ -251,7 +251,7 @@ def test_a_model_that_changes_while_its_text_is_read_leaves_no_moments_behind(mo
             other.adapter.weight(0).mul_(1.5)
 
     other.adapter.backbone.register_forward_pre_hook(write)
-    with pytest.raises(InputError, match="the weights of .* changed while it was measured"):
+    with pytest.raises(InputError, match=r"the weights of .* changed while it was measured"):
         collect_second_moments(other, corpus, tokens=TOKENS, batch_tokens=16, folder=tmp_path)
     assert not list(tmp_path.iterdir())
 
