@@ -11,7 +11,7 @@ from functools import partial
 from ks_core import __version__
 from ks_core.audit import audit, table, write_audit
 from ks_core.audit.files import check_audit_files
-from ks_core.command import Parser, given, integer, path, run
+from ks_core.command import Parser, given, integer, number, path, run
 from ks_core.data.facts import PACKAGED, FactSet, load_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.formatting import one_line, printable
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--layer", type=integer(), help="layer to edit (default: the one with the least interference)")
     add("--corpus", type=given, default="wikipedia-introductions", help="text of the second moments, as --ks-corpus")
     add("--tokens", type=integer(), default=131_072, help="how much of it (default: 131072)")
-    add("--ridge", type=float, default=0.0, help="added to second moments, in mean eigenvalues (default: 0)")
+    add("--ridge", type=number, default=0.0, help="added to second moments, in mean eigenvalues (default: 0)")
     add("--device", type=given, default="cpu", help="torch device (default: cpu)")
     add("--dtype", type=given, default="float32", help="of the forward passes (default: float32)")
     add("--top", type=integer(0), default=5, metavar="N", help="disturbed facts shown for each edit (default: 5)")
