@@ -34,7 +34,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
-PROVENANCE = MomentProvenance("m", "w", "c", "t", "float32", (0, 1), "text", "sha", 256, 64, 8)
+PROVENANCE = MomentProvenance("m", "w", "c", "t", "float32", (0, 1), "text", "sha", 256, 64)
 
 
 def keep_moments(folder):
