@@ -222,7 +222,7 @@ def test_an_edit_that_cannot_be_undone_is_an_error_that_says_so(adapter, what):
 
 
 def test_planted_fault_a_weight_that_is_not_put_back_is_noticed(adapter, monkeypatch):
-    monkeypatch.setattr(editing, "_put", lambda *_: None)
+    monkeypatch.setattr(editing, "put", lambda *_: None)
 
     def change():
         with edited(adapter, 0, delta_of(adapter)):
