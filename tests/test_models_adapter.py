@@ -205,7 +205,7 @@ def test_edited_restores_after_an_exception_and_when_nested():
 def test_edited_refuses_a_delta_of_another_shape():
     adapter = Adapter(tiny_model("gpt2"))
     with (
-        pytest.raises(InputError, match=r"\(12, 8\) but the weight of layer 0 has \(8, 12\)"),
+        pytest.raises(InputError, match=r"\(12, 8\), but the weight of layer 0 has shape \(8, 12\)"),
         edited(adapter, 0, torch.zeros(12, 8)),
     ):
         pass
@@ -237,3 +237,25 @@ def test_adapter_refuses_a_projection_that_was_replaced():
 def test_position_ids_ignore_padding():
     mask = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0]])
     assert position_ids(mask).tolist() == [[0, 0, 0, 1], [0, 1, 2, 2]]
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+def test_numbers_are_of_the_weights_own_dtype_inside_autocast(model_type):
+    adapter, ids = Adapter(tiny_model(model_type).float()), torch.arange(2, 12)[None]
+    expected = adapter.logits(ids, torch.ones_like(ids))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = adapter.logits(ids, torch.ones_like(ids))
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("part", [lambda adapter: adapter.model, lambda adapter: adapter.model.transformer.h[1]])
+def test_a_model_in_training_mode_is_refused_and_runs_again_in_evaluation_mode(part):
+    adapter, ids = Adapter(tiny_model("gpt2")), torch.arange(2, 12)[None]
+    expected = adapter.logits(ids, torch.ones_like(ids))
+    part(adapter).train()
+    for run in (adapter.logits, adapter.hidden_states):
+        with pytest.raises(InputError, match=r"training mode.*call model\.eval\(\)"):
+            run(ids, torch.ones_like(ids))
+    adapter.model.eval()
+    assert torch.equal(adapter.logits(ids, torch.ones_like(ids)), expected)

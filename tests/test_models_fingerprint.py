@@ -1,5 +1,8 @@
 """A model's hashes are of what it is now: any change shows, whatever changes no number does not."""
 
+import types
+from functools import partial
+
 import pytest
 import torch
 from changed_models import CHANGES, SETTINGS, WEIGHTS
@@ -89,3 +92,73 @@ def test_the_adapter_reads_a_backbone_that_was_replaced():
     assert torch.equal(
         adapter.hidden_states(ids, torch.ones_like(ids)), Adapter(other).hidden_states(ids, torch.ones_like(ids))
     )
+
+
+def _hook(_module, _args, output):
+    return 0 * output
+
+
+def _forward_of_its_own(model, factor):
+    block = model.model.get_submodule(model.adapter.layer_name(1).rpartition(".")[0])
+    block.forward = types.MethodType(lambda self, x: factor * type(self).forward(self, x), block)
+
+
+UNNAMED = {
+    "a hook": lambda model: model.adapter.projection(1).register_forward_hook(_hook),
+    "a hook on the model": lambda model: model.model.register_forward_hook(lambda *_: None),
+    "a lambda as activation": lambda model: setattr(model.model.get_submodule("lm_head"), "scale", lambda x: 2 * x),
+    "a forward made inside a function": lambda model: _forward_of_its_own(model, 0.5),
+    "a lambda in a partial": lambda model: setattr(model.model, "scale", partial(lambda x: x, 1)),
+}
+
+
+@pytest.mark.parametrize("change", UNNAMED)
+def test_what_cannot_be_told_apart_is_refused_by_its_place(checkpoint, change):
+    model = load_model(checkpoint)
+    UNNAMED[change](model)
+    with pytest.raises(InputError, match=r"cannot be told .* remove it"):
+        _ = model.fingerprints
+
+
+def test_a_hook_on_every_module_is_refused_until_it_is_removed(checkpoint):
+    model = load_model(checkpoint)
+    before = model.fingerprints
+    with torch.nn.modules.module.register_module_forward_hook(_hook), pytest.raises(InputError, match="every module"):
+        _ = model.fingerprints
+    assert model.fingerprints == before
+
+
+def test_hooks_that_transformers_leaves_on_a_model_are_let_be(checkpoint):
+    model, ids = load_model(checkpoint), torch.arange(2, 12)[None]
+    before = model.fingerprints
+    model.model(ids, output_hidden_states=True, output_attentions=True)
+    assert model.fingerprints == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda module, factor: setattr(module, "extra", factor * torch.ones(3)),
+        lambda module, factor: setattr(module, "extra", {"factor": factor}),
+        lambda module, factor: setattr(module, "extra", partial(torch.add, alpha=factor)),
+    ],
+    ids=["a tensor", "a mapping", "a partial"],
+)
+def test_settings_see_what_is_inside_an_attribute(checkpoint, change):
+    hashes = []
+    for factor in (1.0, 2.0):
+        model = load_model(checkpoint)
+        change(model.adapter.projection(1), factor)
+        hashes.append(model.config_sha256)
+    assert hashes[0] != hashes[1]
+
+
+def test_a_tensor_in_a_weights_place_counts(checkpoint):
+    model = load_model(checkpoint)
+    module = model.adapter.projection(1)
+    weight = module.weight.detach()
+    del module.weight
+    module.weight = weight
+    before = model.fingerprints
+    weight.mul_(1.5)
+    assert differing(before, model.fingerprints) == {"settings"}

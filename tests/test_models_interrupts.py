@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_models import tiny_model
 
-from ks_core.models import editing
+from ks_core.models import editing, stored
 from ks_core.models.adapter import Adapter
 from ks_core.models.editing import edited, promoted
 from ks_core.models.fingerprint import weights_sha256
@@ -25,7 +25,7 @@ class _Interrupter:
         self.at, self.seen = at, 0
 
     def __call__(self, frame, event, _arg):
-        if frame.f_code.co_filename != editing.__file__:
+        if frame.f_code.co_filename not in (editing.__file__, stored.__file__):
             return None
         frame.f_trace_opcodes = True
         if event in ("call", "line", "opcode", "return"):

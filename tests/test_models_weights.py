@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,49 @@ def test_load_model_refuses_a_head_of_its_own_where_config_ties_it(tmp_path):
         load_model(folder)
     untied = load_model(with_settings(folder, tmp_path / "untied", tie_word_embeddings=False))
     assert torch.equal(untied.model.lm_head.weight, head)
+
+
+def _pickled(folder, change):
+    """A float32 checkpoint as pytorch_model.bin, changed before it is saved; returns what was saved."""
+    save_tiny_checkpoint(folder, "gpt2")
+    state = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
+    (folder / "model.safetensors").unlink()
+    change(state)
+    torch.save(state, folder / "pytorch_model.bin")
+    return state
+
+
+FIRST, SECOND = (f"transformer.h.{layer}.mlp.c_proj.weight" for layer in (0, 1))
+
+
+def _aliased(state):
+    state[SECOND] = state[FIRST]
+
+
+def _overlapping_views(state):
+    both = torch.randn(state[FIRST].numel() + 1)
+    state[FIRST], state[SECOND] = both[:-1].view(state[FIRST].shape), both[1:].view(state[FIRST].shape)
+
+
+def _expanded(state):
+    state[FIRST] = torch.ones(1, 1).expand(state[FIRST].shape)
+
+
+@pytest.mark.parametrize("change", [_aliased, _overlapping_views, _expanded])
+def test_tensors_that_share_memory_in_a_pickle_are_loaded_apart(tmp_path, change):
+    saved = {name: value.clone() for name, value in _pickled(tmp_path, change).items()}
+    raw = (tmp_path / "pytorch_model.bin").read_bytes()
+    adapter = load_model(tmp_path).adapter
+    assert torch.equal(adapter.weight(0), saved[FIRST].T)
+    adapter.weight(0).add_(1)
+    assert torch.equal(adapter.weight(0), saved[FIRST].T + 1)
+    assert torch.equal(adapter.weight(1), saved[SECOND].T)
+    assert (tmp_path / "pytorch_model.bin").read_bytes() == raw
+
+
+def test_a_checkpoint_with_more_layers_than_its_config_is_not_said_to_have_biases_too_many(tmp_path):
+    save_tiny_checkpoint(tmp_path, "gpt2")
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"n_layer": 1}))
+    with pytest.raises(InputError, match=r"12 tensors .*h\.1\.attn.*; make config\.json describe"):
+        load_model(tmp_path)

@@ -1,6 +1,7 @@
 """A run of the claims as a value: what it keeps when names are odd, figures fail, or two models have one name."""
 
 import json
+import os
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -143,3 +144,11 @@ def test_names_of_others_forge_no_row_of_the_table():
     said = table([forged], "m\nodel")
     assert len(said.splitlines()) == len(plain.splitlines())
     assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_a_pipe_in_the_place_of_results_is_refused_and_not_waited_for(settings, tmp_path):
+    path = tmp_path / RESULTS
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"no regular file; expected results or nothing there"):
+        check_results(path, settings, "weights")
+    assert path.is_fifo()

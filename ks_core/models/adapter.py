@@ -81,7 +81,11 @@ class Adapter:
             attention_mask: (batch, tokens), 1 for a token and 0 for padding.
 
         Returns:
-            (batch, tokens, d_model), in the model's dtype; rows of padding are meaningless.
+            (batch, tokens, d_model), in the model's dtype, inside `torch.autocast` too; rows of padding are
+            meaningless.
+
+        Raises:
+            InputError: the model, or a part of it, is in training mode.
         """
         states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
         return states
@@ -132,12 +136,18 @@ class Adapter:
             yield
 
     def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        return module(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids(attention_mask),
-            use_cache=False,
-        )
+        if any(part.training and _has_modes(part) for part in module.modules()):
+            raise InputError(
+                f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
+                "evaluation mode: call model.eval()"
+            )
+        with torch.autocast(input_ids.device.type, enabled=False):  # in the weights' own dtype, as results say
+            return module(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids(attention_mask),
+                use_cache=False,
+            )
 
     def _layers(self) -> nn.ModuleList:
         layers = self._submodule(f"{self._family.backbone}.{self._family.layers}")
@@ -168,6 +178,11 @@ class Adapter:
                 f"{self.layer_name(layer)} is a {type(module).__name__}; expected a {expected.__name__} "
                 "with floating-point weights: load the model without quantisation or adapters"
             )
+
+
+def _has_modes(module: nn.Module) -> bool:
+    """Whether training mode may mean something to a module: not to a new activation or map that was put in by hand."""
+    return isinstance(module, nn.Dropout) or any(True for _ in module.children())
 
 
 class _BatchShape:

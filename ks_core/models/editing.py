@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ks_core.errors import InputError, UndoError
+from ks_core.formatting import shown
 from ks_core.models.adapter import Adapter
-
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""By bytes of an entry: what to view a weight as, to compare NaN and the sign of zero too."""
+from ks_core.models.stored import memory, overlapping, put, same_bits, stored, writable
 
 _OPEN: MutableMapping[nn.Module, dict[tuple[type, int], _Change]] = WeakKeyDictionary()
 """By model: the changes that are made now."""
@@ -124,8 +123,9 @@ class edited(_Block):  # noqa: N801 - reads as what it does, as in `with suppres
         delta: (d_value, d_key), any floating dtype.
 
     Raises:
-        InputError: at the block's beginning: the layer does not exist or is edited already, `delta` has another shape
-            than the weight, or the weight was made in inference mode and cannot be written to.
+        InputError: at the block's beginning: the layer does not exist or is edited already, or one with the same weight
+            is; `delta` is no real tensor of the weight's shape; the weight cannot be written to (made in inference
+            mode, of other parameters, or with several entries in one place).
         UndoError: at its end: the layer is gone or cannot hold its weight any more.
 
     Example:
@@ -178,7 +178,7 @@ def module_change(adapter: Adapter, layer: int, delta: Tensor, keys: Tensor) -> 
     """
     module, weight = adapter.projection(layer), adapter.weight(layer)
     inputs = keys.to(weight.device, weight.dtype)
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast(weight.device.type, enabled=False):
         before = module(inputs)
         with edited(adapter, layer, delta):
             after = module(inputs)
@@ -195,37 +195,64 @@ class _Edit(_Change):
 
     def make(self) -> nn.Module:
         module, weight = self.adapter.projection(self.layer), self.adapter.weight(self.layer)
-        if self._delta.shape != weight.shape:
-            raise InputError(
-                f"delta has shape {tuple(self._delta.shape)} but the weight of layer {self.layer} has "
-                f"{tuple(weight.shape)}; expected (d_value, d_key)"
-            )
-        if not _writable(weight):
-            raise InputError(
-                f"the weight of layer {self.layer} was made in inference mode; expected one that can be written to: "
-                "edit it inside torch.inference_mode(), or load the model outside it"
-            )
+        self._check(module, weight)
         changed = weight.double() + self._delta.detach().to(weight.device, torch.float64)
-        self._written = _stored(module)
+        self._written = stored(module)
         self._original = self._written.clone()
+        self._refuse_shared()
         self.made = True
         weight.copy_(changed)
         return module
 
+    def _check(self, module: nn.Module, weight: Tensor) -> None:
+        delta = self._delta
+        if not isinstance(delta, Tensor) or delta.shape != weight.shape or delta.is_complex():
+            got = f"{delta.dtype} of {tuple(delta.shape)}" if isinstance(delta, Tensor) else shown(delta)
+            raise InputError(
+                f"delta is {got}, but the weight of layer {self.layer} has shape {tuple(weight.shape)}; expected a "
+                "tensor of real numbers, (d_value, d_key)"
+            )
+        if not isinstance(module._parameters.get("weight"), nn.Parameter):
+            raise InputError(
+                f"the weight of layer {self.layer} is no parameter of its own but made of others, so what is written "
+                "into it is lost; expected a plain one: take parametrisations away (remove_parametrizations)"
+            )
+        if overlapping(weight):
+            raise InputError(
+                f"several entries of the weight of layer {self.layer} are one place in memory (strides "
+                f"{weight.stride()}); expected one that can be written to: give the layer a copy (weight.clone())"
+            )
+        if not writable(weight):
+            raise InputError(
+                f"the weight of layer {self.layer} was made in inference mode; expected one that can be written to: "
+                "edit it inside torch.inference_mode(), or load the model outside it"
+            )
+
+    def _refuse_shared(self) -> None:
+        """Refuse what another open edit writes into: each would put back what the other has made of it."""
+        place = memory(self._written)
+        for changes in list(_OPEN.values()):
+            for other in list(changes.values()):
+                if isinstance(other, _Edit) and other.made and memory(other._written) == place:
+                    raise InputError(
+                        f"layer {self.layer} has its weight in one memory with layer {other.layer}, which is edited "
+                        "already; expected one edit of it at a time: end that one first, or give each layer a copy"
+                    )
+
     def take_back(self) -> None:
-        if _writable(self._written):
+        if writable(self._written):
             self._written.copy_(self._original)  # for whoever else looks at this tensor, whatever the module holds now
         try:
             module = self.adapter.projection(self.layer)
         except InputError as error:
             raise self._failure("the module is gone") from error
-        now = _stored(module)
+        now = stored(module)
         if now.shape != self._original.shape or now.device.type == "meta":
             raise self._failure(f"its weight is {tuple(now.shape)} on {now.device}, not {tuple(self._original.shape)}")
         wanted = self._original.to(now.device, now.dtype)
-        if not _same_bits(now, wanted):
-            _put(module, wanted)
-        if not _same_bits(_stored(module), wanted):
+        if not same_bits(now, wanted):
+            put(module, wanted)
+        if not same_bits(stored(module), wanted):
             raise self._failure("its weight does not take what is written into it")
 
     def _failure(self, what: str) -> UndoError:
@@ -252,28 +279,3 @@ class _Promotion(_Change):
             for name, parameter in module.named_parameters():
                 if parameter.dtype == torch.float64:
                     parameter.data = parameter.data.to(self._dtypes.get(name, torch.float64))  # and back is exact
-
-
-def _stored(module: nn.Module) -> Tensor:
-    """The module's weight as it is stored, without gradient; empty where it has none."""
-    weight = getattr(module, "weight", None)
-    return weight.detach() if isinstance(weight, Tensor) else torch.empty(0)
-
-
-def _put(module: nn.Module, weight: Tensor) -> None:
-    """Give a module a weight in memory of its own: its parameter may lie in a tensor that someone else holds."""
-    parameter = module._parameters.get("weight")
-    if parameter is not None:
-        with torch.inference_mode(False):
-            parameter.data = weight.clone()
-
-
-def _writable(tensor: Tensor) -> bool:
-    return not tensor.is_inference() or torch.is_inference_mode_enabled()
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    if (one.dtype, one.shape, one.device) != (other.dtype, other.shape, other.device):
-        return False
-    bits = _BITS[one.element_size()]
-    return torch.equal(one.view(bits), other.view(bits))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.modules import module as all_modules
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from ks_core.errors import InputError
+from ks_core.formatting import shown
 
 CONFIG_LABELS = (
     *("_name_or_path", "architectures", "auto_map", "transformers_version"),  # where the checkpoint comes from
@@ -18,8 +23,13 @@ CONFIG_LABELS = (
 )
 """Entries of a model's config that change no number that is measured."""
 
-MODULE_LABELS = ("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing")
+MODULE_LABELS = ("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing", "all_tied_weights_keys")
 """Attributes of modules that change no number that is measured."""
+
+LIBRARIES = ("torch", "transformers")
+"""Whose hooks are let be: they collect outputs, or make a weight of parameters and buffers."""
+
+_PLAIN = (bool, int, float, str, list, tuple, Mapping, torch.Tensor)
 
 
 def weights_sha256(model: torch.nn.Module) -> str:
@@ -43,18 +53,28 @@ def config_sha256(config: PretrainedConfig) -> str:
 
 
 def modules_sha256(model: torch.nn.Module) -> str:
-    """SHA-256 over what modules compute with besides their parameters: class, buffers, public plain attributes.
+    """SHA-256 over what modules compute with besides their parameters: class, buffers, public attributes.
 
     A module takes most of its settings from the config when it is made and never looks again, so a config that was
     changed later does not say what the model does, and an activation that was replaced shows in no weight. Of a
-    function that was put into a module, only its name counts. Buffers count whether a checkpoint holds them or not
-    (rotary frequencies: not). Private attributes, hooks and what a replaced method does are not seen.
+    function that was put into a module, its full name counts. Buffers count whether a checkpoint holds them or not
+    (rotary frequencies: not), and so do tensors that were put in a parameter's place. Private attributes are not seen,
+    nor hooks before a forward pass (`register_forward_pre_hook`): they are mostly put there to look on.
+
+    Raises:
+        InputError: a hook behind a forward pass, or a function without a name of its own (a lambda, one made inside
+            another): what they do cannot be told from what others of their kind do.
     """
+    _refuse_hooks(model)
     digest = hashlib.sha256()
     for path, module in model.named_modules():
-        own = {name: _plain(value) for name, value in vars(module).items() if _counts(name, value)}
+        public = {name: value for name, value in vars(module).items() if _counts(name, value)}
+        own = {name: _plain(value, f"{path}.{name}") for name, value in public.items()}
         entry = [path, type(module).__module__, type(module).__qualname__, own]
         digest.update(json.dumps(entry, sort_keys=True).encode())
+        for name in sorted(public):
+            if isinstance(public[name], torch.Tensor):
+                _add(digest.update, f"{path}.{name}", public[name])
     for name, buffer in sorted(model.named_buffers()):
         _add(digest.update, name, buffer)
     return digest.hexdigest()
@@ -78,15 +98,39 @@ def _add(update: Callable[[Any], None], name: str, tensor: torch.Tensor) -> None
     update(values.view(torch.uint8).numpy().data)
 
 
+def _refuse_hooks(model: torch.nn.Module) -> None:
+    """Refuse hooks that may change an output, but for those of the libraries, which compute with what is hashed."""
+    of_modules = ((path or "the model itself", module._forward_hooks) for path, module in model.named_modules())
+    for place, hooks in (("every module", all_modules._global_forward_hooks), *of_modules):
+        for hook in hooks.values():
+            if (getattr(hook, "__module__", None) or "").split(".")[0] not in LIBRARIES:
+                raise _unnamed("hook", hook, place)
+
+
+def _unnamed(kind: str, function: Any, place: str) -> InputError:
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return InputError(
+        f"{place} has the {kind} {shown(name)}, and what it does cannot be told from what another does; expected a "
+        "model that its weights and settings describe: remove it, or write what it does into the weights or a module"
+    )
+
+
 def _counts(name: str, value: Any) -> bool:
     if name.startswith("_") or name in MODULE_LABELS:
         return False
-    return value is None or callable(value) or isinstance(value, (bool, int, float, str, list, tuple))
+    return value is None or callable(value) or isinstance(value, _PLAIN)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, place: str) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [_plain(each, place) for each in value]
+    if isinstance(value, Mapping):
+        return [[str(key), _plain(each, place)] for key, each in value.items()]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    if isinstance(value, partial):
+        return [_plain(part, place) for part in (value.func, value.args, value.keywords)]
+    name: str = getattr(value, "__qualname__", type(value).__qualname__)
+    if "<" in name:  # "<lambda>", "make.<locals>.forward"
+        raise _unnamed("function", value, place)
+    return [getattr(value, "__module__", None), name]

@@ -57,6 +57,9 @@ class LoadedModel:
         """Hash of what no weight shows, such as the activation and the rotary positions: config, modules, buffers.
 
         The config alone would not do: changed after loading, some of it acts and some does not.
+
+        Raises:
+            InputError: the model has hooks, or functions without a name of their own.
         """
         both = config_sha256(self.model.config) + modules_sha256(self.model)
         return hashlib.sha256(both.encode()).hexdigest()

@@ -56,7 +56,7 @@ HINTS = (
     (r"scale|zero|qweight|g_idx|absmax|quant|SCB", "quantised weights: take the model that they were made from"),
     (r"bias$", "config.json says that there are no such biases (attention_bias, mlp_bias): make it say what is there"),
 )
-"""what the first name without a place tells about the checkpoint, and the remedy"""
+"""what the names without a place tell about the checkpoint where all are of a kind, and the remedy"""
 
 
 def place(stored: Mapping[str, StoredTensor], model: PreTrainedModel, location: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _is_harmless(name: str, tensor: StoredTensor) -> bool:
 
 
 def _without_place(names: Sequence[str], architecture: str, location: str) -> InputError:
-    matches = (hint for pattern, hint in HINTS if re.search(pattern, names[0]))
+    matches = (hint for pattern, hint in HINTS if all(re.search(pattern, name) for name in names))
     hint = next(matches, "make config.json describe what the files hold, or save the model without them")
     return InputError(
         f"{location} holds {len(names)} tensors that {architecture} has no place for: {_listed(names)}; {hint}"

@@ -50,6 +50,7 @@ def load_weights(source: Source, architecture: PreTrainedModel, dtype: torch.dty
             None, config=architecture.config, state_dict=contents, dtype=dtype
         )
     _check_ties(architecture, model, source.place)
+    _part_memory(model)
     _check_finite(model, source.place)
     return model
 
@@ -62,6 +63,16 @@ def _check_ties(architecture: PreTrainedModel, model: PreTrainedModel, location:
                 f"{location} holds different values as {first} and {second}, but its config.json ties them; set "
                 "tie_word_embeddings to false if both are meant, or leave one out"
             )
+
+
+def _part_memory(model: PreTrainedModel) -> None:
+    """Give each parameter memory of its own: tensors of a pickle may share theirs, and writing would reach them all."""
+    taken: set[int] = set()
+    for parameter in model.parameters():
+        place = parameter.untyped_storage().data_ptr()
+        if place in taken or not parameter.is_contiguous():
+            parameter.data = parameter.detach().clone(memory_format=torch.contiguous_format)
+        taken.add(place)
 
 
 def _tied_pairs(model: PreTrainedModel) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened
-from ks_core.outputs import write_text
+from ks_core.outputs import is_regular, write_text
 from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
@@ -123,6 +123,11 @@ def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:
     """
     if not path.exists():
         return
+    if not is_regular(path):  # a pipe would wait for its writer
+        raise InputError(
+            f"{path} is no regular file; expected results or nothing there: remove it, or name another folder "
+            "(--ks-results)"
+        )
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         weights, origin = before["provenance"]["weights_sha256"], before.get("model")
