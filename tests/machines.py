@@ -74,16 +74,17 @@ FAST_MACHINES = ("default-1", "avx2-1")
 FAST_FILES = (
     "test_audit.py",
     "test_fixtures_models.py",
-    "test_measurement_[!ko]*.py",
+    "test_measurement_[aegmrvw]*.py",
+    "test_measurement_behaviour.py",
     "test_measurement_k[en][yo]*.py",
     "test_models_adapter.py",
     "test_reproduction_dose.py",
     "test_reproduction_streams.py",
 )
 """What computes with models in float32, and the references of three architectures; without training and whole runs, and
-without what only keeps numbers that were computed (kept, objects)."""
-FAST_WITHOUT = "not (test_statistics_are_reproduced_exactly and (l4 or l6)) and not interrupted"
-"""Of these, as pytest's -k: the references are held against two sizes of each architecture, and no process is stopped."""
+without what reads text or only keeps numbers that were computed (beginnings, kept, objects, text)."""
+FAST_WITHOUT = "not (test_statistics_are_reproduced_exactly and (l3 or l4 or l6)) and not interrupted"
+"""As pytest's -k: the references are held against one size of each architecture, and no process is stopped."""
 
 VARIABLES = {"OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", *(name for of in LEVELS.values() for name in of.variables)}
 
