@@ -41,7 +41,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what the plain run is going to do; other selections announce themselves."""
     if "not paper" not in config.option.markexpr:
         return None
-    return "the test suite: offline, nothing outside pytest's temporary folder, about ten minutes on two cores"
+    return "the test suite: offline, nothing outside pytest's temporary folder, minutes on two cores"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from warm import run_module
 
 SMALL = ("--ks-num-facts=8", "--ks-num-edits=4", "--ks-tokens=1600", "--ks-resamples=40")
 """Of a measurement of a tiny model that takes seconds."""
@@ -24,14 +25,8 @@ def write_project(folder: Path, **files: str) -> Path:
 def run_pytest(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a project as its owner does, with the cache in the project, and no network."""
     given = {"KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, **given, **environment},
-        check=False,
-    )
+    everything = {**os.environ, **given, **environment}
+    return run_module("pytest", "-p", "no:cacheprovider", *options, cwd=folder, env=everything)
 
 
 def inputs_as_options(paths: dict[str, str]) -> list[str]:

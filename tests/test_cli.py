@@ -41,11 +41,11 @@ def run(arguments, folder, **environment):
     )
 
 
-def test_audit_prints_a_table_and_writes_json(prepared):
+def test_audit_prints_a_table_and_writes_json(prepared, monkeypatch, capsys):
     folder, _ = prepared
-    process = run(command(prepared, "--json", folder / "out.json", "--top", 2), folder)
-    said, complained = process.communicate()
-    assert process.returncode == 0, complained
+    monkeypatch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+    assert main(command(prepared, "--json", folder / "out.json", "--top", 2)) == 0
+    said = capsys.readouterr().out
     edits = load_facts(folder / "edits.json").facts
     for edit in edits:
         assert f"{edit.text} {edit.target_true} -> {edit.target_new}" in said
@@ -157,7 +157,7 @@ def test_an_edit_whose_prompt_lacks_its_subject_is_refused(prepared, capsys):
     assert "with 0 places for the subject; expected exactly one {}" in capsys.readouterr().err
 
 
-def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prepared, tmp_path):
+def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prepared, tmp_path, monkeypatch):
     out = tmp_path / "out.json"
     process = run(command(prepared, "--json", out), tmp_path)
     while not (tmp_path / "cache" / "moments").exists() and process.poll() is None:
@@ -168,7 +168,6 @@ def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prep
         assert process.returncode == 130, complained
         assert "interrupted" in complained
         assert not out.exists()
-    again = run(command(prepared, "--json", out), tmp_path)
-    again.communicate()
-    assert again.returncode == 0
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+    assert main(command(prepared, "--json", out)) == 0
     assert json.loads(out.read_text())["format"] == "ks_core/audit/2"

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import run_module
 
 from ks_core.conformance.finding import imported, laws_in, unmatched, version_of
 from ks_core.errors import InputError
@@ -50,10 +51,9 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, target: str = "ks_core.conformance") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", target, *arguments]
     path = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "PIP_NO_INDEX": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    return run_module("pytest", "-p", "no:cacheprovider", "--pyargs", target, *arguments, cwd=folder, env=environment)
 
 
 def test_foreign_package_gets_header_table_and_json(elsewhere: Path) -> None:

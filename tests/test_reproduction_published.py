@@ -4,14 +4,13 @@ import json
 import math
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from stand_in import SHAPE, write_stand_ins
+from warm import run_module
 
 from ks_core.data.published import PublishedEntry, known_case_ids, published_gpt2_small
 from ks_core.measurement import keys
@@ -313,11 +312,11 @@ def test_the_gate_runs_and_fails_on_what_is_not_gpt2_small(inputs, folder, tmp_p
         **{"--ks-tokens": 3200, "--ks-resamples": 40, "--ks-layers": "0,5,11"},
         **{f"--ks-{name}": tmp_path / name for name in ("results", "baselines")},
     }
-    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper/test_published.py"]
-    command += ["-q", "-p", "no:cacheprovider", "-p", "stand_in", *(f"{name}={value}" for name, value in given.items())]
+    arguments = ["-c", "pyproject.toml", "-m", "paper", "bench/paper/test_published.py", "-q", "-p", "no:cacheprovider"]
+    arguments += ["-p", "stand_in", *(f"{name}={value}" for name, value in given.items())]
     path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])  # of the plugin
     environment = {**os.environ, "PYTHONPATH": path, "KS_CORE_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    done = run_module("pytest", *arguments, cwd=ROOT, env=environment)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed" in done.stdout
     assert "numbers are not the published ones" in done.stdout

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 from measured import write_everything
 from tiny_models import save_tiny_checkpoint
+from warm import run_module
 
 from ks_core.checked_files import read_json, write_json
 from ks_core.reproduction.baseline import FORMAT
@@ -23,10 +22,10 @@ def run_paper(inputs, folder, *options, family=()):
         **{f"--ks-{name}": folder / name for name in ("results", "baselines")},
     }
     options = (*options, *(("--ks-family", *family) if family else ()))
-    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q", "-rs"]
     environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
-    command += ["-p", "no:cacheprovider", *(f"{name}={value}" for name, value in given.items()), *options]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    arguments = ["-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q", "-rs", "-p", "no:cacheprovider"]
+    arguments += [*(f"{name}={value}" for name, value in given.items()), *options]
+    return run_module("pytest", *arguments, cwd=ROOT, env=environment)
 
 
 def test_paper_run_from_first_run_to_regression(tmp_path):
