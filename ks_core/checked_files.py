@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from ks_core.errors import NotKeptError, ProvenanceError
 from ks_core.files import atomic_path, is_kept
+from ks_core.formatting import shown
+from ks_core.strict_json import parse_json
 
 REMEDY = "remove it and it is made again"
 
@@ -59,18 +61,6 @@ def read_json(path: Path, form: str, *, remedy: str = REMEDY) -> dict[str, Any]:
         if content.pop("sha256", None) != _sha256_of_json(content):
             raise ValueError("its content does not have its sha256")
         return content
-
-
-def parse_json(text: str) -> Any:
-    """JSON without NaN and infinity, which the standard does not have.
-
-    Raises:
-        ValueError: what is no JSON, or nested too deeply to be read.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def write_tensors(path: Path, form: str, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -156,7 +146,7 @@ def _require_format(path: Path, found: Iterable[Any], expected: str, remedy: str
     marks = list(found)
     if expected not in marks:
         raise ProvenanceError(
-            f"{path} is marked {ascii(marks)[:60]}; expected {expected!r}: it was not written by this version of "
+            f"{path} is marked {shown(marks)}; expected {expected!r}: it was not written by this version of "
             f"ks_core; {remedy}"
         )
 
@@ -187,7 +177,3 @@ def _sha256_of_tensor(tensor: Tensor) -> str:
     digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
     digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

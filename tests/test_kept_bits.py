@@ -17,8 +17,8 @@ from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_sum, save_moments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import load_model
-from ks_core.reproduction.baseline import FORMAT as BASELINE
-from ks_core.reproduction.baseline import load_baseline
+from ks_core.reproduction.baseline_file import FORMAT as BASELINE
+from ks_core.reproduction.baseline_file import load_baseline
 from ks_core.training import train as training
 from ks_core.training.architectures import config_of, new_model
 
@@ -92,7 +92,7 @@ def keep_baseline(folder):
     finding = {"value": 0.25, "error": 0.01, "verdict": "holds", "quantity": "P", "threshold": "> 0"}
     statistics = {"kurtosis of P": {"value": [1.5, None], "error": [0.25, None]}}
     parts = {"request": {"model": "m"}, "provenance": {"weights_sha256": "w"}, "findings": {"a": finding}}
-    write_json(path, BASELINE, {**parts, "statistics": statistics})
+    write_json(path, BASELINE, {**parts, "statistics": statistics, "tests": {"test_a": ["a"]}})
     return path, lambda: load_baseline(path)
 
 

@@ -353,3 +353,10 @@ def test_an_interrupted_collection_resumes_to_the_same_bits(tmp_path):
     assert sorted(p.name for p in stopped.iterdir()) == sorted(p.name for p in straight.iterdir())
     for path in straight.iterdir():
         assert Path(stopped / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_model_with_a_very_long_name_has_a_folder(model, corpus):
+    provenance = moment_provenance(model, corpus, TOKENS, (0, 1))
+    folder = moments_folder(replace(provenance, model="ж" * 300))
+    folder.mkdir(parents=True)
+    assert folder.name.endswith(provenance.digest())

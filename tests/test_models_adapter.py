@@ -259,3 +259,12 @@ def test_a_model_in_training_mode_is_refused_and_runs_again_in_evaluation_mode(p
             run(ids, torch.ones_like(ids))
     adapter.model.eval()
     assert torch.equal(adapter.logits(ids, torch.ones_like(ids)), expected)
+
+
+def test_a_token_without_a_row_of_the_embedding_is_refused_by_its_id():
+    adapter = Adapter(tiny_model("llama"))
+    rows = adapter.model.get_input_embeddings().weight.shape[0]
+    ids = torch.tensor([[1, rows]])
+    for run in (adapter.hidden_states, adapter.logits):
+        with pytest.raises(InputError, match=rf"token id {rows} has no row .*it has {rows}.*add none"):
+            run(ids, torch.ones_like(ids))

@@ -106,3 +106,11 @@ def test_load_config_refuses_a_damaged_file_in_one_line(checkpoint, tmp_path, co
     with pytest.raises(InputError, match="cannot be loaded") as caught:
         load_config(source_of(str(folder), None))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_load_model_refuses_an_entry_of_config_that_comes_twice(tmp_path):
+    folder = save_tiny_checkpoint(tmp_path / "model")
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace("{", '{"hidden_act": "gelu",', 1))
+    with pytest.raises(InputError, match="key 'hidden_act' comes twice in one object"):
+        load_model(folder)

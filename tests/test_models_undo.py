@@ -343,3 +343,14 @@ def test_a_delta_that_is_no_real_matrix_of_the_weights_shape_is_refused(delta):
     with pytest.raises(InputError, match=r"delta is .* expected a tensor of real numbers"), edited(adapter, 0, delta):
         pass
     assert torch.equal(adapter.weight(0), before)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_delta_that_is_not_finite_is_refused_and_changes_nothing(bad):
+    adapter = Adapter(tiny_model("llama"))
+    before = adapter.weight(0).clone()
+    delta = torch.zeros(adapter.d_value, adapter.d_key)
+    delta[1, 2] = bad
+    with pytest.raises(InputError, match="delta for layer 0 holds NaN or infinity"), edited(adapter, 0, delta):
+        pass
+    assert torch.equal(adapter.weight(0), before)

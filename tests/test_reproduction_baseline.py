@@ -12,17 +12,16 @@ import pytest
 
 from ks_core.errors import InputError
 from ks_core.reproduction.baseline import (
-    FORMAT,
     baseline_path,
     find_baseline,
     finding_problems,
     in_band,
-    load_baseline,
     measurement_problems,
     missing_findings,
     request_of,
     save_baseline,
 )
+from ks_core.reproduction.baseline_file import FORMAT, load_baseline
 from ks_core.reproduction.claims import Verdict
 from ks_core.reproduction.measure import measure
 from ks_core.reproduction.settings import Settings

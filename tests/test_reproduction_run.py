@@ -10,7 +10,7 @@ from tiny_models import save_tiny_checkpoint
 from warm import run_module
 
 from ks_core.checked_files import read_json, write_json
-from ks_core.reproduction.baseline import FORMAT
+from ks_core.reproduction.baseline_file import FORMAT
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,9 +61,9 @@ def test_paper_run_from_first_run_to_regression(tmp_path):
     (results / "results.json").unlink()
     (results / "results.json").mkdir()
     blocked = run()
-    assert blocked.returncode == 1
-    assert "ERROR: results not written: " in blocked.stdout
-    assert "INTERNALERROR" not in blocked.stdout
+    assert blocked.returncode == 4, "before the work"
+    assert "results.json is no regular file; expected results or nothing there" in blocked.stdout + blocked.stderr
+    assert "INTERNALERROR" not in blocked.stdout + blocked.stderr
     (results / "results.json").rmdir()
 
     path = tmp_path / "baselines" / "model.json"

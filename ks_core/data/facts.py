@@ -15,9 +15,9 @@ from ks_core.data import arguments
 from ks_core.data.fact import TIDY, Fact, as_facts, same_text
 from ks_core.data.fixtures import fixture_path
 from ks_core.data.records import Record
-from ks_core.data.strict_json import JsonError, parse_json
 from ks_core.errors import InputError
 from ks_core.formatting import shown, shown_path
+from ks_core.strict_json import JsonError, parse_json
 
 SCHEMA = "ks_core/facts/1"
 """marks a facts file in the package's own schema: an object with schema, origin, licence and facts"""

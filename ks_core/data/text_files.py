@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ks_core.data.records import is_text
-from ks_core.data.strict_json import JsonError, parse_json
 from ks_core.errors import InputError
 from ks_core.formatting import shown, shown_path
+from ks_core.strict_json import JsonError, parse_json
 
 FIELD = "text"
 """the field of a JSON line, and the column of a Parquet file, that holds the text"""

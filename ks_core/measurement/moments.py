@@ -24,6 +24,9 @@ SEGMENTS = 8
 """The text is read in this many equal segments with a checkpoint after each, so an interrupt loses one at most. Where
 they end changes no number: a text that crosses an end is read on with all of its context."""
 
+LONGEST_NAME = 100
+"""Bytes of a model's name in that of its folder: a file system's names have 255."""
+
 KEPT = (1, 2, 4, 8)
 """Checkpoints that stay: after 1/8, 1/4, 1/2 and all of the text, to see how a number moves as the text doubles."""
 
@@ -82,7 +85,8 @@ def moment_provenance(
 
 def moments_folder(provenance: MomentProvenance) -> Path:
     """Where the cache keeps the second moments of this provenance."""
-    return cache_dir() / "moments" / f"{Path(provenance.model).name}-{provenance.digest()}"
+    name = Path(provenance.model).name.encode()[:LONGEST_NAME].decode(errors="ignore")  # the digest tells them apart
+    return cache_dir() / "moments" / f"{name}-{provenance.digest()}"
 
 
 def collect_second_moments(

@@ -141,6 +141,12 @@ class Adapter:
                 f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
                 "evaluation mode: call model.eval()"
             )
+        rows = self.model.get_input_embeddings().weight.shape[0]
+        if int(input_ids.max()) >= rows:  # tokens that were added after loading; a GPU would end the process
+            raise InputError(
+                f"token id {int(input_ids.max())} has no row in the embedding of {type(self.model).__name__} (it has "
+                f"{rows}); expected tokens of the tokenizer that it was loaded with: add none"
+            )
         with torch.autocast(input_ids.device.type, enabled=False):  # in the weights' own dtype, as results say
             return module(
                 input_ids=input_ids,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGH
 from ks_core.errors import InputError
 from ks_core.formatting import shown, shown_path
 from ks_core.models.sources import Source, explained, missing
+from ks_core.strict_json import parse_json
 
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """safetensors' names of the types in which weights are stored as numbers"""
@@ -76,7 +76,7 @@ def _shard_names(source: Source, index: str) -> list[str]:
     if path is None:
         return []
     with explained(source.location):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise InputError(f"{index} of {source.place} has no weight_map; expected the file of every tensor by name")

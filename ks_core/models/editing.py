@@ -212,6 +212,8 @@ class _Edit(_Change):
                 f"delta is {got}, but the weight of layer {self.layer} has shape {tuple(weight.shape)}; expected a "
                 "tensor of real numbers, (d_value, d_key)"
             )
+        if not bool(torch.isfinite(delta).all()):
+            raise InputError(f"delta for layer {self.layer} holds NaN or infinity; expected finite numbers")
         if not isinstance(module._parameters.get("weight"), nn.Parameter):
             raise InputError(
                 f"the weight of layer {self.layer} is no parameter of its own but made of others, so what is written "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
@@ -11,6 +10,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.models.families import family_of
 from ks_core.models.sources import Source, explained, missing
+from ks_core.strict_json import parse_json
 
 QUANTISATION_ENTRIES = ("quantization_config", "compression_config")
 """where config.json says that weights are quantised; the second is what compressed-tensors wrote at first"""
@@ -54,7 +54,7 @@ def _stored_config(source: Source) -> dict[str, Any]:
     if path is None:
         raise missing(source, "config.json")
     with explained(source.location):
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_text(encoding="utf-8"))
     if not isinstance(stored, dict):
         raise InputError(f"config.json of {source.place} is {shown(stored)}; expected a JSON object")
     return stored

@@ -11,29 +11,22 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ks_core.checked_files import read_json, sealed_json
-from ks_core.data.records import shown
-from ks_core.errors import InputError, ProvenanceError
+from ks_core.checked_files import sealed_json
+from ks_core.errors import InputError
 from ks_core.files import is_kept
 from ks_core.outputs import write_text
-from ks_core.reproduction.claims import Finding, Verdict
+from ks_core.reproduction.baseline_file import FORMAT, Baseline, load_baseline
+from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 from ks_core.reproduction.settings import Settings
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.tails import GAUSSIAN_TAIL
-
-FORMAT = "ks_core/baseline/2"
-
-MISSING = "missing"
-RESTORE = "restore the baseline, or write it anew with --ks-update-baseline"
-
-PARTS = ("request", "provenance", "findings", "statistics", "tests")
 
 BAND = 0.1
 """Half-width of a value's band, in errors of the value. All inputs are pinned by hash, so sampling cannot move a value,
@@ -60,21 +53,6 @@ INPUTS = ("weights_sha256", "tokenizer_sha256", "corpus_sha256", "facts_sha256",
 model's config is left to the values it moves: each release of transformers may add a setting to it that moves none."""
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A stored result of one request."""
-
-    path: Path
-    request: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-    findings: Mapping[str, Mapping[str, Any]]
-    """claim → value, error, verdict"""
-    statistics: Mapping[str, Mapping[str, Sequence[float | None]]]
-    """statistic, matrix and fact set in words → `value` and `error` by layer"""
-    tests: Mapping[str, Sequence[str]]
-    """test, as pytest names it → the claims that it recorded: a run of some tests can then tell which are missing"""
-
-
 def baseline_path(folder: Path, model: str) -> Path:
     """Where a folder of baselines keeps that of a model, by the last part of its name: letters, digits and points.
 
@@ -84,61 +62,6 @@ def baseline_path(folder: Path, model: str) -> Path:
     """
     stem = re.sub(r"[^\w.]+|_+", "-", Path(model).name.lower()).strip("-.") or "model"
     return folder / (stem.encode()[:LONGEST_STEM].decode(errors="ignore") + ".json")
-
-
-def load_baseline(path: Path) -> Baseline:
-    """Read a baseline.
-
-    Raises:
-        InputError: not a baseline file.
-    """
-    try:
-        content = read_json(path, FORMAT, remedy=RESTORE)
-    except ProvenanceError as error:
-        raise InputError(str(error)) from error
-    parts: dict[str, Any] = {name: content.get(name) for name in PARTS}
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise InputError(f"{path}: {name} is {shown(part)}; expected a JSON object: {RESTORE}")
-    baseline = Baseline(path, **parts)
-    for claim, finding in baseline.findings.items():
-        _check_finding(f"{path}: finding {shown(claim)}", finding)
-    for name, estimates in baseline.statistics.items():
-        _check_statistic(f"{path}: statistic {shown(name)}", estimates)
-    for test, claims in baseline.tests.items():
-        if not isinstance(claims, list) or not all(isinstance(claim, str) for claim in claims):
-            raise InputError(f"{path}: test {shown(test)} has {shown(claims)}; expected a list of claims: {RESTORE}")
-    return baseline
-
-
-def _check_finding(place: str, finding: Any) -> None:
-    if not isinstance(finding, dict):
-        raise InputError(f"{place} is {shown(finding)}; expected a JSON object: {RESTORE}")
-    _check_number(f"{place}: value", finding.get("value", MISSING))
-    _check_number(f"{place}: error", finding.get("error", MISSING), least=0.0)
-    verdicts = [verdict.value for verdict in Verdict]
-    if finding.get("verdict") not in verdicts:
-        raise InputError(
-            f"{place}: verdict is {shown(finding.get('verdict'))}; expected one of {', '.join(verdicts)}: {RESTORE}"
-        )
-
-
-def _check_statistic(place: str, estimates: Any) -> None:
-    values, errors = (estimates.get(name) if isinstance(estimates, dict) else None for name in ("value", "error"))
-    if not isinstance(values, list) or not isinstance(errors, list) or len(values) != len(errors):
-        raise InputError(f"{place} is {shown(estimates)}; expected lists of values and errors by layer: {RESTORE}")
-    for value, error in zip(values, errors, strict=True):
-        _check_number(f"{place}: a value", value)
-        _check_number(f"{place}: an error", error, least=0.0)
-
-
-def _check_number(what: str, number: Any, least: float = -math.inf) -> None:
-    """A number, or None for one that is undefined."""
-    if number is None:
-        return
-    if isinstance(number, bool) or not isinstance(number, (int, float)) or not least <= number < math.inf:
-        expected = "a finite number" if least < 0 else "a finite number that is not negative"
-        raise InputError(f"{what} is {shown(number)}; expected {expected}, or null: {RESTORE}")
 
 
 def find_baseline(folder: Path, request: Mapping[str, Any]) -> tuple[Baseline | None, str]:

@@ -18,6 +18,7 @@ from ks_core.reproduction.analysis import MATRICES, Statistics
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.measure import Measurement
 from ks_core.reproduction.settings import Settings
+from ks_core.strict_json import parse_json
 
 COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
@@ -129,9 +130,9 @@ def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:
             "(--ks-results)"
         )
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = parse_json(path.read_text(encoding="utf-8"))
         weights, origin = before["provenance"]["weights_sha256"], before.get("model")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is there and cannot be read as results ({type(error).__name__}); remove it, or name another "
             "folder (--ks-results)"

@@ -14,7 +14,6 @@ from ks_core.files import cache_dir
 from ks_core.formatting import one_line, printable
 from ks_core.outputs import check_folder
 from ks_core.reproduction.baseline import (
-    Baseline,
     find_baseline,
     finding_problems,
     measurement_problems,
@@ -22,6 +21,7 @@ from ks_core.reproduction.baseline import (
     request_of,
     save_baseline,
 )
+from ks_core.reproduction.baseline_file import Baseline
 from ks_core.reproduction.claims import Finding
 from ks_core.reproduction.families import families
 from ks_core.reproduction.figures import figures_of, save_figures

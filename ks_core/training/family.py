@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ks_core.checked_files import parse_json
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
 from ks_core.data.records import shown
@@ -23,6 +22,7 @@ from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import checked_device, load_model
 from ks_core.models.size import parameters_outside_embedding
 from ks_core.outputs import check_folder
+from ks_core.strict_json import parse_json
 from ks_core.training.architectures import CONTEXT, config_of, new_model
 from ks_core.training.card import card
 from ks_core.training.mixture import rows, split

@@ -26,7 +26,7 @@ def parse_json(text: str) -> Any:
         >>> parse_json('{"a": 1, "a": 2}')
         Traceback (most recent call last):
         ...
-        ks_core.data.strict_json.JsonError: key 'a' comes twice in one object
+        ks_core.strict_json.JsonError: key 'a' comes twice in one object
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
