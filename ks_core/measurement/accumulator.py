@@ -17,14 +17,16 @@ LONG = 64.0
 """Squared length, in those of a batch's short keys, above which a key is multiplied in float64. A float32 product
 rounds every entry to 6e-8 of its largest terms, and those of a key r times as long as the others are r² times theirs:
 one of a thousand lengths would drown the directions that only the others fill. In some layers of SmolLM2-135M 1 to 4 %
-of the keys are so long (a text's first token, at up to 3,000 of the squared length), in most none."""
+of the keys are so long (a text's first token, at up to 3,000 of the squared length), in most none. 64, eight lengths,
+because thirty keys just below it add to the sum of a batch of 2,048 what the others do, and double its rounding."""
 
 SHORT = 0.1
 """Share of a batch's keys that are short: fewer would be exceptions themselves, and of texts of a few tokens, each with
 a long key at its beginning, the long ones may be many."""
 
 FEW = 64
-"""Keys of a batch that is multiplied in float64 altogether: among so few none is usual."""
+"""Keys of a batch that is multiplied in float64 altogether: a tenth of fewer is six keys or less, too few to tell what
+is usual, and so small a product costs nothing beside the forward pass."""
 
 
 @dataclass(frozen=True)
