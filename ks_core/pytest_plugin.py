@@ -17,11 +17,11 @@ from ks_core.formatting import one_line, printable
 from ks_core.pytest_session import ONE_PROCESS, SESSION, is_worker, session_of
 
 if TYPE_CHECKING:
-    from ks_core.reproduction.claims import Finding
-    from ks_core.reproduction.editing import DoseMeasurement, StreamMeasurement
-    from ks_core.reproduction.measure import Measurement
-    from ks_core.reproduction.parts import Parts
-    from ks_core.reproduction.session import PaperSession
+    from ks_core.claims.finding import Finding
+    from ks_core.experiments.editing import DoseMeasurement, StreamMeasurement
+    from ks_core.experiments.pairs.measure import Measurement
+    from ks_core.reporting.parts import Parts
+    from ks_core.reporting.session import PaperSession
 
 PARTS = {"ks_stream": "stream", "ks_long_stream": "long_stream", "ks_dose": "dose", "ks_scaling": "scaling"}
 """Fixtures, and what is measured for them besides the model itself."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ks_core.errors import KsError
+from ks_core.formatting import printable
 
 if TYPE_CHECKING:
-    from ks_core.reproduction.session import PaperSession
+    from ks_core.reporting.session import PaperSession
 
 SESSION: pytest.StashKey[PaperSession] = pytest.StashKey()
 FAILURE: pytest.StashKey[str] = pytest.StashKey()
@@ -32,11 +34,11 @@ def session_of(config: pytest.Config, parts: Collection[str] = ()) -> PaperSessi
     if FAILURE in config.stash:
         raise KsError(config.stash[FAILURE])
     try:
-        with _aloud(config) as say:
+        with _aloud(config):
             if SESSION not in config.stash:
-                from ks_core.reproduction.session import start_session
+                from ks_core.reporting.session import start_session
 
-                config.stash[SESSION] = start_session(_given(config), parts, say)
+                config.stash[SESSION] = start_session(_given(config), parts)
             config.stash[SESSION].require(parts)
     except (KsError, OSError) as error:
         reason = str(error) if isinstance(error, KsError) else _with_folders(config, error)
@@ -52,20 +54,35 @@ def is_worker(config: pytest.Config) -> bool:
 
 
 @contextmanager
-def _aloud(config: pytest.Config) -> Iterator[Callable[[str], None]]:
-    """Yield what prints a line: progress is seen and not captured, and what a library warns of fails no test."""
+def _aloud(config: pytest.Config) -> Iterator[None]:
+    """What is logged is seen on the terminal and not captured, and what a library warns of fails no test."""
     capture = config.pluginmanager.getplugin("capturemanager")
-    reporter = config.pluginmanager.getplugin("terminalreporter")
-
-    def say(line: str) -> None:
-        if reporter is not None:
-            reporter.write_line(line)
-            reporter.flush()
-
+    logger, handler = logging.getLogger("ks_core"), _Terminal(config.pluginmanager.getplugin("terminalreporter"))
+    level = logger.level
     with capture.global_and_fixture_disabled() if capture else nullcontext(), warnings.catch_warnings():
         # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
         warnings.simplefilter("default")
-        yield say
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+class _Terminal(logging.Handler):
+    """Writes each record as a line of pytest's report; names of models and folders in it are other people's."""
+
+    def __init__(self, reporter: Any) -> None:
+        super().__init__(logging.INFO)
+        self._reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        if self._reporter is not None:
+            self._reporter.write_line(printable(record.getMessage()))
+            self._reporter.flush()
 
 
 def _given(config: pytest.Config) -> dict[str, Any]:

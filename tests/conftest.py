@@ -75,7 +75,7 @@ def settings(measured_folder):
     """Of a measurement of a tiny Llama that takes a second."""
     from measured import write_everything
 
-    from ks_core.reproduction.settings import Settings
+    from ks_core.experiments.request.settings import Settings
 
     inputs = write_everything(measured_folder, "llama")
     return Settings(**inputs, num_facts=8, tokens=1600, resamples=40, batch_tokens=256)
@@ -83,7 +83,7 @@ def settings(measured_folder):
 
 @pytest.fixture(scope="session")
 def measurement(settings, measured_folder):
-    from ks_core.reproduction.measure import measure
+    from ks_core.experiments.pairs.measure import measure
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KS_CORE_CACHE", str(measured_folder / "cache"))

@@ -78,8 +78,8 @@ FAST_FILES = (
     "test_measurement_behaviour.py",
     "test_measurement_k[en][yo]*.py",
     "test_models_adapter.py",
-    "test_reproduction_dose.py",
-    "test_reproduction_streams.py",
+    "test_experiments_dose.py",
+    "test_experiments_streams.py",
 )
 """What computes with models in float32, and the references of three architectures; without training and whole runs, and
 without what reads text or only keeps numbers that were computed (beginnings, kept, objects, text)."""

@@ -52,7 +52,8 @@ def write_stand_ins(folder: Path) -> dict[str, str]:
 
 def pytest_configure() -> None:
     """As a plugin (`-p stand_in`): let the tiny model pass for GPT2-small, and its text for enough."""
-    from ks_core.reproduction import published, selection
+    from ks_core.claims import gpt2_small
+    from ks_core.experiments.request import selection
 
     selection.GPT2_SMALL_SHAPE = SHAPE
-    published.FEWEST_TOKENS = 1
+    gpt2_small.FEWEST_TOKENS = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from reference_statistics import statements_corpus
 
 from ks_core.audit import audit
 from ks_core.data.facts import packaged_facts
@@ -15,7 +16,6 @@ from ks_core.measurement.moments import collect_second_moments
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
-from ks_core.reproduction.references import statements_corpus
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="not run: no CUDA device here")
 

@@ -6,22 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reference_statistics import TOKENS, reference_statistics, statements_corpus
 from safetensors.torch import load_file
+from training.card import card
 
 from ks_core.data.facts import packaged_facts
 from ks_core.data.fixtures import fixture_path
+from ks_core.experiments.editing import measure_stream
+from ks_core.experiments.request.inputs import Inputs
+from ks_core.experiments.request.selection import Selection
+from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.sizes.choice import own_families
 from ks_core.files import sha256_of
 from ks_core.measurement.known import ask
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 from ks_core.models.size import parameters_outside_embedding
-from ks_core.reproduction.editing import measure_stream
-from ks_core.reproduction.families import own_families
-from ks_core.reproduction.inputs import Inputs
-from ks_core.reproduction.references import TOKENS, reference_statistics, statements_corpus
-from ks_core.reproduction.selection import Selection
-from ks_core.reproduction.settings import Settings
-from ks_core.training.card import card
 
 MODELS = sorted(fixture_path("models").glob("ks-*"))
 NAMES = [folder.name for folder in MODELS]

@@ -5,6 +5,8 @@ import pytest
 import torch
 from measured import write_facts
 from tiny_models import save_tiny_checkpoint
+from training import train as training
+from training.architectures import config_of, new_model
 
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import load_facts
@@ -17,10 +19,8 @@ from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_sum, save_moments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import load_model
-from ks_core.reproduction.baseline_file import FORMAT as BASELINE
-from ks_core.reproduction.baseline_file import load_baseline
-from ks_core.training import train as training
-from ks_core.training.architectures import config_of, new_model
+from ks_core.reporting.baseline_file import FORMAT as BASELINE
+from ks_core.reporting.baseline_file import load_baseline
 
 FLIPS = 100
 """For each of the six kinds of file"""

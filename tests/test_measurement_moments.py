@@ -14,6 +14,7 @@ import pytest
 import torch
 from changed_models import CHANGES, ONE_OF_EACH
 from measured import write_text
+from reference_statistics import statements_corpus
 from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
 
@@ -24,7 +25,6 @@ from ks_core.measurement.moments import KEPT, collect_second_moments, moment_pro
 from ks_core.measurement.store import load_sum, save_moments
 from ks_core.measurement.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
-from ks_core.reproduction.references import statements_corpus
 
 TOKENS = 256
 # float32 products of up to TOKENS terms; the tiny models' keys are of order 1 to 10

@@ -11,13 +11,13 @@ from tokenizers import normalizers
 from ks_core.audit import as_json, audit, table
 from ks_core.data.facts import Fact, FactSet, load_facts
 from ks_core.errors import InputError
+from ks_core.experiments.request.selection import select_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask, known_facts
 from ks_core.measurement.objects import object_rows
 from ks_core.measurement.readable import readable_facts, summary
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loading import load_model
-from ks_core.reproduction.selection import select_facts
 
 
 @pytest.fixture(scope="module")

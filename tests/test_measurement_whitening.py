@@ -11,15 +11,15 @@ from tiny_models import byte_level_tokenizer, tiny_model
 
 from ks_core.audit import audit, table
 from ks_core.errors import InputError, RankDeficientError
+from ks_core.experiments.editing import measure_dose, measure_stream
+from ks_core.experiments.pairs.measure import measure
+from ks_core.experiments.request.inputs import Inputs, load_inputs
+from ks_core.experiments.request.selection import select_facts
+from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.streams.lossless import losslessness
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import load_model
-from ks_core.reproduction.editing import measure_dose, measure_stream
-from ks_core.reproduction.inputs import Inputs, load_inputs
-from ks_core.reproduction.lossless import losslessness
-from ks_core.reproduction.measure import measure
-from ks_core.reproduction.selection import select_facts
-from ks_core.reproduction.settings import Settings
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import whiten
 

@@ -12,8 +12,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ks_core.errors import InputError
 from ks_core.models.adapter import Adapter, position_ids
+from ks_core.models.architectures import FAMILIES, family_of
 from ks_core.models.editing import edited
-from ks_core.models.families import FAMILIES, family_of
 
 BATCH, TOKENS = 3, 5
 FLOAT32_EPS = torch.finfo(torch.float32).eps

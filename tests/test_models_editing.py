@@ -8,8 +8,8 @@ from tiny_models import tiny_model
 
 from ks_core.errors import InputError
 from ks_core.models.adapter import Adapter
+from ks_core.models.architectures import FAMILIES
 from ks_core.models.editing import edited, module_change, promoted
-from ks_core.models.families import FAMILIES
 
 BATCH, TOKENS = 2, 5
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]

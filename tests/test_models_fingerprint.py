@@ -10,7 +10,7 @@ from tiny_models import byte_level_tokenizer, save_tiny_checkpoint, tiny_model
 
 from ks_core.errors import InputError
 from ks_core.models.adapter import Adapter
-from ks_core.models.families import FAMILIES
+from ks_core.models.architectures import FAMILIES
 from ks_core.models.fingerprint import modules_sha256
 from ks_core.models.loaded import FINGERPRINTS, LoadedModel
 from ks_core.models.loading import load_model

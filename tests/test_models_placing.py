@@ -13,7 +13,7 @@ from tiny_models import D_VALUE, save_tiny_checkpoint, tiny_config, tiny_model
 from transformers import AutoModelForCausalLM
 
 from ks_core.errors import InputError
-from ks_core.models.families import FAMILIES
+from ks_core.models.architectures import FAMILIES
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 from ks_core.models.placing import HARMLESS, StoredTensor, place

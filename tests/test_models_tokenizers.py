@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ks_core.errors import InputError
-from ks_core.models.families import FAMILIES
+from ks_core.models.architectures import FAMILIES
 from ks_core.models.loading import load_model
 from ks_core.models.sources import Source
 from ks_core.models.tokenizers import PROBES, difference, load_tokenizer

@@ -8,7 +8,7 @@ from measured import write_everything
 
 CLAIM = """
 import numpy as np
-from ks_core.reproduction.claims import Bound, of_one_number
+from ks_core.claims.finding import Bound, of_one_number
 from ks_core.statistics.estimate import Replicates
 
 def finding(name, value, layers):

@@ -18,9 +18,9 @@ direction.
 import numpy as np
 import pytest
 
-from ks_core.reproduction.agreement import Agreement
-from ks_core.reproduction.claims import Bound, Finding, of_one_number
-from ks_core.reproduction.editing import StreamMeasurement
+from ks_core.claims.finding import Bound, Finding, of_one_number
+from ks_core.experiments.editing import StreamMeasurement
+from ks_core.experiments.streams.agreement import Agreement
 from ks_core.statistics.estimate import Replicates, derive
 
 AGREES = 1e-10

@@ -1,7 +1,7 @@
 """bound-pairs: editing one of a pair with p near 1 changes the other, with p near 0 it does not (paper, main text).
 
 Single edits of facts of one relation, in some layers, each read at the prompts of the relation's other facts (see
-`ks_core.reproduction.dose`). The response of a pair is the change of the new object's log-probability behind the other
+`ks_core.experiments.dose`). The response of a pair is the change of the new object's log-probability behind the other
 fact's prompt, the dose is P from the edited fact to the other.
 
 Definitions and thresholds.
@@ -22,9 +22,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, of_one_number, span
-from ks_core.reproduction.dose import DoseResponse
-from ks_core.reproduction.editing import DoseMeasurement
+from ks_core.claims.finding import Bound, Finding, of_one_number, span
+from ks_core.experiments.dose import DoseResponse
+from ks_core.experiments.editing import DoseMeasurement
 from ks_core.statistics.crossed import crossed_bootstrap, of_pairs, rank_correlation
 from ks_core.statistics.estimate import Replicates
 

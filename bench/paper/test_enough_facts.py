@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, of_one_number, span
-from ks_core.reproduction.measure import Measurement
+from ks_core.claims.finding import Bound, Finding, of_one_number, span
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import relative_change
 from ks_core.statistics.estimate import Replicates, derive

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, Verdict, weakest_layer
-from ks_core.reproduction.measure import Measurement
+from ks_core.claims.finding import Bound, Finding, Verdict, weakest_layer
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.tails import GAUSSIAN_TAIL, TAIL_DEVIATIONS
 
 pytestmark = pytest.mark.paper

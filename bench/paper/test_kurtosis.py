@@ -10,9 +10,9 @@ is the kurtosis of random directions with the same layer's own whitened lengths.
 
 import pytest
 
+from ks_core.claims.finding import Bound, Finding, weakest_layer
 from ks_core.data.published import published_gpt2_small
-from ks_core.reproduction.claims import Bound, Finding, weakest_layer
-from ks_core.reproduction.measure import Measurement
+from ks_core.experiments.pairs.measure import Measurement
 
 pytestmark = pytest.mark.paper
 

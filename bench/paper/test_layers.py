@@ -9,9 +9,9 @@ Threshold: 0. The claim is about a direction, not a size; the error decides whet
 import numpy as np
 import pytest
 
+from ks_core.claims.finding import Bound, Finding, of_one_number, span
 from ks_core.data.published import published_gpt2_small
-from ks_core.reproduction.claims import Bound, Finding, of_one_number, span
-from ks_core.reproduction.measure import Measurement
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 
 pytestmark = pytest.mark.paper

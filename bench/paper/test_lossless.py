@@ -13,8 +13,8 @@ condition number 1e7 stays below it; interference, were there any, would be of t
 import numpy as np
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, of_one_number
-from ks_core.reproduction.editing import StreamMeasurement
+from ks_core.claims.finding import Bound, Finding, of_one_number
+from ks_core.experiments.editing import StreamMeasurement
 from ks_core.statistics.estimate import Replicates, mean_replicates
 
 HALF_THE_DIGITS = 2.0**-26

@@ -16,11 +16,11 @@ Threshold: 0 for each, a direction. Errors are paired: the same facts, or texts,
 import numpy as np
 import pytest
 
+from ks_core.claims.finding import Bound, Finding, of_one_number
+from ks_core.experiments.editing import StreamMeasurement
+from ks_core.experiments.streams.stream import Checkpoint
 from ks_core.measurement.behaviour import Answers
-from ks_core.reproduction.claims import Bound, Finding, of_one_number
-from ks_core.reproduction.editing import StreamMeasurement
-from ks_core.reproduction.editing_report import QUARTER
-from ks_core.reproduction.streams import Checkpoint
+from ks_core.reporting.streams import QUARTER
 from ks_core.statistics.estimate import Replicates, mean_replicates
 
 

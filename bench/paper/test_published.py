@@ -3,7 +3,7 @@
 Not a claim of the paper but a check of this project, and of no other model: it is skipped, and says why, unless the
 facts were chosen by the published list, which takes GPT2-small and CounterFact. Definition: each published number
 (fixtures/paper) and the measured one differ by no more than a tolerance, whose parts and their reasons are stated in
-`ks_core.reproduction.published` and shown beside each number that is off. Q is compared to 1e-3 and needs no text; P
+`ks_core.claims.gpt2_small` and shown beside each number that is off. Q is compared to 1e-3 and needs no text; P
 is compared only on articles of Wikipedia, within the errors over both texts.
 
 A number that is off fails the test, with or without a baseline. The rows on the table are no part of one.
@@ -13,14 +13,14 @@ from contextlib import suppress
 
 import pytest
 
-from ks_core.data.published import published_gpt2_small
-from ks_core.reproduction.comparison import findings_of
-from ks_core.reproduction.published import (
+from ks_core.claims.comparison import findings_of
+from ks_core.claims.gpt2_small import (
     compare_inner_products,
     compare_superposition,
     not_comparable,
     text_not_comparable,
 )
+from ks_core.data.published import published_gpt2_small
 
 pytestmark = pytest.mark.paper
 

@@ -27,9 +27,9 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from ks_core.reproduction.claims import Bound, Finding, everywhere, weakest_layer
-from ks_core.reproduction.scaling import NUMBERS, PLACES, FamilyScaling
-from ks_core.reproduction.seeds import SeedScaling
+from ks_core.claims.finding import Bound, Finding, everywhere, weakest_layer
+from ks_core.experiments.sizes.scaling import NUMBERS, PLACES, FamilyScaling
+from ks_core.experiments.sizes.seeds import SeedScaling
 from ks_core.statistics.estimate import Replicates
 
 pytestmark = pytest.mark.paper

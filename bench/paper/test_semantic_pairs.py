@@ -18,9 +18,9 @@ import re
 import numpy as np
 import pytest
 
+from ks_core.claims.finding import Bound, Finding, of_one_number, span
 from ks_core.data.facts import Fact
-from ks_core.reproduction.claims import Bound, Finding, of_one_number, span
-from ks_core.reproduction.measure import Measurement
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import off_diagonal
 

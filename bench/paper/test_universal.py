@@ -10,8 +10,8 @@ has chance overlaps, so the comparison is with chance.
 
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, weakest_layer
-from ks_core.reproduction.measure import Measurement
+from ks_core.claims.finding import Bound, Finding, weakest_layer
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 
 pytestmark = pytest.mark.paper

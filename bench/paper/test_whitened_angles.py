@@ -10,8 +10,8 @@ interferences of a pair then have a geometric mean of at most 17 % of a residual
 
 import pytest
 
-from ks_core.reproduction.claims import Bound, Finding, weakest_layer
-from ks_core.reproduction.measure import Measurement
+from ks_core.claims.finding import Bound, Finding, weakest_layer
+from ks_core.experiments.pairs.measure import Measurement
 
 pytestmark = pytest.mark.paper
 

@@ -9,9 +9,9 @@ Threshold: 0.2 standard deviations either way, below which Cohen (1988) calls a 
 
 import pytest
 
+from ks_core.claims.finding import Bound, Finding, weakest_layer
 from ks_core.data.published import published_gpt2_small
-from ks_core.reproduction.claims import Bound, Finding, weakest_layer
-from ks_core.reproduction.measure import Measurement
+from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 
 pytestmark = pytest.mark.paper

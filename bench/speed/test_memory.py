@@ -15,8 +15,8 @@ MOST_GIB = 4.0
 
 MEASURE = """
 import resource
-from ks_core.reproduction.measure import measure
-from ks_core.reproduction.settings import Settings
+from ks_core.experiments.pairs.measure import measure
+from ks_core.experiments.request.settings import Settings
 measure(Settings(tokens=16_384))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

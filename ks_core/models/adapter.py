@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ks_core.errors import InputError
-from ks_core.models.families import family_of
+from ks_core.models.architectures import family_of
 
 ReceiveKeys = Callable[[int, Tensor], None]
 
@@ -23,7 +23,7 @@ class Adapter:
         weight(layer) @ key + bias(layer) == output of projection(layer)
 
     Args:
-        model: a `transformers` causal language model of a family in `ks_core.models.families.FAMILIES`.
+        model: a `transformers` causal language model of a family in `ks_core.models.architectures.FAMILIES`.
 
     Raises:
         InputError: the family is not known, or the model lacks the family's modules (a bare backbone, a wrapped or

@@ -8,7 +8,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from ks_core.errors import InputError
 from ks_core.formatting import shown
-from ks_core.models.families import family_of
+from ks_core.models.architectures import family_of
 from ks_core.models.sources import Source, explained, missing
 from ks_core.strict_json import parse_json
 

@@ -1,0 +1,1 @@
+"""What measurements mean: one file per claim, with its definition, thresholds and judgement."""

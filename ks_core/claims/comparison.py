@@ -1,0 +1,89 @@
+"""Measured numbers beside published ones, each with a tolerance and its reason, and as rows for the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ks_core.claims.finding import Finding, Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measured number beside the published one.
+
+    Example:
+        >>> found = Comparison("kurtosis of Q", "layer 3", 3.575, 3.57, 0.01, "digitised to 0.01")
+        >>> found.agrees, str(found)
+        (True, 'kurtosis of Q, layer 3: measured 3.575, published 3.57 ± 0.01 (digitised to 0.01)')
+    """
+
+    quantity: str
+    """what is compared, in words"""
+    where: str
+    """the layer, and of an entry its facts: row (edited) → column (disturbed), counted in the published order"""
+    measured: float
+    published: float
+    tolerance: float
+    """by how much they may differ, in their own unit"""
+    why: str
+    """what the tolerance is made of, in words"""
+    text_error: float = 0.0
+    """one standard error of the measured number over text; 0 where no text enters"""
+    at_most: bool = False
+    """whether the published number is only an upper bound: an entry that is not among the published largest"""
+
+    @property
+    def deviation(self) -> float:
+        """How far they differ, in tolerances; at most 1 when they agree. NaN when any of it is not known."""
+        off = self.measured - self.published
+        if math.isnan(off) or math.isnan(self.tolerance):
+            return math.nan
+        off = max(off, 0.0) if self.at_most else abs(off)
+        return off / self.tolerance if self.tolerance > 0 else (0.0 if off == 0 else math.inf)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they differ by no more than the tolerance; what is not known (NaN) does not agree."""
+        return self.deviation <= 1
+
+    @property
+    def required(self) -> str:
+        """The published number and the tolerance: `3.57 ± 0.01`, `at most 116.618 ± 0.12`."""
+        return f"{'at most ' if self.at_most else ''}{self.published:.6g} ± {self.tolerance:.2g}"
+
+    def __str__(self) -> str:
+        """One line: quantity, place, both numbers, the tolerance and its reason."""
+        return f"{self.quantity}, {self.where}: measured {self.measured:.6g}, published {self.required} ({self.why})"
+
+
+def findings_of(comparisons: Sequence[Comparison]) -> list[Finding]:
+    """One row for the table of each quantity: the number that is furthest off, in tolerances.
+
+    The interval is the measured number's tolerance: it holds the published number or it does not.
+    """
+    by_quantity: dict[str, list[Comparison]] = {}
+    for found in comparisons:
+        by_quantity.setdefault(found.quantity, []).append(found)
+    return [_finding(of_one) for of_one in by_quantity.values()]
+
+
+def _finding(comparisons: Sequence[Comparison]) -> Finding:
+    # what is not known (NaN) is worst of all
+    worst = max(comparisons, key=lambda of: math.inf if math.isnan(of.deviation) else of.deviation)
+    high = math.inf if worst.at_most else worst.measured + worst.tolerance
+    return Finding(
+        claim=f"published:{worst.quantity.replace(' ', '-')}",
+        quantity=f"{worst.quantity}, against what was published",
+        value=worst.measured,
+        facts_error=0.0,
+        text_error=worst.text_error,
+        interval=(worst.measured - worst.tolerance, high),
+        count=len(comparisons),
+        layers=f"furthest off: {worst.where}",
+        threshold=worst.required,
+        reference="GPT2-small, as published",
+        verdict=Verdict.HOLDS if all(found.agrees for found in comparisons) else Verdict.FAILS,
+        counted="numbers compared",
+    )

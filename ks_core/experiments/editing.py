@@ -1,0 +1,72 @@
+"""The editing half of a run: streams, their growth, losslessness, dose and response, in one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ks_core.experiments.clock import Clock
+from ks_core.experiments.dose import DoseResponse, dose_response
+from ks_core.experiments.request.inputs import Inputs
+from ks_core.experiments.request.selection import Selection
+from ks_core.experiments.streams.growth import Growth, growth
+from ks_core.experiments.streams.lossless import Losslessness, losslessness
+from ks_core.experiments.streams.stream import EditStreams, edit_streams
+
+LONG = 128
+"""Edits of the long stream, as many as the paper has facts."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamMeasurement:
+    """One stream of edits and what is read off it; nothing in it is judged yet."""
+
+    streams: EditStreams
+    growth: Growth
+    lossless: Losslessness
+    resamples: int
+    """bootstrap samples behind each error"""
+    seed: int
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class DoseMeasurement:
+    """Dose and response of single edits; nothing in it is judged yet."""
+
+    response: DoseResponse | None
+    """None where no relation has enough facts"""
+    resamples: int
+    seed: int
+    seconds: Mapping[str, float]
+
+
+def measure_stream(inputs: Inputs, selection: Selection, num_edits: int) -> StreamMeasurement:
+    """Edit the model's first usable facts one after another, by four methods.
+
+    Args:
+        inputs: of the run; the model is edited inside and restored bit for bit.
+        selection: the facts that the model knows.
+        num_edits: N.
+
+    Raises:
+        KsError: as `edit_streams`.
+    """
+    clock, settings = Clock(), inputs.settings
+    text = inputs.text()
+    streams = edit_streams(inputs.model, text, inputs.corpus, selection.pool.facts, num_edits)
+    clock.lap("edits")
+    grown = growth(streams.geometry, streams.geometry_of_halves, settings.resamples, settings.seed)
+    clock.lap("growth")
+    lossless = losslessness(inputs.model, text, streams)
+    clock.lap("orthogonal keys")
+    return StreamMeasurement(streams, grown, lossless, settings.resamples, settings.seed, clock.laps)
+
+
+def measure_dose(inputs: Inputs, selection: Selection) -> DoseMeasurement:
+    """Edit single facts of one relation and read the others; arguments as for `measure_stream`."""
+    clock, settings = Clock(), inputs.settings
+    usable = inputs.facts.subset(selection.usable)
+    response = dose_response(inputs.model, inputs.text(), usable)
+    clock.lap("dose and response")
+    return DoseMeasurement(response, settings.resamples, settings.seed, clock.laps)

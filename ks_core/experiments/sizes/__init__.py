@@ -1,0 +1,1 @@
+"""Superposition of models of one family against their size."""

@@ -1,0 +1,64 @@
+"""Which families the scaling claim is measured on: those that were named, or the project's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ks_core.data.fixtures import fixture_path
+from ks_core.errors import InputError
+from ks_core.experiments.request.settings import Settings
+
+
+def own_families() -> dict[str, list[str]]:
+    """The trained models that ship with the package: family → folders, smallest first.
+
+    Example:
+        >>> sorted(own_families())
+        ['gpt2', 'gpt_neox', 'llama']
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for record in sorted(fixture_path("models").glob("ks-*/training.json")):
+        content = json.loads(record.read_text(encoding="utf-8"))
+        found.setdefault(content["family"], []).append((content["depth"], str(record.parent)))
+    return {family: [folder for _, folder in sorted(members)] for family, members in found.items()}
+
+
+def named_families(groups: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """Families that a user listed, each named after its first and last member.
+
+    Raises:
+        InputError: a family of one model, a model twice, a folder without a model, or two families of one name.
+
+    Example:
+        >>> named_families([["openai-community/gpt2", "openai-community/gpt2-medium"]])
+        {'gpt2…gpt2-medium': ['openai-community/gpt2', 'openai-community/gpt2-medium']}
+    """
+    found: dict[str, list[str]] = {}
+    for group in groups:
+        if len(set(group)) < max(2, len(group)):
+            raise InputError(f"--ks-family got {' '.join(group)}; expected two or more different models")
+        folders = [model for model in group if Path(model).is_dir() and not (Path(model) / "config.json").is_file()]
+        if folders:
+            raise InputError(
+                f"--ks-family got the folder {folders[0]}, which holds no model; expected models alone: put the "
+                "folders of tests before --ks-family"
+            )
+        name = f"{Path(group[0]).name}…{Path(group[-1]).name}"
+        if name in found:
+            raise InputError(f"two families are called {name}; expected different first or last members")
+        found[name] = list(group)
+    return found
+
+
+def families(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """The families to measure: those that were named, else the project's own where its model and facts are, else none.
+
+    Other facts, or more of them, the project's own models may not know.
+    """
+    if settings.families:
+        return named_families(settings.families)
+    default = Settings()
+    own = (settings.model, settings.facts) == (default.model, default.facts) and settings.num_facts <= default.num_facts
+    return own_families() if own else {}

@@ -1,0 +1,1 @@
+"""Streams of edits by several methods: predicted and measured interference, growth, behaviour."""

@@ -1,0 +1,1 @@
+"""What is shown and kept: results, baselines, tables, figures, and the session of a run."""

@@ -1,0 +1,1 @@
+"""The figures, and how figures become PNG files."""

@@ -1,0 +1,215 @@
+"""The figures of a measurement, and how figures become PNG files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ks_core.data.published import published_gpt2_small
+from ks_core.experiments.pairs.analysis import SHOWN, LayerPairs, shown
+from ks_core.experiments.pairs.measure import Measurement
+from ks_core.formatting import printable, shortened
+from ks_core.outputs import output_path
+from ks_core.statistics import null
+from ks_core.statistics.convergence import kurtosis_by_size
+from ks_core.statistics.density import density
+from ks_core.statistics.pairs import off_diagonal
+from ks_core.statistics.summaries import summarise
+
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.usetex": False}
+"""Of all figures; whoever sets TeX for his own would have it read other people's names."""
+
+NAME = 48
+"""Characters of a name that a title has room for."""
+
+SUBSETS = 40
+"""Random subsets of facts behind a point of the convergence curve."""
+
+
+Drawings = Mapping[str, Callable[[], Figure]]
+"""File name → what draws the figure."""
+
+
+def figures_of(measurement: Measurement) -> Drawings:
+    """The figures of a measurement."""
+    drawings: dict[str, Callable[[Measurement], Figure]] = {
+        "superposition.png": superposition_heatmaps,
+        "density.png": superposition_density,
+        "kurtosis.png": kurtosis_over_layers,
+        "angles.png": angle_distributions,
+        "convergence.png": kurtosis_convergence,
+    }
+    return {name: partial(draw, measurement) for name, draw in drawings.items()}
+
+
+def save_figures(folder: Path, drawings: Drawings) -> tuple[list[Path], list[str]]:
+    """Draw and write figures by file name, each whole or not at all.
+
+    A figure that cannot be drawn or written is no reason to lose the others, or what was measured.
+
+    Returns:
+        The paths that were written, and one line for each figure that was not.
+    """
+    paths, problems = [], []
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # Filters that turn warnings into errors are for tests; that a font lacks a glyph need not even be said.
+        warnings.simplefilter("default")
+        warnings.simplefilter("ignore", UserWarning)
+        for name, draw in drawings.items():
+            try:
+                figure = draw()
+                with output_path(folder / name) as made:
+                    figure.savefig(made, dpi=150, format="png")
+                paths.append(folder / name)
+            except Exception as error:
+                problems.append(f"figure {name} was not drawn: {type(error).__name__}: {error}")
+    return paths, problems
+
+
+def as_label(name: str) -> str:
+    """A name as matplotlib is to show it: on one line, of a length that fits, no part of it taken for a formula.
+
+    Example:
+        >>> print(as_label("costs_$5^2"))
+        costs_\\$5^2
+    """
+    return shortened(printable(name), NAME).replace("$", r"\$")
+
+
+def superposition_heatmaps(measurement: Measurement) -> Figure:
+    """P of some layers, the facts sorted by relation so that relations show as blocks."""
+    facts = measurement.selection.measured.facts
+    order = np.array(sorted(range(len(facts)), key=lambda i: (facts[i].relation_id, facts[i].target_true, i)))
+    shown = some(measurement.pairs)
+    figure = Figure(figsize=(3.2 * len(shown), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axis, pairs in zip(axes, shown, strict=True):
+        image = axis.imshow(pairs.matrices["P"][np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1)
+        axis.set(title=f"layer {pairs.layer}", xlabel="fact that is disturbed")
+    axes[0].set_ylabel("fact that is edited")
+    figure.colorbar(image, ax=axes, label="P", shrink=0.8)
+    figure.suptitle(f"Superposition P in {_name(measurement)}; {len(facts)} facts sorted by relation and object")
+    return figure
+
+
+def superposition_density(measurement: Measurement) -> Figure:
+    """Density of off-diagonal P against random keys of the same number and width."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    entries = np.concatenate([off_diagonal(pairs.matrices["P"]) for pairs in some(measurement.pairs)])
+    grid = np.linspace(entries.min() - 0.05, entries.max() + 0.05, 600)
+    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+        axis.plot(grid, density(pairs.matrices["P"], grid), color=colour, label=f"layer {pairs.layer}")
+    width = measurement.pairs[0].d_key
+    rng = np.random.default_rng(measurement.settings.seed)
+    random = null.superposition(null.null_whitened_keys(measurement.num_facts, width, rng))
+    axis.plot(grid, density(random, grid), color="black", linestyle=":", label="random keys")
+    top = max(float(line.get_ydata().max()) for line in axis.lines)  # type: ignore[union-attr]
+    axis.set(yscale="log", ylim=(1e-3, 2 * top), xlabel="off-diagonal P", ylabel="density")
+    axis.set_title(f"{_name(measurement)}, {measurement.num_pairs:,} pairs a layer")
+    axis.legend(frameon=False)
+    return figure
+
+
+def kurtosis_over_layers(measurement: Measurement) -> Figure:
+    """Excess kurtosis of P over relative depth with its error, published GPT2-small beside it."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    statistics = {"all facts": measurement.statistics, "one fact per subject": measurement.distinct}
+    depth = relative_depth(len(measurement.layers))
+    for colour, (label, by_matrix) in zip(("tab:blue", "tab:orange"), statistics.items(), strict=True):
+        kurtosis = by_matrix["P"]["kurtosis"]
+        low, high = kurtosis.value - kurtosis.error, kurtosis.value + kurtosis.error
+        axis.plot(depth, kurtosis.value, "o-", color=colour, markersize=3, label=label)
+        axis.fill_between(depth, low, high, color=colour, alpha=0.2, linewidth=0)
+    published = published_gpt2_small().p_kurtosis
+    axis.plot(
+        relative_depth(len(published)), published, "s--", color="grey", markersize=3, label="GPT2-small, published"
+    )
+    axis.axhline(3, color="black", linewidth=0.8, linestyle=":", label="Laplace distribution")
+    lengths = measurement.lengths_alone["kurtosis"].mean
+    axis.plot(depth, lengths, "--", color="tab:blue", linewidth=1, label="random directions of the same lengths")
+    axis.set_yscale("symlog", linthresh=1)  # a kurtosis can be negative
+    axis.set(xlabel="relative depth of the layer", ylabel="excess kurtosis of P")
+    axis.set_title(f"{_name(measurement)}; bands are one error over facts and text")
+    axis.legend(frameon=False)
+    return figure
+
+
+def angle_distributions(measurement: Measurement) -> Figure:
+    """Angles between keys in the whitened space and in activation space."""
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True)
+    spaces = {"whitened_cosine": "whitened space", "activation_cosine": "activation space"}
+    bins = np.arange(0, 181, 3)
+    for axis, (name, title) in zip(axes, spaces.items(), strict=True):
+        for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+            angles = np.degrees(np.arccos(np.clip(off_diagonal(pairs.matrices[name]), -1, 1)))
+            axis.hist(angles, bins, density=True, histtype="step", color=colour, label=f"layer {pairs.layer}")
+        axis.axvline(90, color="black", linewidth=0.8, linestyle=":")
+        axis.set(title=title, xlabel="angle between two keys (degrees)", xticks=range(0, 181, 30))
+    axes[0].set_ylabel("density")
+    axes[1].legend(frameon=False)
+    figure.suptitle(_name(measurement))
+    return figure
+
+
+def kurtosis_convergence(measurement: Measurement) -> Figure:
+    """Kurtosis of P against the number of facts and of tokens."""
+    figure = Figure(figsize=(7.6, 3.6), layout="constrained")
+    by_facts, by_tokens = figure.subplots(1, 2)
+    pool = len(measurement.selection.pool)
+    sizes = sorted({size for size in (8, 16, 32, 64, 128, 256, 512) if size < pool} | {pool})
+    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+        curve = kurtosis_by_size(pairs.pool, sizes, SUBSETS, measurement.settings.seed)
+        by_facts.errorbar(sizes, curve.mean, curve.spread, color=colour, fmt="o-", markersize=3, capsize=2)
+        _tokens_curve(by_tokens, pairs, colour)
+    by_facts.set(xscale="log", xlabel="facts", ylabel="excess kurtosis of P", title="facts (bars: spread of subsets)")
+    by_facts.axvline(measurement.num_facts, color="black", linewidth=0.8, linestyle=":")
+    by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts; x: second half)")
+    by_tokens.legend(frameon=False)
+    for axis in (by_facts, by_tokens):
+        axis.set_yscale("symlog", linthresh=1)
+        axis.set_ylim(bottom=-2, top=2 * axis.get_ylim()[1])  # no excess kurtosis is below -2
+    for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
+        axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
+        axis.minorticks_off()
+    figure.suptitle(_name(measurement))
+    return figure
+
+
+def _tokens_curve(axis: Axes, pairs: LayerPairs, colour: str) -> None:
+    counts = sorted(pairs.by_tokens)
+    kurtosis = [summarise(pairs.by_tokens[count])["kurtosis"] for count in counts]
+    axis.plot(counts, kurtosis, "o-", color=colour, markersize=3, label=f"layer {pairs.layer}")
+    second = summarise(pairs.halves[1]["P"])["kurtosis"]
+    axis.plot(counts[-1] - counts[-2], second, "x", color=colour)
+
+
+def some(pairs: Sequence[LayerPairs]) -> list[LayerPairs]:
+    """The layers of `shown`."""
+    chosen = set(shown([of_layer.layer for of_layer in pairs]))
+    return [of_layer for of_layer in pairs if of_layer.layer in chosen]
+
+
+def relative_depth(layers: int) -> list[float]:
+    """0 for the first layer, 1 for the last, so that models of different depth share an axis."""
+    return [layer / max(1, layers - 1) for layer in range(layers)]
+
+
+def colours(count: int) -> list[str]:
+    """So many colours that can be told apart, dark to light."""
+    return [matplotlib.colors.to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
+
+
+def _name(measurement: Measurement) -> str:
+    return as_label(measurement.settings.model_name)

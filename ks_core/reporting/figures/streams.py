@@ -1,0 +1,137 @@
+"""The figures of the editing half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ks_core.experiments.dose import DoseResponse
+from ks_core.experiments.editing import DoseMeasurement, StreamMeasurement
+from ks_core.reporting.figures.pairs import Drawings, as_label, colours
+from ks_core.reporting.streams import ScoreOf, scores_of
+from ks_core.statistics.pairs import Array
+
+STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),
+          "protected": ("tab:green", "D")}  # fmt: skip
+
+DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
+"""Bins of dose behind the line of means."""
+
+
+def stream_figures(measured: StreamMeasurement, model: str, suffix: str = "") -> Drawings:
+    """What a stream of edits did; the suffix goes into the names of the files."""
+    drawings: dict[str, Callable[[StreamMeasurement, str], Figure]] = {
+        f"interference{suffix}.png": predicted_against_measured,
+        f"growth{suffix}.png": growth_with_edits,
+        f"methods{suffix}.png": behaviour_of_methods,
+    }
+    return {name: partial(draw, measured, model) for name, draw in drawings.items()}
+
+
+def dose_figures(measured: DoseMeasurement, model: str) -> Drawings:
+    """Dose against response; nothing where nothing was measured."""
+    return {} if measured.response is None else {"dose.png": partial(dose_and_response, measured.response, model)}
+
+
+def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figure:
+    """Every Δ after all edits, predicted from P and residuals, against the real module in float64."""
+    streams = measured.streams
+    figure = Figure(figsize=(8.2, 4.0), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for name, run in streams.runs.items():
+        colour, marker = STYLES[name]
+        for axis, of in zip(axes, (run[-1].exact.bystanders, run[-1].exact.edits), strict=True):
+            axis.plot(of.predicted, of.measured, marker, color=colour, markersize=4, alpha=0.6, label=name)
+    for axis, what in zip(axes, ("Δ_o at facts not edited", "Δ_e at the edits"), strict=True):
+        low, high = axis.get_xlim()
+        axis.plot([max(low, 1e-16), high], [max(low, 1e-16), high], color="black", linewidth=0.8, zorder=0)
+        axis.set(xscale="log", yscale="log", xlabel="predicted length", ylabel="measured length", title=what)
+    axes[0].legend(frameon=False)
+    axes[1].annotate("joint, protected:\nzero but for rounding", (0.03, 0.8), xycoords="axes fraction", fontsize=8)
+    figure.suptitle(f"{as_label(model)}, layer {streams.layer}, {len(streams.edits)} edits; the module in float64")
+    return figure
+
+
+def growth_with_edits(measured: StreamMeasurement, model: str) -> Figure:
+    """Δ_o against the number of edits: over many orders, and of each method in the stream's own order."""
+    grown, streams = measured.growth, measured.streams
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    counts = np.array(grown.counts, dtype=float)
+    exponent, error = float(grown.exponent.value), float(grown.exponent.error)
+    label = f"sequential, mean of orders: n^({exponent:.2f} ± {error:.2f})"
+    axis.plot(counts, grown.sizes, "o-", color="black", markersize=4, label=label)
+    for power, style, name in ((1.0, ":", "linear"), (0.5, "--", "random walk")):
+        axis.plot(counts, grown.sizes[0] * counts**power, style, color="grey", label=name)
+    for name, run in streams.runs.items():
+        sizes = [float(np.sqrt((of.exact.bystanders.measured**2).mean())) for of in run]
+        colour, marker = STYLES[name]
+        axis.plot([of.edits for of in run], sizes, marker + "-", color=colour, markersize=3, linewidth=0.8, label=name)
+    axis.set(xscale="log", yscale="log", xlabel="edits n", ylabel="root mean square of ‖Δ_o‖")
+    axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
+    axis.minorticks_off()
+    axis.set_title(f"{as_label(model)}, layer {streams.layer}; {len(streams.bystanders)} bystanders")
+    axis.legend(frameon=False)
+    return figure
+
+
+def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
+    """Efficacy, retention, neighbourhood and perplexity of each method after 1, 2, 4, … N edits."""
+    streams = measured.streams
+    panels = ("paraphrase", "retention", "neighbourhood", "log-perplexity rise")
+    figure = Figure(figsize=(11.0, 3.4), layout="constrained")
+    for axis, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for name, run in streams.runs.items():
+            _score_curve(axis, name, [of.edits for of in run], [scores_of(streams, of)[panel] for of in run])
+        axis.set(xscale="log", xlabel="edits n", title=panel)
+        axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
+        axis.minorticks_off()
+        if panel == "neighbourhood":
+            unedited = float(np.nanmean(1 - streams.before.neighbourhood.success()))
+            axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
+        if panel in ("neighbourhood", panels[-1]):
+            axis.legend(frameon=False)
+    figure.suptitle(f"{as_label(model)}, layer {streams.layer}; bars are one standard error over facts (or texts)")
+    return figure
+
+
+def dose_and_response(found: DoseResponse, model: str) -> Figure:
+    """Change of the new object's log-probability at other facts against P, and against the first-order prediction."""
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for colour, layer, place in zip(colours(len(found.layers)), found.layers, range(len(found.layers)), strict=True):
+        for axis, x in zip(axes, (found.dose, found.predicted), strict=True):
+            axis.plot(x[place], found.response[place], ".", color=colour, markersize=3)
+        axes[0].plot([], [], "o", color=colour, label=f"layer {layer}")
+    centres, means = _binned(found.dose, found.response)
+    axes[0].plot(centres, means, "k_-", linewidth=1, label="mean")
+    axes[0].legend(frameon=False)
+    axes[0].set(xlabel="superposition P from the edited fact", ylabel="change of log p(new object), nats")
+    axes[1].set(xlabel="predicted to first order, P g · δ (nats)", xscale="symlog")
+    top = np.linspace(0, float(np.nanmax(found.response)), 50)
+    axes[1].plot(top, top, color="black", linewidth=0.8, label="as predicted")
+    axes[1].legend(frameon=False)
+    figure.suptitle(
+        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, {len(found.others)} facts, "
+        f"{found.pairs:,} pairs"
+    )
+    return figure
+
+
+def _score_curve(axis: Axes, name: str, counts: list[int], scores: list[ScoreOf]) -> None:
+    colour, marker = STYLES[name]
+    values, errors = [score.value for score in scores], [score.error for score in scores]
+    axis.errorbar(counts, values, errors, color=colour, fmt=marker + "-", markersize=3, linewidth=1, label=name)
+
+
+def _binned(dose: Array, response: Array) -> tuple[Array, Array]:
+    known = ~np.isnan(dose)
+    place = np.digitize(dose[known], DOSE_EDGES)
+    filled = sorted(set(place.tolist()))
+    of_bin = [place == number for number in filled]
+    centres, means = (np.array([x[known][chosen].mean() for chosen in of_bin]) for x in (dose, response))
+    return centres, means

@@ -1,0 +1,151 @@
+"""The editing half in numbers: for results.json, and the table of methods on the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ks_core.experiments.editing import DoseMeasurement, StreamMeasurement
+from ks_core.experiments.streams.agreement import Agreement
+from ks_core.experiments.streams.stream import Checkpoint, EditStreams, Interference
+from ks_core.formatting import plus_minus
+from ks_core.statistics.estimate import Replicates
+from ks_core.statistics.pairs import Array
+
+QUARTER = 4
+"""Retention is that of the first quarter of all edits, or of those made so far where they are fewer."""
+
+
+@dataclass(frozen=True)
+class ScoreOf:
+    """A mean over facts or texts with its standard error; NaN where it is not defined."""
+
+    value: float
+    error: float
+    count: int
+
+
+def scores_of(streams: EditStreams, at: Checkpoint) -> dict[str, ScoreOf]:
+    """CounterFact's scores and magnitudes at a checkpoint, retention, and what the text pays."""
+    answers, first = at.answers, max(1, len(streams.edits) // QUARTER)
+    rise, weights = at.losses - streams.losses_before, streams.text_lengths
+    mean = float(weights @ rise / weights.sum())
+    # Of a ratio of sums, linearised (Cochran, Sampling Techniques, 1977, ch. 6).
+    error = (
+        math.sqrt(float(((weights * (rise - mean)) ** 2).sum())) / float(weights.sum()) if len(rise) > 1 else math.nan
+    )
+    return {
+        "efficacy": _mean(answers.rewrite.success()),
+        "efficacy magnitude": _mean(answers.rewrite.magnitude()),
+        "paraphrase": _mean(answers.paraphrase.success()),
+        "paraphrase magnitude": _mean(answers.paraphrase.magnitude()),
+        "neighbourhood": _mean(1 - answers.neighbourhood.success()),
+        "neighbourhood magnitude": _mean(-answers.neighbourhood.magnitude()),
+        "retention": _mean(answers.rewrite.magnitude()[:first]),
+        "log-perplexity rise": ScoreOf(mean, error, len(rise)),
+    }
+
+
+def _mean(by_fact: Array) -> ScoreOf:
+    known = by_fact[~np.isnan(by_fact)]
+    count = len(known)
+    value = float(known.mean()) if count else math.nan
+    return ScoreOf(value, float(known.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan, count)
+
+
+def methods_table(measured: StreamMeasurement) -> list[str]:
+    """Lines of a table: what each method keeps and costs after all edits; ± one standard error over facts or texts."""
+    streams = measured.streams
+    columns = ("efficacy", "paraphrase", "neighbourhood", "retention", "log-perplexity rise")
+    header = ["method", "edits", *columns, "‖ΔW C^½‖"]
+    rows = [
+        [name, str(run[-1].edits), *(_shown(scores_of(streams, run[-1])[column]) for column in columns),
+         f"{run[-1].length:.1f}"]
+        for name, run in streams.runs.items()
+    ]  # fmt: skip
+    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in
+             (header, *rows)]  # fmt: skip
+    freedom = streams.freedom
+    return [
+        *lines,
+        f"protection of {len(streams.protected)} facts leaves {freedom.mean():.2f} of the edited keys free (least "
+        f"{freedom.min():.2f}), so edits are up to {1 / math.sqrt(freedom.min()):.1f} times as long; the null space "
+        f"holds {streams.null_variance:.1%} of the text's variance",
+    ]
+
+
+def _shown(score: ScoreOf) -> str:
+    return plus_minus(score.value, score.error) if math.isfinite(score.value) else "none"
+
+
+def stream_numbers(measured: StreamMeasurement) -> dict[str, Any]:
+    """Everything of a stream as JSON values, NaN still inside."""
+    streams = measured.streams
+    return {
+        "layer": streams.layer,
+        "edited_case_ids": [fact.case_id for fact in streams.edits],
+        "bystander_case_ids": [fact.case_id for fact in streams.bystanders],
+        "protected_case_ids": [fact.case_id for fact in streams.protected],
+        "target_probability_reached": streams.values.probabilities.tolist(),
+        "target_value_steps": streams.values.steps.tolist(),
+        "freedom_under_protection": streams.freedom.tolist(),
+        "null_space_variance": streams.null_variance,
+        "formula": "scores compare mean log-probabilities per token, as ROME's evaluation of CounterFact does",
+        "methods": {name: [_checkpoint(streams, at) for at in run] for name, run in streams.runs.items()},
+        "second_moment_of_first_half": {name: _checkpoint(streams, at) for name, at in streams.of_half.items()},
+        "growth": {
+            "edits": list(measured.growth.counts),
+            "rms_delta_o": measured.growth.sizes.tolist(),
+            "exponent": _number(measured.growth.exponent),
+            "rank_correlation_delta_e_later_edits": _number(measured.growth.earlier),
+        },
+        "seconds": dict(measured.seconds),
+    }
+
+
+def dose_numbers(measured: DoseMeasurement) -> dict[str, Any]:
+    """Every pair of dose and response as JSON values, NaN still inside."""
+    found = measured.response
+    if found is None:
+        return {}
+    arrays = {name: value.tolist() for name, value in vars(found).items() if isinstance(value, np.ndarray)}
+    return {
+        "relation": found.relation,
+        "layers": list(found.layers),
+        "edited_case_ids": [fact.case_id for fact in found.edits],
+        "watched_case_ids": [fact.case_id for fact in found.others],
+        "by_layer_edit_and_fact": arrays,
+        "seconds": dict(measured.seconds),
+    }
+
+
+def _checkpoint(streams: EditStreams, at: Checkpoint) -> dict[str, Any]:
+    return {
+        "edits": at.edits,
+        "scores": {name: vars(score) for name, score in scores_of(streams, at).items()},
+        "length": at.length,
+        "float64": _interference(at.exact),
+        "own_dtype": _interference(at.own_dtype),
+    }
+
+
+def _interference(of: Interference) -> dict[str, Mapping[str, float]]:
+    return {name: _agreement(getattr(of, name)) for name in ("bystanders", "protected", "edits")}
+
+
+def _agreement(of: Agreement) -> dict[str, float]:
+    sizes = {name: float(np.sqrt((getattr(of, name) ** 2).mean())) for name in ("predicted", "measured", "difference")}
+    return {**sizes, "relative": of.relative()}
+
+
+def _number(replicates: Replicates) -> dict[str, float]:
+    return {
+        "value": float(replicates.value),
+        "facts_error": float(replicates.facts_error),
+        "text_error": float(replicates.text_error),
+    }

@@ -1,0 +1,109 @@
+"""Verdicts follow from value, error and bound; each claim can come out either way."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ks_core.claims.finding import Bound, Verdict, everywhere, of_one_number, span, weakest_layer
+from ks_core.statistics.estimate import Replicates
+
+numbers = st.floats(-100, 100)
+kinds = st.sampled_from(["above", "below", "within"])
+
+
+def replicates(values, half_width):
+    """Numbers with replicates spread evenly over value ± half_width, and no error over text."""
+    values, half_width = np.asarray(values, dtype=float), np.asarray(half_width)
+    spread = np.linspace(-1, 1, 41)[:, None] * half_width
+    return Replicates(values, values + spread, np.stack([values, values]))
+
+
+@given(kinds, numbers, st.floats(0.01, 50), st.floats(0.01, 50))
+def test_verdict_follows_from_where_the_interval_lies(kind, low, width, threshold):
+    high = low + width
+    required = {
+        "above": lambda x: x > threshold,
+        "below": lambda x: x < threshold,
+        "within": lambda x: -threshold < x < threshold,
+    }[kind]
+    inside = [required(x) for x in np.linspace(low, high, 2001)]
+    expected = Verdict.HOLDS if all(inside) else Verdict.UNDECIDED if any(inside) else Verdict.FAILS
+    found = Bound(kind, threshold).judge(low, high)
+    # an interval that only just crosses can fall between the points of the grid
+    assert found is expected or (found is Verdict.UNDECIDED and width / 2000 > _distance(kind, low, high, threshold))
+
+
+def _distance(kind, low, high, threshold):
+    borders = [threshold, -threshold] if kind == "within" else [threshold]
+    return min(abs(end - border) for end in (low, high) for border in borders)
+
+
+@given(kinds, numbers)
+def test_a_number_without_an_interval_is_undecided(kind, value):
+    assert Bound(kind, 1.0).judge(math.nan, math.nan) is Verdict.UNDECIDED
+    assert Bound(kind, 1.0).margin(value, math.nan) == -math.inf or kind == "above"
+
+
+@given(st.lists(st.sampled_from(list(Verdict)), min_size=1))
+def test_everywhere_fails_on_one_counterexample_and_waits_for_one_open_case(verdicts):
+    expected = min(verdicts, key=[Verdict.FAILS, Verdict.UNDECIDED, Verdict.HOLDS].index)
+    assert everywhere(verdicts) is expected
+
+
+def test_weakest_layer_reports_the_layer_nearest_to_breaking_the_claim():
+    found = weakest_layer(
+        "c", "q", replicates([9.0, 5.0, 6.0], [0.1, 0.1, 2.0]), Bound("above", 3.0), layers=(0, 4, 8), count=6
+    )
+    assert (found.value, found.layers, found.verdict) == (6.0, "3 of 0-8, weakest 8", Verdict.HOLDS)
+    assert found.interval == pytest.approx((6 - 2 * 0.95, 6 + 2 * 0.95))
+
+
+def test_a_layer_that_only_chance_puts_below_leaves_the_claim_open():
+    rng = np.random.default_rng(0)
+    facts = 3.0 + rng.standard_normal((400, 30))
+    value = np.full(30, 3.0)
+    value[7] = 0.9  # 2.1 errors below: one of 30 independent layers gets there by chance in two runs of three
+    estimates = Replicates(value, facts + (value - 3.0), np.empty((0, 30)))
+    found = weakest_layer("c", "q", estimates, Bound("above", 3.0), layers=tuple(range(30)), count=6)
+    assert found.verdict is Verdict.UNDECIDED
+    alone = Replicates(value[7:8], estimates.facts[:, 7:8], np.empty((0, 1)))
+    assert weakest_layer("c", "q", alone, Bound("above", 3.0), layers=(7,), count=6).verdict is Verdict.FAILS
+
+
+def test_one_layer_below_breaks_the_claim_for_all():
+    found = weakest_layer("c", "q", replicates([9.0, 1.0], [0.1, 0.1]), Bound("above", 3.0), layers=(0, 1), count=6)
+    assert found.verdict is Verdict.FAILS
+
+
+def test_the_layer_reported_is_one_that_the_verdict_rests_on():
+    estimates = replicates([9.0, 1.0, 5.0], [0.1, 0.1, 3.0])
+    unknown = replace(estimates, facts=np.where([True, False, False], math.nan, estimates.facts))
+    found = weakest_layer("c", "q", unknown, Bound("above", 3.0), layers=(0, 1, 2), count=6)
+    assert (found.verdict, found.value) == (Verdict.FAILS, 1.0), "not the unknown layer 0, nor the open layer 2"
+
+
+def test_an_undefined_layer_leaves_the_claim_open():
+    estimates = replicates([9.0, 8.0], [0.1, 0.1])
+    broken = replace(estimates, facts=np.array([[9.0, math.nan]] + [[9.0, 8.0]] * 40))
+    found = weakest_layer("c", "q", broken, Bound("above", 3.0), layers=(0, 1), count=6)
+    assert found.verdict is Verdict.UNDECIDED
+    assert "weakest 1" in found.layers
+
+
+def test_one_number_carries_both_errors():
+    estimate = Replicates(np.array(1.0), np.array([0.7, 1.3]), np.array([0.6, 1.4]))
+    found = of_one_number("c", "q", estimate, Bound("above", 0.0), layers="all", count=6)
+    assert found.text_error == pytest.approx(0.4)
+    assert found.facts_error == pytest.approx(np.std([0.7, 1.3], ddof=1))
+    assert found.error == pytest.approx(math.hypot(found.text_error, found.facts_error))
+
+
+@pytest.mark.parametrize(
+    ("layers", "text"), [((0,), "0"), ((3, 4, 5), "3-5"), ((0, 2), "2 of 0-2"), ((1, 3, 5), "3 of 1-5")]
+)
+def test_span_names_layers(layers, text):
+    assert span(layers) == text

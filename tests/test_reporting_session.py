@@ -1,0 +1,151 @@
+"""A run of the claims as a value: what it keeps when names are odd, figures fail, or two models have one name."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ks_core.claims.finding import Bound, of_one_number
+from ks_core.errors import InputError, KsError
+from ks_core.reporting.figures.pairs import as_label, save_figures
+from ks_core.reporting.results import RESULTS, check_results, table
+from ks_core.reporting.session import start_session
+from ks_core.statistics.estimate import Replicates
+
+ODD = ["costs_$5", "$x^{2}$ and \\frac", "a\nforged", "\x1b[2J", "模型 نموذج", "\u202ecba", "x" * 200, "%n_&#~"]
+FIGURES = {"superposition.png", "density.png", "kurtosis.png", "angles.png", "convergence.png"}
+
+
+@pytest.fixture
+def start(settings, tmp_path, monkeypatch, measured_folder):
+    """Start a session on a model in a folder of this name; of the measurement all but the statistics is cached."""
+    monkeypatch.setenv("KS_CORE_CACHE", str(measured_folder / "cache"))
+
+    def started(model=settings.model, parts=(), **changed):
+        given = asdict(settings) | {"results": tmp_path / "results", "model": str(model)} | changed
+        return start_session(given, parts)
+
+    return started
+
+
+def finding(claim, value=2.0):
+    spread = np.array([value - 0.1, value + 0.1])
+    estimate = Replicates(np.array(value), spread, np.empty(0))
+    return of_one_number(claim, "words", estimate, Bound("above", 1.0), layers="0", count=2)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_model_of_any_name_is_measured_shown_and_drawn(start, settings, tmp_path, name):
+    folder = Path(shutil.copytree(settings.model, tmp_path / "models" / name))
+    session = start(folder)
+    assert session.finish([], clean=True, whole=True), session.problems
+    written = {path.name for path in (tmp_path / "results" / name).iterdir()}
+    assert written == FIGURES | {RESULTS}
+    assert all(line.isprintable() for line in session.summary())
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_label_shows_a_name_and_no_formula(name):
+    """Drawn beside what would be a formula, and measured: matplotlib has taken the text as it stands."""
+    figure = Figure()
+    text = figure.text(0, 0, as_label(name))
+    figure.canvas.draw()
+    shown, is_formula = text._preprocess_math(text.get_text())
+    assert not is_formula
+    assert shown.isprintable()
+    assert len(shown) <= 48
+
+
+def test_results_are_written_before_tests_and_a_figure_that_fails_loses_nothing_else(start, tmp_path):
+    session = start()
+    results = tmp_path / "results" / "model"
+    assert json.loads((results / RESULTS).read_text())["findings"] == [], "what was measured, before any test"
+    session.record([finding("mine")], "test_mine.py::test_mine")
+    (results / "kurtosis.png").mkdir()
+    (results / "kurtosis.png" / "in the way").touch()
+    assert not session.finish(["test_mine.py::test_mine"], clean=True, whole=True)
+    (problem,) = session.problems
+    assert problem.startswith("figure kurtosis.png was not drawn: ")
+    assert [of["claim"] for of in json.loads((results / RESULTS).read_text())["findings"]] == ["mine"]
+    assert {path.name for path in results.iterdir()} == FIGURES | {RESULTS}
+    assert any(line.startswith("ERROR: figure kurtosis.png") for line in session.summary())
+
+
+def test_any_error_of_a_drawing_is_one_line_and_the_others_are_drawn(tmp_path):
+    def fails():
+        raise ValueError("of matplotlib,\nin two lines")
+
+    paths, problems = save_figures(tmp_path, {"bad.png": fails, "good.png": Figure})
+    assert [path.name for path in paths] == ["good.png"]
+    assert problems == ["figure bad.png was not drawn: ValueError: of matplotlib,\nin two lines"]
+
+
+def test_models_of_one_last_name_do_not_write_over_each_others_results(start, settings, tmp_path):
+    first, second = (Path(shutil.copytree(settings.model, tmp_path / name / "hf")) for name in "ab")
+    start(first)
+    start(second)  # the same weights: the same model
+    other = shutil.copytree(second, tmp_path / "c" / "hf")
+    path = tmp_path / "results" / "hf" / RESULTS
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"holds the results of another model of this name \(.*/b/hf\)") as refused:
+        check_results(path, replace(settings, model=str(other)), "other weights")
+    assert "name another folder (--ks-results), or remove the file" in str(refused.value)
+    assert path.read_bytes() == before
+    check_results(path, replace(settings, model=str(second)), "trained further, in its place")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"provenance": 5}', "[" * 100_000, "\udcff"])
+def test_a_file_that_is_no_results_is_not_written_over(settings, tmp_path, content):
+    path = tmp_path / RESULTS
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="cannot be read as results"):
+        check_results(path, settings, "weights")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"model": "no/such/model/here"}, {"facts": "nowhere.json"}, {"corpus": "nowhere.txt"}, {"device": "abacus"},
+     {"tokens": 20}, {"families": (("a", "a"),)}, {"layers": (0, 99)}],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_used_leaves_no_folder_of_results(start, tmp_path, changed):
+    with pytest.raises(KsError):
+        start(**changed, parts=("scaling",))
+    assert not (tmp_path / "results").exists()
+
+
+def test_two_tests_cannot_record_one_claim(start):
+    session = start()
+    assert session.record([finding("mine")], "test_a.py::test_a") == []
+    assert session.record([finding("mine", 3.0)], "test_a.py::test_a") == [], "run again: the last counts"
+    (problem,) = session.record([finding("mine", 4.0)], "test_b.py::test_b")
+    assert "mine was recorded by test_a.py::test_a already" in problem
+    assert session.recorded["mine"].finding.value == 3.0
+
+
+def test_parts_are_measured_once_when_they_are_required(start, tmp_path):
+    session = start(num_edits=4)
+    assert session.parts.stream is None
+    assert session.require(["stream"]).stream is session.require(["stream", "scaling"]).stream is not None
+    assert "stream" in json.loads((tmp_path / "results" / "model" / RESULTS).read_text())["editing"]
+
+
+def test_names_of_others_forge_no_row_of_the_table():
+    forged = replace(finding("mine\nforged"), reference="\x1b[2J", quantity="a\nb")
+    plain = table([finding("mine")], "model")
+    said = table([forged], "m\nodel")
+    assert len(said.splitlines()) == len(plain.splitlines())
+    assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_a_pipe_in_the_place_of_results_is_refused_and_not_waited_for(settings, tmp_path):
+    path = tmp_path / RESULTS
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"no regular file; expected results or nothing there"):
+        check_results(path, settings, "weights")
+    assert path.is_fifo()
