@@ -18,8 +18,9 @@ from ks_core.pytest_session import ONE_PROCESS, SESSION, is_worker, session_of
 
 if TYPE_CHECKING:
     from ks_core.claims.finding import Finding
-    from ks_core.experiments.editing import DoseMeasurement, StreamMeasurement
+    from ks_core.experiments.dose.measure import DoseMeasurement
     from ks_core.experiments.pairs.measure import Measurement
+    from ks_core.experiments.streams.measure import StreamMeasurement
     from ks_core.reporting.parts import Parts
     from ks_core.reporting.session import PaperSession
 

@@ -13,8 +13,8 @@ from measured import write_everything
 from test_bound_pairs import judge, share_overtaken, share_untouched
 
 from ks_core.data.facts import FactSet
-from ks_core.experiments.dose import choose_doses, dose_layers
-from ks_core.experiments.editing import DoseMeasurement, measure_dose
+from ks_core.experiments.dose.choice import choose_doses, dose_layers
+from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import Selection
 from ks_core.experiments.request.settings import Settings

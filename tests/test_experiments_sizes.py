@@ -15,19 +15,15 @@ from tiny_models import save_tiny_checkpoint
 from ks_core.claims.finding import Verdict
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError
-from ks_core.experiments.pairs.analysis import analyse, pair_statistics
+from ks_core.experiments.pairs.layer import analyse
+from ks_core.experiments.pairs.statistics import pair_statistics
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.sizes.chance import by_chance
 from ks_core.experiments.sizes.choice import families, named_families, own_families
-from ks_core.experiments.sizes.scaling import (
-    NUMBERS,
-    PLACES,
-    FamilyMember,
-    FamilyScaling,
-    at_places,
-    by_chance,
-    measure_family,
-)
+from ks_core.experiments.sizes.family import FamilyScaling, measure_family
+from ks_core.experiments.sizes.member import FamilyMember
+from ks_core.experiments.sizes.numbers import NUMBERS, PLACES, at_places
 from ks_core.experiments.sizes.seeds import SeedScaling, request_of_seeds, stored_seeds
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts

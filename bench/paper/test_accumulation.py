@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from ks_core.claims.finding import Bound, Finding, of_one_number
-from ks_core.experiments.editing import StreamMeasurement
 from ks_core.experiments.streams.agreement import Agreement
+from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.statistics.estimate import Replicates, derive
 
 AGREES = 1e-10

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 
 from ks_core.claims.finding import Bound, Finding, of_one_number, span
-from ks_core.experiments.dose import DoseResponse
-from ks_core.experiments.editing import DoseMeasurement
+from ks_core.experiments.dose.measure import DoseMeasurement
+from ks_core.experiments.dose.response import DoseResponse
 from ks_core.statistics.crossed import crossed_bootstrap, of_pairs, rank_correlation
 from ks_core.statistics.estimate import Replicates
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ks_core.claims.finding import Bound, Finding, of_one_number
-from ks_core.experiments.editing import StreamMeasurement
+from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.statistics.estimate import Replicates, mean_replicates
 
 HALF_THE_DIGITS = 2.0**-26

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from ks_core.claims.finding import Bound, Finding, of_one_number
-from ks_core.experiments.editing import StreamMeasurement
+from ks_core.experiments.streams.measure import StreamMeasurement
+from ks_core.experiments.streams.scores import QUARTER
 from ks_core.experiments.streams.stream import Checkpoint
 from ks_core.measurement.behaviour import Answers
-from ks_core.reporting.streams import QUARTER
 from ks_core.statistics.estimate import Replicates, mean_replicates
 
 

@@ -28,7 +28,8 @@ import pytest
 from scipy.stats import t as student
 
 from ks_core.claims.finding import Bound, Finding, everywhere, weakest_layer
-from ks_core.experiments.sizes.scaling import NUMBERS, PLACES, FamilyScaling
+from ks_core.experiments.sizes.family import FamilyScaling
+from ks_core.experiments.sizes.numbers import NUMBERS, PLACES
 from ks_core.experiments.sizes.seeds import SeedScaling
 from ks_core.statistics.estimate import Replicates
 

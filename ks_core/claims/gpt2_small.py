@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ks_core.claims.comparison import Comparison
 from ks_core.data.corpus import PACKAGED
 from ks_core.data.published import PublishedEntry, PublishedNumbers, known_case_ids
-from ks_core.experiments.pairs.analysis import LayerPairs
+from ks_core.experiments.pairs.layer import LayerPairs
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.selection import PUBLISHED_RULE
 from ks_core.statistics.estimate import Replicates

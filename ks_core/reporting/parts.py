@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ks_core.experiments.editing import LONG, DoseMeasurement, StreamMeasurement, measure_dose, measure_stream
+from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.request.selection import Selection
 from ks_core.experiments.request.settings import Settings
-from ks_core.experiments.sizes.scaling import FamilyScaling, measure_family
+from ks_core.experiments.sizes.family import FamilyScaling, measure_family
 from ks_core.experiments.sizes.seeds import SeedScaling, stored_seeds
+from ks_core.experiments.streams.measure import LONG, StreamMeasurement, measure_stream
 from ks_core.reporting.figures.pairs import Drawings
 from ks_core.reporting.figures.sizes import scaling_figures
 from ks_core.reporting.figures.streams import dose_figures, stream_figures

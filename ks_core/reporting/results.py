@@ -13,8 +13,8 @@ import numpy as np
 
 from ks_core.claims.finding import Finding
 from ks_core.errors import InputError
-from ks_core.experiments.pairs.analysis import MATRICES, Statistics
 from ks_core.experiments.pairs.measure import Measurement
+from ks_core.experiments.pairs.statistics import MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.outputs import is_regular, write_text

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ks_core.experiments.sizes.scaling import NUMBERS, PLACES, FamilyMember, FamilyScaling
+from ks_core.experiments.sizes.family import FamilyScaling
+from ks_core.experiments.sizes.member import FamilyMember
+from ks_core.experiments.sizes.numbers import NUMBERS, PLACES
 from ks_core.statistics.estimate import Replicates
 
 

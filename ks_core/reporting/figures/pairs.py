@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ks_core.data.published import published_gpt2_small
-from ks_core.experiments.pairs.analysis import SHOWN, LayerPairs, shown
+from ks_core.experiments.pairs.layer import SHOWN, LayerPairs, shown
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.formatting import printable, shortened
 from ks_core.outputs import output_path

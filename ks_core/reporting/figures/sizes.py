@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ks_core.experiments.sizes.scaling import NUMBERS, PLACES, FamilyScaling, at_places, geometric_mean
+from ks_core.experiments.sizes.family import FamilyScaling
+from ks_core.experiments.sizes.numbers import NUMBERS, PLACES, at_places, geometric_mean
 from ks_core.experiments.sizes.seeds import SeedScaling
 from ks_core.reporting.figures.pairs import Drawings, as_label, colours
 
