@@ -1,4 +1,4 @@
-"""From keys and second moments to pair matrices and their statistics with errors, layer by layer."""
+"""The pair matrices of a layer: from keys and second moments to P, Q and cosines."""
 
 from __future__ import annotations
 
@@ -6,26 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.statistics.bootstrap import bootstrap
-from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array
-from ks_core.statistics.summaries import SHARE_THRESHOLD, summarise
 from ks_core.theory.superposition import cosines, gram, superposition
 from ks_core.theory.whitening import Whitening
 
-MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
-"""The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
-
 SHOWN = 4
 """Layers in figures that cannot show all: more lines than that are hard to tell apart."""
-
-Statistics = Mapping[str, Mapping[str, Replicates]]
-"""matrix → statistic → one number per layer with its errors"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,16 @@ class LayerPairs:
     silent_neurons: int
     """neurons that never fired over the text; they are left out of the whitening"""
     condition_number: float
+
+
+def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> list[LayerPairs]:
+    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
+    layers = sorted(keys)
+    in_detail = set(shown(layers))
+    return [
+        layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
+        for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
+    ]
 
 
 def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *, by_tokens: bool = False) -> LayerPairs:
@@ -92,60 +92,6 @@ def _from_text(keys: Tensor, measured: int, whitening: Whitening) -> dict[str, A
     whitened = whitening.whiten(keys)
     pool = superposition(whitened).numpy()
     return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
-
-
-def pair_statistics(
-    layers: Sequence[LayerPairs], weights: NDArray[np.int64], facts: NDArray[np.intp] | None = None
-) -> Statistics:
-    """All statistics of all pair matrices, with errors over facts and over text.
-
-    Args:
-        layers: pair matrices of L layers.
-        weights: (B, n) bootstrap draws of the facts, the same for every layer and matrix.
-        facts: use these rows and columns only (one fact per subject); `weights` are then for them.
-
-    Returns:
-        matrix → statistic → `Replicates` of shape (L,). Statistics of extremes (min, max) have no bootstrap error and
-        are left out.
-    """
-    picked = np.arange(len(layers[0].matrices["P"])) if facts is None else facts
-    square = np.ix_(picked, picked)
-    found: dict[str, dict[str, Replicates]] = {}
-    for name in tqdm(MATRICES, desc="statistics", unit="matrix", disable=None):
-        values, resampled, halves = [], [], []
-        for pairs in layers:
-            matrix = pairs.matrices[name][square]
-            threshold = share_threshold(name, matrix)
-            values.append(summarise(matrix, threshold=threshold))
-            resampled.append(bootstrap(matrix, weights, threshold=threshold))
-            halves.append([summarise(half[name][square], threshold=threshold) for half in pairs.halves if name in half])
-        found[name] = {
-            statistic: Replicates(
-                value=np.array([value[statistic] for value in values]),
-                facts=np.stack([draws[statistic] for draws in resampled], axis=1),
-                text=np.array([[half[statistic] for half in of_layer] for of_layer in halves]).T.reshape(
-                    -1, len(layers)
-                ),
-            )
-            for statistic in resampled[0]
-            if statistic != "near_right_angle" or name.endswith("cosine")  # only cosines have an angle
-        }
-    return found
-
-
-def share_threshold(name: str, matrix: Array) -> float:
-    """Above what `share_above` counts: 0.1, for Q 0.1 of the mean diagonal, so that it has no unit either."""
-    return SHARE_THRESHOLD * (float(np.diag(matrix).mean()) if name == "Q" else 1.0)
-
-
-def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> list[LayerPairs]:
-    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
-    layers = sorted(keys)
-    in_detail = set(shown(layers))
-    return [
-        layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
-        for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
-    ]
 
 
 def shown(layers: Sequence[int]) -> list[int]:
