@@ -25,8 +25,9 @@ import pytest
 from ks_core.claims.finding import Bound, Finding, of_one_number, span
 from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.dose.response import DoseResponse
-from ks_core.statistics.crossed import crossed_bootstrap, of_pairs, rank_correlation
+from ks_core.statistics.crossed import crossed_bootstrap, of_pairs
 from ks_core.statistics.estimate import Replicates
+from ks_core.statistics.ranks import rank_correlation
 
 STRONG = 0.5
 BOUND, FREE = 0.8, 0.05
