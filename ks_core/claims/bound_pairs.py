@@ -29,9 +29,10 @@ from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
 from ks_core.claims.judging import judge_number
 from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.dose.response import DoseResponse
-from ks_core.statistics.crossed import crossed_bootstrap, of_pairs, rank_correlation
+from ks_core.statistics.crossed import crossed_bootstrap, of_pairs
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array
+from ks_core.statistics.ranks import rank_correlation
 
 STRONG = Bound("above", 0.5)
 MOST = Bound("above", 0.5)

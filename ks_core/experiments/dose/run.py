@@ -68,7 +68,7 @@ def _of_layer(
     values = kept_target_values(model, edits, layer)
     whole, half = text.whole(layer), text.halves(layer)[0]
     weight = model.adapter.weight(layer)
-    residuals = (values.values - values.keys @ weight.to("cpu").double().T).numpy()
+    residuals = values.residuals(weight).numpy()
     dose, dose_of_half = (superposition(w.whiten(values.keys), w.whiten(keys)).numpy() for w in (whole, half))
     slopes = {name: value_gradients(model, others, [name] * len(others), layer).numpy() for name in before}
     own_slopes = value_gradients(model, others, [fact.target_true for fact in others], layer).numpy()

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.pairs import Array
 from ks_core.theory.superposition import cosines, gram, superposition
-from ks_core.theory.whitening import Whitening
 
 SHOWN = 4
 """Layers in figures that cannot show all: more lines than that are hard to tell apart."""
@@ -66,10 +65,11 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *,
     own = keys[:measured]
     counts = text.moments.counts
     whitening = text.whole(layer)
-    first, second = (_from_text(keys, measured, half) for half in text.halves(layer))
+    first, second = (_of_whitened(half.whiten(keys), measured) for half in text.halves(layer))
     early = [count for count in counts[:-2] if by_tokens and count >= whitening.dim]
     parts = {count: text.first(layer, count) for count in early}
-    of_text = _from_text(keys, measured, whitening)
+    whitened = whitening.whiten(keys)
+    of_text = _of_whitened(whitened, measured)
     return LayerPairs(
         layer=layer,
         matrices=of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()},
@@ -80,7 +80,7 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *,
             counts[-1]: of_text["P"],
         },
         pool=of_text["pool"],
-        whitened_norms=whitening.whiten(own).norm(dim=1).numpy(),
+        whitened_norms=whitened[:measured].norm(dim=1).numpy(),
         d_key=whitening.dim,
         rank=whitening.rank,
         silent_neurons=whitening.silent,
@@ -88,8 +88,7 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *,
     )
 
 
-def _from_text(keys: Tensor, measured: int, whitening: Whitening) -> dict[str, Array]:
-    whitened = whitening.whiten(keys)
+def _of_whitened(whitened: Tensor, measured: int) -> dict[str, Array]:
     pool = superposition(whitened).numpy()
     return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
 

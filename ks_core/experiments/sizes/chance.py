@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ks_core.experiments.sizes.numbers import NUMBERS, statistic_of
-from ks_core.statistics import null
+from ks_core.statistics.null import null_cosines, with_lengths
 from ks_core.statistics.pairs import Array
 
 CHANCE_DRAWS = 20
@@ -20,12 +20,10 @@ def by_chance(lengths: Array, d_key: int, seed: int) -> dict[tuple[str, str], fl
         d_key: dimensions.
         seed: of the `CHANCE_DRAWS` sets of directions.
     """
-    rng = np.random.default_rng(seed)
     everything = np.ones((1, len(lengths)))
     found: dict[tuple[str, str], list[float]] = {}
-    for _ in range(CHANCE_DRAWS):
-        cosine = null.cosines(null.null_whitened_keys(len(lengths), d_key, rng))
-        matrices = {"P": cosine * (lengths / lengths[:, None]), "whitened_cosine": cosine}
+    for cosine in null_cosines(len(lengths), d_key, CHANCE_DRAWS, seed):
+        matrices = {"P": with_lengths(cosine, lengths), "whitened_cosine": cosine}
         for _, matrix, statistic in NUMBERS.values():
             drawn = float(statistic_of(matrices[matrix], statistic, everything)[0])
             found.setdefault((matrix, statistic), []).append(drawn)

@@ -138,7 +138,7 @@ class _Stream:
     @property
     def wanted(self) -> Tensor:
         """v_i − W_0 k_i, (N, d_value) float64."""
-        return self.values.values - self.values.keys @ self.weight.double().T
+        return self.values.residuals(self.weight)
 
     def methods(self, whitening: Whitening, null: NullSpace | None = None) -> dict[str, Method]:
         """All methods; three without a null space. The protected one is joint, so that edits are protected too."""
