@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="+",
         action="append",
         help="two or more models of one family, for the claim about size; can be given again for another family "
-        "(default: the project's own three families, when the model is the default)",
+        "(default: in a checkout of the project its own three families, when the model is the default)",
     )
     add("--ks-revision", type=given, metavar="REV", help="branch, tag or commit of a hub model")
     add(
@@ -192,7 +192,9 @@ def ks_scaling(request: pytest.FixtureRequest) -> Parts:
     """Superposition of families of models against their size; skips where no family was named for another model."""
     parts = _requested(request, "scaling").parts
     if not parts.scaling:
-        pytest.skip("no sizes: name a family (--ks-family MODEL MODEL …), or take the default model and facts")
+        from ks_core.experiments.sizes.choice import NO_FAMILIES
+
+        pytest.skip(NO_FAMILIES)
     return parts
 
 

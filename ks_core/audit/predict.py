@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import load_corpus
@@ -166,6 +165,8 @@ def audit(
     Warns:
         UserWarning: two edits of one subject and relation; names them.
     """
+    from tqdm.auto import tqdm
+
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
     wanted, unread = _readable(loaded, _read(edits, "edits"))
     if not wanted:

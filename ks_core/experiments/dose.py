@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact, FactSet
 from ks_core.measurement.gradients import value_gradients
@@ -153,6 +152,8 @@ def _of_layer(
     before: Mapping[str, tuple[Array, Array]],
 ) -> dict[str, Array]:
     """All arrays of one layer, (E, M), by their names in `DoseResponse`."""
+    from tqdm.auto import tqdm
+
     values = kept_target_values(model, edits, layer)
     whole, half = text.whole(layer), text.halves(layer)[0]
     weight = model.adapter.weight(layer)

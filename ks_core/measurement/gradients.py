@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
@@ -38,6 +37,8 @@ def value_gradients(model: LoadedModel, facts: Iterable[Fact], objects: Sequence
         InputError: a layer that does not exist, an object of no tokens, a prompt longer than the context, or a
             log-probability that is not finite.
     """
+    from tqdm.auto import tqdm
+
     facts = as_facts(facts)
     if not facts:
         raise InputError("no facts were given to take gradients at; expected at least one")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
 from ks_core.errors import InputError, NotKeptError, RankDeficientError
@@ -149,6 +148,8 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
 
 
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
+    from tqdm.auto import tqdm
+
     provenance = moments.provenance
     measured = provenance.weights_sha256, provenance.config_sha256, provenance.tokenizer_sha256, provenance.dtype
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from ks_core.data.arguments import texts
 from ks_core.data.joining import join
@@ -99,6 +98,8 @@ def continuation_log_probabilities(
 
 def _sums(model: LoadedModel, asked: Sequence[tuple[tuple[int, ...], int]], batch_tokens: int) -> list[float]:
     """Σ log p of the tokens from `start` to the end of each row of ids; 0 where there are none."""
+    from tqdm.auto import tqdm
+
     rows: dict[tuple[int, ...], list[int]] = {}
     for number, (ids, start) in enumerate(asked):
         if start < len(ids):

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data import arguments
 from ks_core.data.facts import Fact, as_facts
@@ -112,6 +111,8 @@ def target_values(
         InputError: a layer that does not exist, an object of no tokens, a prompt longer than the context, or an object
             whose probability is not a number.
     """
+    from tqdm.auto import tqdm
+
     settings = settings or ValueSettings()
     facts = as_facts(facts)
     keys = subject_keys(model, facts, [layer])[layer]

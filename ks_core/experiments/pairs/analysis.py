@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.bootstrap import bootstrap
@@ -108,6 +107,8 @@ def pair_statistics(
         matrix → statistic → `Replicates` of shape (L,). Statistics of extremes (min, max) have no bootstrap error and
         are left out.
     """
+    from tqdm.auto import tqdm
+
     picked = np.arange(len(layers[0].matrices["P"])) if facts is None else facts
     square = np.ix_(picked, picked)
     found: dict[str, dict[str, Replicates]] = {}
@@ -142,6 +143,8 @@ def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> l
     """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
     layers = sorted(keys)
     in_detail = set(shown(layers))
+    from tqdm.auto import tqdm
+
     return [
         layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
         for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ks_core.data.facts import FactSet
 from ks_core.errors import InputError
@@ -165,6 +164,8 @@ def _known(settings: Settings) -> tuple[FactSet, set[int]]:
 
 
 def _measure_member(settings: Settings, facts: FactSet) -> FamilyMember:
+    from tqdm.auto import tqdm
+
     inputs = load_inputs(settings)
     keys = subject_keys(inputs.model, facts.facts)
     text = inputs.text()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact
@@ -128,6 +127,8 @@ def edit_streams(
         InputError: fewer than two facts are left beside the edits, key space is too small for so many, or the corpus
             has no text left.
     """
+    from tqdm.auto import tqdm
+
     by_subject = {fact.subject: fact for fact in reversed(pool)}
     distinct = [fact for fact in pool if by_subject[fact.subject] is fact]
     layer = stream_layer(text.layers)
