@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ks_core import defaults
 from ks_core.command import given, integer, integers, number
 from ks_core.errors import KsError
 from ks_core.formatting import one_line, printable
@@ -37,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ks-model",
         type=given,
         metavar="MODEL",
-        help="packaged model, local folder or hub id (default: smollm2-135m-instruct)",
+        help=f"packaged model, local folder or hub id (default: {defaults.MODEL})",
     )
     group.addoption(
         "--ks-family",
@@ -62,16 +63,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="facts: CounterFact JSON or a file in ks_core's schema (default: packaged)",
     )
-    add("--ks-num-facts", type=integer(), metavar="N", help="known facts to measure (default: 128)")
-    add("--ks-num-edits", type=integer(), metavar="N", help="facts to edit one after another (default: 32)")
-    add("--ks-tokens", type=integer(), metavar="N", help="tokens of text for the second moments (default: 131072)")
+    add("--ks-num-facts", type=integer(), metavar="N", help=f"known facts to measure (default: {defaults.NUM_FACTS})")
+    add(
+        "--ks-num-edits",
+        type=integer(),
+        metavar="N",
+        help=f"facts to edit one after another (default: {defaults.NUM_EDITS})",
+    )
+    add(
+        "--ks-tokens",
+        type=integer(),
+        metavar="N",
+        help=f"tokens of text for the second moments (default: {defaults.TOKENS})",
+    )
     add("--ks-layers", type=integers, metavar="L,L,…", help="layers to measure, such as 0,8,16 (default: all)")
-    add("--ks-device", type=given, metavar="DEVICE", help="torch device (default: cpu)")
+    add("--ks-device", type=given, metavar="DEVICE", help=f"torch device (default: {defaults.DEVICE})")
     add(
         "--ks-dtype",
         type=given,
         metavar="DTYPE",
-        help="of the forward passes: float32 (default), float64, bfloat16, float16",
+        help=f"of the forward passes: float32, float64, bfloat16 or float16 (default: {defaults.DTYPE})",
     )
     add(
         "--ks-ridge",
@@ -79,9 +90,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="R",
         help="added to all eigenvalues of second moments, in mean eigenvalues (default: 0)",
     )
-    add("--ks-longest-text", type=integer(), metavar="N", help="tokens after which a text is cut (default: 1024)")
-    add("--ks-batch-tokens", type=integer(), metavar="N", help="tokens in one forward pass over text (default: 2048)")
-    add("--ks-resamples", type=integer(), metavar="B", help="bootstrap samples of the facts (default: 400)")
+    add(
+        "--ks-longest-text",
+        type=integer(),
+        metavar="N",
+        help=f"tokens after which a text is cut (default: {defaults.LONGEST_TEXT})",
+    )
+    add(
+        "--ks-batch-tokens",
+        type=integer(),
+        metavar="N",
+        help=f"tokens in one forward pass over text (default: {defaults.BATCH_TOKENS})",
+    )
+    add(
+        "--ks-resamples",
+        type=integer(),
+        metavar="B",
+        help=f"bootstrap samples of the facts (default: {defaults.RESAMPLES})",
+    )
     add(
         "--ks-seed",
         type=integer(),

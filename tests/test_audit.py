@@ -150,8 +150,8 @@ def test_contradicting_edits_are_warned_of(audited):
     ("changed", "message"),
     [
         ({"layer": 3}, "layer 3 does not exist"),
-        ({"edits": []}, "no edits were given"),
-        ({"keep": []}, "no facts to keep were given"),
+        ({"edits": []}, "edits holds no facts"),
+        ({"keep": []}, "facts to keep holds no facts"),
         ({"edits": "nowhere.json"}, "nowhere.json cannot be read"),
         ({"tokens": 20}, "d_key"),
         ({"corpus": "nowhere.txt"}, "does not exist"),

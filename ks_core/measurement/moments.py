@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ks_core import defaults
 from ks_core.data.corpus import Corpus
 from ks_core.errors import InputError, NotKeptError, RankDeficientError
 from ks_core.files import cache_dir, is_kept
@@ -66,7 +67,7 @@ class SecondMoments:
 
 
 def moment_provenance(
-    model: LoadedModel, corpus: Corpus, tokens: int, layers: Sequence[int], longest_text: int = 1024
+    model: LoadedModel, corpus: Corpus, tokens: int, layers: Sequence[int], longest_text: int = defaults.LONGEST_TEXT
 ) -> MomentProvenance:
     """What the second moments of this model over the first `tokens` tokens of this corpus depend on."""
     return MomentProvenance(
@@ -95,8 +96,8 @@ def collect_second_moments(
     *,
     tokens: int,
     layers: Sequence[int] | None = None,
-    batch_tokens: int = 2048,
-    longest_text: int = 1024,
+    batch_tokens: int = defaults.BATCH_TOKENS,
+    longest_text: int = defaults.LONGEST_TEXT,
     folder: Path | None = None,
 ) -> SecondMoments:
     """Second moments of the keys of all layers in one pass over the text, taken from the cache where they are there.
