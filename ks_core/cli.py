@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from ks_core import __version__, defaults
-from ks_core.audit import audit, table, write_audit
-from ks_core.audit.files import check_audit_files
+from ks_core.auditing import audit, table, write_audit
+from ks_core.auditing.files import check_audit_files
 from ks_core.command import Parser, given, integer, number, path, run
 from ks_core.data.facts import PACKAGED, FactSet, load_facts
 from ks_core.data.fixtures import fixture_path

@@ -7,7 +7,7 @@ import pytest
 import torch
 from reference_statistics import statements_corpus
 
-from ks_core.audit import audit
+from ks_core.auditing import audit
 from ks_core.data.facts import packaged_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.measurement.keys import subject_keys

@@ -9,7 +9,7 @@ import torch
 from measured import write_everything
 from tiny_models import byte_level_tokenizer, tiny_model
 
-from ks_core.audit import audit, table
+from ks_core.auditing import audit, table
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.experiments.editing import measure_dose, measure_stream
 from ks_core.experiments.pairs.measure import measure

@@ -65,8 +65,8 @@ def known_facts(model: Model, facts: Facts = PACKAGED) -> KnownFacts:
         >>> lies = [("Nice", "France"), ("Porto", "Portugal"), ("Nara", "Japan")]
         >>> facts = [Fact(n, city, "P17", "{} lies in", land, "Italy") for n, (city, land) in enumerate(lies)]
         >>> known = known_facts(model, facts)
-        >>> [fact.subject for fact in known.facts], known.asked  # three random weights know what they know
-        (['Nice'], 3)
+        >>> known.asked, set(known.facts) <= set(facts)
+        (3, True)
     """
     model, facts = load_model(model), load_facts(facts)
     readable = readable_facts(model, facts)
