@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ks_core.data import arguments
 from ks_core.data.fact import TIDY, Fact, as_facts, same_text
@@ -98,7 +98,7 @@ class FactSet:
         return replace(self, facts=tuple(by_id[case_id] for case_id in wanted))
 
 
-Facts = FactSet | Iterable[Fact] | str | Path
+Facts: TypeAlias = FactSet | Iterable[Fact] | str | Path
 """facts as they are, or a file of them: what `load_facts` takes"""
 
 

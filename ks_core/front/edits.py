@@ -234,8 +234,11 @@ def audit(
     """
     if isinstance(edits, Edits):
         _refuse_other(edits, layer, settings)
-        edits, layer, settings = edits.facts, edits.layer, edits.settings
-    return audit_facts(model, edits, keep, layer=layer, corpus=corpus, tokens=tokens, ridge=ridge, settings=settings)
+        facts: Facts = edits.facts
+        layer, settings = edits.layer, edits.settings
+    else:
+        facts = edits
+    return audit_facts(model, facts, keep, layer=layer, corpus=corpus, tokens=tokens, ridge=ridge, settings=settings)
 
 
 def _refuse_other(edits: Edits, layer: int | None, settings: ValueSettings | None) -> None:

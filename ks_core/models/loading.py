@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -22,7 +23,7 @@ from ks_core.models.sources import reason, source_of
 from ks_core.models.tokenizers import check_rows, load_tokenizer
 from ks_core.models.weights import architecture_of, load_weights
 
-Model = LoadedModel | PreTrainedModel | str | Path
+Model: TypeAlias = LoadedModel | PreTrainedModel | str | Path
 """a model, or where to find it: what `load_model` takes; one of transformers goes in together with its tokenizer"""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import PACKAGED, Facts, FactSet, load_facts
@@ -14,9 +13,6 @@ from ks_core.measurement.moments import check_tokens, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
-
-NAMES = (str, os.PathLike)
-"""What names an input; anything else is one in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,28 +53,33 @@ def load_inputs(
     Raises:
         KsError: input that cannot be used, or an asset that cannot be had.
     """
-    named = {"model": model, "facts": facts, "corpus": corpus}
-    settings = replace(settings, **{field: os.fspath(of) for field, of in named.items() if isinstance(of, NAMES)})
-    in_memory = {field: of for field, of in named.items() if of is not None and not isinstance(of, NAMES)}
-    found = load_facts(in_memory.get("facts", settings.facts or PACKAGED))
-    if "model" in in_memory:
-        loaded = load_model(in_memory["model"])
-    else:
-        loaded = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
+    found, settings = _facts(settings, facts)
+    loaded, settings = _model(settings, model)
     check_tokens(loaded, settings.tokens)
     for layer in settings.layers or ():
         loaded.adapter.layer_name(layer)  # raises where there is none
-    text = load_corpus(in_memory.get("corpus", settings.corpus))
-    of_memory = {"model": _of_model(loaded), "facts": {"facts": found.name}, "corpus": {"corpus": text.name}}
-    changed = {name: of for field in in_memory for name, of in of_memory[field].items()}
-    return Inputs(replace(settings, **changed), loaded, found, text)
+    text, settings = _text(settings, corpus)
+    return Inputs(settings, loaded, found, text)
 
 
-def _of_model(model: LoadedModel) -> dict[str, Any]:
-    """The settings that a model in memory brings with it."""
-    return {
-        "model": model.name,
-        "revision": model.revision,
-        "device": str(model.adapter.device),
-        "dtype": model.dtype,
-    }
+def _facts(settings: Settings, facts: Facts | None) -> tuple[FactSet, Settings]:
+    if facts is None:
+        return load_facts(settings.facts or PACKAGED), settings
+    found = load_facts(facts)
+    return found, replace(settings, facts=os.fspath(facts) if isinstance(facts, (str, os.PathLike)) else found.name)
+
+
+def _model(settings: Settings, model: Model | None) -> tuple[LoadedModel, Settings]:
+    if model is None or isinstance(model, (str, os.PathLike)):
+        named = settings if model is None else replace(settings, model=os.fspath(model))
+        return load_model(named.model, revision=named.revision, device=named.device, dtype=named.dtype), named
+    loaded = load_model(model)
+    device = str(loaded.adapter.device)
+    return loaded, replace(settings, model=loaded.name, revision=loaded.revision, device=device, dtype=loaded.dtype)
+
+
+def _text(settings: Settings, corpus: str | Path | Corpus | None) -> tuple[Corpus, Settings]:
+    if corpus is None:
+        return load_corpus(settings.corpus), settings
+    text = load_corpus(corpus)
+    return text, replace(settings, corpus=text.name if isinstance(corpus, Corpus) else os.fspath(corpus))
