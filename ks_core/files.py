@@ -56,6 +56,16 @@ def cache_dir() -> Path:
     return folder
 
 
+def short_hash(made_from: str) -> str:
+    """What the cache calls something made from this: 16 hexadecimal digits of a SHA-256, 64 bits.
+
+    Example:
+        >>> short_hash("a model and some facts")
+        '91216109e56bfd17'
+    """
+    return hashlib.sha256(made_from.encode()).hexdigest()[:16]
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()

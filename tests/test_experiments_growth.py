@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from ks_core.experiments.streams.growth import StreamGeometry, growth, power
+from ks_core.experiments.streams.growth import StreamGeometry, growth
 
 
 def problem(seed, edits, others, d_value=5):
@@ -81,16 +80,3 @@ def test_growth_error_covers_another_draw_of_edits():
     error = np.median([float(of.exponent.facts_error) for of in found])
     # a spread from 20 streams is known to 16 %; halves of 16 edits are small samples, so a factor of two is allowed
     assert spread / 2 < error < 2 * spread
-
-
-@given(st.floats(-2, 2), st.floats(0.1, 10))
-def test_power_recovers_the_exponent(exponent, scale):
-    counts = np.array([1.0, 2.0, 4.0, 8.0])
-    assert power(counts, scale * counts**exponent) == pytest.approx(exponent, abs=1e-9)
-    noisy = scale * counts**exponent * np.array([1.0, 1.2, 0.9, 1.1])
-    assert power(counts, noisy) == pytest.approx(stats.linregress(np.log(counts), np.log(noisy)).slope)
-
-
-def test_power_of_nothing_is_undefined():
-    assert np.isnan(power(np.array([1, 2]), np.array([0.0, 1.0])))
-    assert np.isnan(power(np.array([1]), np.array([1.0])))

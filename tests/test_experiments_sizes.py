@@ -9,29 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import write_everything
-from test_scaling import judge, judge_seeds
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.claims.finding import Verdict
+from ks_core.claims.scaling import judge
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError
-from ks_core.experiments.pairs.analysis import analyse, pair_statistics
+from ks_core.experiments.pairs.layer import analyse
+from ks_core.experiments.pairs.statistics import pair_statistics
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.sizes.chance import by_chance
 from ks_core.experiments.sizes.choice import families, named_families, own_families
-from ks_core.experiments.sizes.scaling import (
-    NUMBERS,
-    PLACES,
-    FamilyMember,
-    FamilyScaling,
-    at_places,
-    by_chance,
-    measure_family,
-)
+from ks_core.experiments.sizes.family import FamilyScaling, measure_family
+from ks_core.experiments.sizes.measure import SizesMeasurement
+from ks_core.experiments.sizes.member import FamilyMember
+from ks_core.experiments.sizes.numbers import NUMBERS, PLACES, at_places
 from ks_core.experiments.sizes.seeds import SeedScaling, request_of_seeds, stored_seeds
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.sizes import scaling_figures
 from ks_core.reporting.results import plain
 from ks_core.reporting.sizes import scaling_numbers
@@ -61,6 +58,16 @@ def planted(exponents, *, noise=0.0, seed=0, name="gpt2"):
         chance = dict.fromkeys(exponents, size**CHANCE * np.ones(depth))
         members.append(FamilyMember(f"m{size}", None, "0" * 64, size, numbers, chance))
     return FamilyScaling(name, tuple(members), tuple(range(8)), "1" * 64, common=9)
+
+
+def judged(family):
+    return judge(SizesMeasurement((family,), None))
+
+
+def judged_over_seeds(family, seeds):
+    found = judge(SizesMeasurement((family,), seeds))
+    assert all(finding in judged(family) for finding in found if finding.variant != "seeds")
+    return [finding for finding in found if finding.variant == "seeds"]
 
 
 AS_CLAIMED = {"kurtosis": 0.3, "spread": -0.2, "cosine_spread": -0.3}
@@ -104,12 +111,13 @@ def test_errors_of_exponents_are_those_of_independent_members():
 
 
 def test_verdicts_follow_the_planted_direction():
-    verdicts = {sign: judge(planted({n: sign * e for n, e in AS_CLAIMED.items()}, noise=0.01)) for sign in (1, -1)}
+    verdicts = {sign: judged(planted({n: sign * e for n, e in AS_CLAIMED.items()}, noise=0.01)) for sign in (1, -1)}
     assert {finding.verdict for finding in verdicts[1]} == {Verdict.HOLDS}
     assert {finding.verdict for finding in verdicts[-1]} == {Verdict.FAILS}
-    unclear = judge(planted({n: 0.01 * e for n, e in AS_CLAIMED.items()}, noise=0.5))
+    unclear = judged(planted({n: 0.01 * e for n, e in AS_CLAIMED.items()}, noise=0.5))
     assert {finding.verdict for finding in unclear} == {Verdict.UNDECIDED}
-    assert verdicts[1][0].reference == "chance -0.17; rises in 6 of 6, p 0.08"
+    chance, rising, p = verdicts[1][0].references
+    assert (chance.value, rising.value, p.value) == (pytest.approx(CHANCE), 1.0, pytest.approx(1 / 12))
 
 
 def test_a_claim_that_one_depth_contradicts_does_not_hold_whatever_the_others_say():
@@ -126,17 +134,17 @@ def test_a_claim_that_one_depth_contradicts_does_not_hold_whatever_the_others_sa
         return replace(up, numbers=numbers)
 
     members = tuple(map(bent, rising.members, falling.members))
-    kurtosis = judge(replace(rising, members=members))[0]
+    kurtosis = judged(replace(rising, members=members))[0]
     assert kurtosis.verdict is Verdict.FAILS
-    assert kurtosis.layers == "first, middle, last; weakest last"
+    assert kurtosis.depth == "last"
     assert kurtosis.value == pytest.approx(-0.3, abs=0.05)
 
 
 def test_weaker_by_chance_alone_does_not_hold_over_chance():
     as_chance = planted({"kurtosis": 0.3, "spread": CHANCE, "cosine_spread": CHANCE}, noise=0.01)
-    by_claim = {finding.claim.split("@")[0]: finding.verdict for finding in judge(as_chance)}
-    assert by_claim["scaling:cosine"] is Verdict.HOLDS
-    assert by_claim["scaling:cosine-over-chance"] is not Verdict.HOLDS
+    by_part = {finding.part: finding.verdict for finding in judged(as_chance)}
+    assert by_part["cosine"] is Verdict.HOLDS
+    assert by_part["cosine-over-chance"] is not Verdict.HOLDS
 
 
 def seeds_with(exponents_by_seed, sizes=SIZES):
@@ -151,15 +159,15 @@ def test_seeds_that_agree_hold_and_seeds_that_do_not_leave_it_open():
     family = planted(AS_CLAIMED, noise=0.01)
     alike, apart = seeds_with({1: 1.05, 2: 0.95}, SIZES[:3]), seeds_with({1: -2.0, 2: 3.0})
     np.testing.assert_allclose(alike.exponents("kurtosis"), [[0.315] * 3, [0.285] * 3], rtol=1e-11)
-    assert {finding.verdict for finding in judge_seeds(family, alike)} == {Verdict.HOLDS}
-    found = judge_seeds(family, apart)
+    assert {finding.verdict for finding in judged_over_seeds(family, alike)} == {Verdict.HOLDS}
+    found = judged_over_seeds(family, apart)
     assert {finding.verdict for finding in found} == {Verdict.UNDECIDED}
     exponents = 0.3 * np.array([1.0, -2.0, 3.0])
     assert found[0].value == pytest.approx(exponents.mean(), rel=1e-9)
-    low, high = found[0].interval
+    low, high = found[0].judged.interval
     assert (high - low) / 2 >= 4.302 * exponents.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
     assert found[0].count == 3
-    assert "3 sizes" in judge_seeds(family, alike)[0].quantity
+    assert "3 sizes" in judged_over_seeds(family, alike)[0].quantity
 
 
 NUM_FACTS = 4

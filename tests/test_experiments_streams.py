@@ -9,18 +9,20 @@ import torch
 from measured import write_everything
 
 from ks_core.errors import InputError
-from ks_core.experiments.editing import measure_stream
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.streams.lossless import orthogonalised
-from ks_core.experiments.streams.stream import checkpoints, edit_streams, split_kept
+from ks_core.experiments.streams.measure import measure_stream
+from ks_core.experiments.streams.plan import checkpoints, split_kept
+from ks_core.experiments.streams.run import edit_streams
+from ks_core.experiments.streams.scores import scores_of
 from ks_core.measurement.keys import subject_keys
 from ks_core.models.fingerprint import weights_sha256
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.streams import stream_figures
 from ks_core.reporting.results import plain
-from ks_core.reporting.streams import methods_table, scores_of, stream_numbers
+from ks_core.reporting.streams import methods_table, stream_numbers
 from ks_core.theory.superposition import superposition
 
 ARCHITECTURES = ("gpt2", "gpt_neox", "llama")

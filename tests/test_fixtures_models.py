@@ -12,11 +12,11 @@ from training.card import card
 
 from ks_core.data.facts import packaged_facts
 from ks_core.data.fixtures import fixture_path
-from ks_core.experiments.editing import measure_stream
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.request.selection import Selection
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.choice import own_families
+from ks_core.experiments.streams.measure import measure_stream
 from ks_core.files import sha256_of
 from ks_core.measurement.known import ask
 from ks_core.models.fingerprint import weights_sha256

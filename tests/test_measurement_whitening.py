@@ -11,12 +11,13 @@ from tiny_models import byte_level_tokenizer, tiny_model
 
 from ks_core.auditing import audit, table
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.experiments.editing import measure_dose, measure_stream
+from ks_core.experiments.dose.measure import measure_dose
 from ks_core.experiments.pairs.measure import measure
 from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.streams.lossless import losslessness
+from ks_core.experiments.streams.measure import measure_stream
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import load_model
@@ -67,12 +68,12 @@ def inputs(prepared) -> Inputs:
     return load_inputs(Settings(**paths, num_facts=6, tokens=TOKENS, resamples=40))
 
 
-def test_a_model_with_silent_neurons_is_measured_and_they_are_counted(inputs):
-    said = []
-    found = measure(inputs.settings, said.append, inputs=inputs)
+def test_a_model_with_silent_neurons_is_measured_and_they_are_counted(inputs, caplog):
+    with caplog.at_level("INFO"):
+        found = measure(inputs.settings, inputs=inputs)
     counts = [pairs.silent_neurons for pairs in found.pairs]  # a random ReLU model has some of its own
     assert all(count >= len(SILENT.get(layer, [])) for layer, count in enumerate(counts))
-    assert any(f"{sum(counts)} neurons never fired and are left out, most in layer" in line for line in said)
+    assert any(f"{sum(counts)} neurons never fired and are left out, most in layer" in line for line in caplog.messages)
     keys = subject_keys(inputs.model, found.selection.measured.facts)
     matrix = inputs.text().second_moment(0)
     fires = torch.nonzero(matrix.diagonal()).flatten().tolist()

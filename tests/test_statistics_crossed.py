@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ks_core.errors import InputError
-from ks_core.statistics.crossed import crossed_bootstrap, of_pairs, rank_correlation
+from ks_core.statistics.crossed import crossed_bootstrap, of_pairs
 from ks_core.statistics.estimate import mean_replicates
+from ks_core.statistics.ranks import rank_correlation
 
 
 def mean(x):

@@ -21,7 +21,7 @@ from ks_core.theory.interference import (
 )
 from ks_core.theory.key_spaces import NullSpace, null_space, protect
 from ks_core.theory.ordering import gentlest_order, interfering_groups
-from ks_core.theory.superposition import angles, cosines, gram, superposition
+from ks_core.theory.superposition import cosines, gram, superposition
 from ks_core.theory.whitening import whiten
 
 BAD, ONE = [[float("nan")]], [[1.0]]
@@ -49,7 +49,6 @@ CASES: list[tuple[str, Callable[[], Any]]] = [
     ("other whitened keys", lambda: superposition(ONE, BAD)),
     ("keys", lambda: gram(BAD)),
     ("vectors", lambda: cosines(BAD)),
-    ("cosines", lambda: angles(BAD)),
     ("weight", lambda: EDIT.apply(BAD)),
     ("keys", lambda: EDIT.written(BAD)),
     ("keys", lambda: NULL.whiten(BAD)),

@@ -11,7 +11,7 @@ from pathlib import Path
 from ks_core.data.corpus import Corpus, corpus_of
 from ks_core.data.facts import FactSet, packaged_facts
 from ks_core.data.statements import statements
-from ks_core.experiments.pairs.analysis import layer_pairs
+from ks_core.experiments.pairs.layer import layer_pairs
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.whitening import TextWhitening

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -14,7 +13,7 @@ import torch
 from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.data.facts import Fact
 from ks_core.errors import ProvenanceError
-from ks_core.files import cache_dir, is_kept
+from ks_core.files import cache_dir, is_kept, short_hash
 from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
 from ks_core.models.loaded import LoadedModel
 
@@ -47,7 +46,7 @@ def _batch(
 ) -> TargetValues:
     edits = [[fact.prompt, fact.subject, fact.separators[1], fact.target_new] for fact in facts]
     made_from = json.dumps({**of_all, "edits": edits}, sort_keys=True)
-    path = cache_dir() / "values" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.safetensors"
+    path = cache_dir() / "values" / f"{short_hash(made_from)}.safetensors"
     if is_kept(path):
         return _read(path, made_from, len(facts), model.adapter.d_key, model.adapter.d_value)
     found = target_values(model, facts, layer, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import PACKAGED, Fact, Facts, FactSet, load_facts, same_text
 from ks_core.errors import ProvenanceError
-from ks_core.files import cache_dir, is_kept
+from ks_core.files import cache_dir, is_kept, short_hash
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
@@ -79,7 +78,7 @@ def known_facts(model: Model, facts: Facts = PACKAGED) -> KnownFacts:
 def _kept(model: LoadedModel, facts: FactSet) -> KnownFacts:
     fingerprints = model.fingerprints
     made_from = "|".join((DEFINITION, *fingerprints, facts.fingerprint))
-    path = cache_dir() / "known" / f"{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.json"
+    path = cache_dir() / "known" / f"{short_hash(made_from)}.json"
     if is_kept(path):
         return _read(path, made_from, facts)
     known = ask(model, facts)

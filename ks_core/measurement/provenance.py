@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ks_core.errors import ProvenanceError
+from ks_core.files import short_hash
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class MomentProvenance:
     def digest(self) -> str:
         """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""
         values = {k: v for k, v in asdict(self).items() if k not in ("model", "corpus")}
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+        return short_hash(json.dumps(values, sort_keys=True))
 
 
 def check_provenance(found: dict[str, Any], expected: MomentProvenance, where: str) -> None:

@@ -86,6 +86,14 @@ class TargetValues:
     steps: Tensor
     """(n,) int64, Adam steps taken"""
 
+    def residuals(self, weight: Tensor) -> Tensor:
+        """How each value is to change, v_i − W k_i, (n, d_value) float64 on the CPU.
+
+        Args:
+            weight: (d_value, d_key), of the layer, on any device and in any dtype.
+        """
+        return self.values - self.keys @ weight.to("cpu", torch.float64).T
+
 
 def target_values(
     model: LoadedModel, facts: Iterable[Fact], layer: int, settings: ValueSettings | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
 
 from ks_core.errors import InputError
 from ks_core.statistics.pairs import Array
@@ -33,6 +32,7 @@ def crossed_bootstrap(statistic: CrossedStatistic, *arrays: Array, resamples: in
         InputError: arrays of different shapes, or fewer than two resamples.
 
     Example:
+        >>> from ks_core.statistics.ranks import rank_correlation
         >>> dose = np.random.default_rng(0).standard_normal((1, 8, 40))
         >>> bool(crossed_bootstrap(rank_correlation, dose, dose, resamples=5, seed=0).min() == 1.0)
         True
@@ -55,15 +55,3 @@ def of_pairs(statistic: CrossedStatistic, *arrays: Array) -> float:
     """A statistic of all pairs that are NaN in none of the arrays; NaN without such a pair."""
     known = np.logical_and.reduce([~np.isnan(array) for array in arrays])
     return float(statistic(*(array[known] for array in arrays))) if known.any() else float("nan")
-
-
-def rank_correlation(x: Array, y: Array) -> float:
-    """Spearman's ρ, ties sharing their mean rank; NaN where one of the two does not vary.
-
-    Example:
-        >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
-        1.0
-    """
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(stats.spearmanr(x, y).statistic)

@@ -13,7 +13,7 @@ causes out: what P's shape shows beyond it does not come from unequal lengths.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,18 @@ def cosines(keys: Array) -> Array:
     gram = products(keys)
     length: Array = np.sqrt(np.diag(gram))
     return gram / length[:, None] / length
+
+
+def with_lengths(cosine: Array, lengths: Array) -> Array:
+    """P of keys with these cosines and whitened lengths, cos_ij |x_j| / |x_i|; (n, n) and (n,) → (n, n)."""
+    return cosine * (lengths / lengths[:, None])
+
+
+def null_cosines(n: int, d: int, draws: int, seed: int) -> Iterator[Array]:
+    """Cosines between n random directions in d dimensions, (n, n), drawn so many times."""
+    rng = np.random.default_rng(seed)
+    for _ in range(draws):
+        yield cosines(null_whitened_keys(n, d, rng))
 
 
 def null_summaries(
@@ -166,8 +178,7 @@ def lengths_null(norms: Any, d: int, draws: int, seed: int) -> dict[str, Lengths
         raise InputError(f"got {n} facts, d = {d} and {draws} draws; expected at least {FEWEST_FACTS}, 1 and 2")
     if lengths.min() <= 0:
         raise InputError(f"the smallest key length is {lengths.min():g}; expected lengths, which are greater than 0")
-    rng = np.random.default_rng(seed)
-    drawn = np.array([_shapes(cosines(null_whitened_keys(n, d, rng)), lengths) for _ in range(draws)])
+    drawn = np.array([_shapes(cosine, lengths) for cosine in null_cosines(n, d, draws, seed)])
     mean, std = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
     names = ("kurtosis", "tail_ratio")
     return {name: LengthsStatistic(mean[:, place], std[:, place]) for place, name in enumerate(names)}
@@ -178,7 +189,7 @@ def _shapes(cosine: Array, lengths: Array) -> list[tuple[float, float]]:
     once = np.ones((1, len(cosine)))
     found = []
     for of_layer in lengths:
-        matrix = cosine * (of_layer / of_layer[:, None])
+        matrix = with_lengths(cosine, of_layer)
         moments = weighted_moments(matrix, once)
         found.append((float(moments.kurtosis[0]), float(weighted_tail_ratio(matrix, once, moments)[0])))
     return found

@@ -28,7 +28,20 @@ class CholeskyFactor:
     condition_number: float
 
 
-def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | None:
+@dataclass(frozen=True)
+class Singular:
+    """A matrix that has no Cholesky factor.
+
+    Attributes:
+        rank: its numerical rank, less than n.
+        lowest: its lowest eigenvalue, below 0 by more than rounding where the matrix is not positive semidefinite.
+    """
+
+    rank: int
+    lowest: float
+
+
+def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | Singular:
     """Factor a symmetric matrix if it is numerically positive definite.
 
     Cholesky and a condition estimate cost about a quarter of the eigenvalues (width 1536), so the eigenvalues are
@@ -39,20 +52,22 @@ def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | None:
         terms: see `numerical_rank`.
 
     Returns:
-        The factor, or None when the numerical rank is below n.
+        The factor; where the numerical rank is below n, that rank.
 
     Example:
         >>> cholesky_factor(torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64)), terms=2).condition_number
         4.0
     """
     factor, failed_at = torch.linalg.cholesky_ex(matrix)
-    if int(failed_at):
-        return None
-    condition_number = _condition_estimate(matrix, factor)
-    certainly_regular = condition_number * ESTIMATE_MARGIN * EPS * terms < 1
-    if not certainly_regular and numerical_rank(torch.linalg.eigvalsh(matrix), terms=terms) < len(matrix):
-        return None
-    return CholeskyFactor(factor, condition_number)
+    factored = None if int(failed_at) else CholeskyFactor(factor, _condition_estimate(matrix, factor))
+    if factored is not None and factored.condition_number * ESTIMATE_MARGIN * EPS * terms < 1:
+        return factored
+    eigenvalues = torch.linalg.eigvalsh(matrix)
+    rank = numerical_rank(eigenvalues, terms=terms)
+    if factored is not None and rank == len(matrix):
+        return factored
+    # Where the eigenvalues sit just above the threshold, the failed factorisation has the last word.
+    return Singular(min(rank, len(matrix) - 1), float(eigenvalues[0]))
 
 
 def numerical_rank(eigenvalues: Tensor, *, terms: int) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.theory.cholesky import cholesky_factor, numerical_rank
+from ks_core.theory.cholesky import Singular, cholesky_factor
 from ks_core.theory.key_spaces import KeySpace
 
 
@@ -193,10 +193,9 @@ def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: f
     overlaps = finite("the product of keys", directions @ rows.T)
     system = (overlaps + overlaps.T) / 2 + ridge * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
     factored = cholesky_factor(system, terms=max(rows.shape))
-    if factored is None:
-        rank = min(numerical_rank(torch.linalg.eigvalsh(system), terms=max(rows.shape)), len(rows) - 1)
+    if isinstance(factored, Singular):
         raise RankDeficientError(
-            f"the {len(rows)} keys of a joint edit span only {rank} directions (ridge={ridge:g}), so their values "
+            f"the {len(rows)} keys of a joint edit span only {factored.rank} directions (ridge={ridge:g}), so their values "
             "cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge"
         )
     return Edit(finite("the edit", torch.cholesky_solve(residuals, factored.factor)).T, directions)

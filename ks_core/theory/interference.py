@@ -172,8 +172,13 @@ def relative_difference(predicted: Any, measured: Any) -> float:
     right = as_float64("measured", measured, ndim=2)
     if left.shape != right.shape:
         raise InputError(f"predicted has shape {tuple(left.shape)}, measured {tuple(right.shape)}; expected the same")
-    larger = max(float(torch.linalg.matrix_norm(left)), float(torch.linalg.matrix_norm(right)))
-    return float(torch.linalg.matrix_norm(left - right)) / larger if larger > 0 else 0.0
+    return over_larger(*(float(torch.linalg.matrix_norm(part)) for part in (left - right, left, right)))
+
+
+def over_larger(difference: float, predicted: float, measured: float) -> float:
+    """The size of a difference over the larger of the two sizes that it is between; 0 where both are 0."""
+    larger = max(predicted, measured)
+    return difference / larger if larger > 0 else 0.0
 
 
 def _checked_stream(superposition: Any, residuals: Any) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,49 +10,6 @@ from torch import Tensor
 
 from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError
-from ks_core.theory.whitening import Whitening
-
-
-@dataclass(frozen=True, eq=False)
-class SuperpositionMatrices:
-    """The four (n, n) float64 matrices that compare n keys of one layer with each other.
-
-    Attributes:
-        superposition: P, whose row edits and whose column suffers; unit diagonal, not symmetric.
-        gram: Q = K Kᵀ, without whitening; in squared units of the keys.
-        whitened_cosines: cosines of the angles between whitened keys.
-        activation_cosines: cosines of the angles between the keys as they are.
-    """
-
-    superposition: Tensor
-    gram: Tensor
-    whitened_cosines: Tensor
-    activation_cosines: Tensor
-
-
-def superpose(keys: Any, whitening: Whitening) -> SuperpositionMatrices:
-    """Compare the keys of one layer with each other in every way the paper does.
-
-    Args:
-        keys: (n, d_key), one row per fact.
-        whitening: of the same layer.
-
-    Returns:
-        P, Q and the cosines in both spaces.
-
-    Raises:
-        InputError: a zero key, or keys of another width than the second moment.
-
-    Numerics:
-        O(n d_key² + n² d_key).
-    """
-    whitened = whitening.whiten(keys)
-    return SuperpositionMatrices(
-        superposition=superposition(whitened),
-        gram=gram(keys),
-        whitened_cosines=cosines(whitened),
-        activation_cosines=cosines(keys),
-    )
 
 
 def superposition(editors: Any, others: Any | None = None) -> Tensor:
@@ -144,32 +100,6 @@ def cosines(vectors: Any) -> Tensor:
     products = (units @ units.T).clamp(-1.0, 1.0)
     products.fill_diagonal_(1.0)
     return products
-
-
-def angles(cosine: Any) -> Tensor:
-    """Angles from their cosines.
-
-        angle = arccos(cosine) · 180 / π
-
-    Args:
-        cosine: (n, n), from `cosines`.
-
-    Returns:
-        (n, n) float64, degrees in [0, 180]. Within √eps of 0 and 180 an angle is good to 1e-6 degrees only.
-
-    Raises:
-        InputError: a cosine outside [-1, 1].
-
-    Example:
-        >>> angles([[1.0, 0.0], [0.0, 1.0]])
-        tensor([[ 0., 90.],
-                [90.,  0.]], dtype=torch.float64)
-    """
-    checked = as_float64("cosines", cosine, ndim=2)
-    largest = float(checked.abs().max())
-    if largest > 1:
-        raise InputError(f"cosines reach {largest!r} in size; expected at most 1: take them from cosines()")
-    return torch.rad2deg(torch.arccos(checked))
 
 
 def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.theory.cholesky import EPS, cholesky_factor, numerical_rank
+from ks_core.theory.cholesky import EPS, Singular, cholesky_factor
 
 # Statistics files often hold float32 sums. A sum of n products, added one by one, strays by about eps32 √n of
 # √(C_ii C_jj): 1e-3 admits 7e7 tokens. A wrong block or an unfilled triangle strays by the correlations themselves.
@@ -176,11 +176,13 @@ def whiten(
             f"{name} saw {count} tokens but has d_key={dim + silent}, so its rank is at most {count}; "
             f"collect it over at least {dim} tokens (better many times that), or pass a ridge"
         )
-    factored = cholesky_factor(matrix, terms=dim) if dim else None
-    rank = _deficient_rank(matrix, name) if factored is None else dim
+    factored = cholesky_factor(matrix, terms=dim) if dim else Singular(rank=0, lowest=0.0)
+    if isinstance(factored, Singular):
+        _refuse_negative(factored.lowest, matrix, name)
+    rank = factored.rank if isinstance(factored, Singular) else dim
     if ridge > 0:
         factored = cholesky_factor(_add_ridge(matrix, ridge), terms=dim)
-    if factored is None:
+    if isinstance(factored, Singular):
         raise RankDeficientError(f"{name} {_deficiency(rank, dim, silent, ridge)}")
     return Whitening(factored.factor, support, rank, factored.condition_number, float(ridge), name)
 
@@ -226,20 +228,15 @@ def check_ridge(ridge: float) -> None:
         raise InputError(f"ridge is {ridge}; expected a finite number of mean eigenvalues, 0 or more")
 
 
-def _deficient_rank(matrix: Tensor, name: str) -> int:
-    """Rank of a matrix that Cholesky could not factor; refuse one that is no second moment at all."""
-    if not len(matrix):
-        return 0
-    eigenvalues = torch.linalg.eigvalsh(matrix)
-    lowest, trace = float(eigenvalues[0]), float(matrix.trace())
+def _refuse_negative(lowest: float, matrix: Tensor, name: str) -> None:
+    """Refuse a matrix that Cholesky could not factor because it is no second moment at all."""
+    trace = float(matrix.trace())
     # Entries that stray by ROUNDING_OF_SUMS · √(C_ii C_jj) move no eigenvalue by more than that share of the trace.
     if lowest < -ROUNDING_OF_SUMS * trace:
         raise InputError(
             f"{name} has the eigenvalue {lowest:.3g} (trace {trace:.3g}); "
             "an uncentred second moment E[k kᵀ] has none below 0, so this matrix is something else"
         )
-    # Where the eigenvalues sit just above the threshold, the failed factorisation has the last word.
-    return min(numerical_rank(eigenvalues, terms=len(matrix)), len(matrix) - 1)
 
 
 def _deficiency(rank: int, dim: int, silent: int, ridge: float) -> str:

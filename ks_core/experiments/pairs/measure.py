@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ks_core import __version__
 from ks_core.experiments.clock import Clock
-from ks_core.experiments.pairs.analysis import LayerPairs, Statistics, analyse, pair_statistics
+from ks_core.experiments.pairs.layer import LayerPairs, analyse
+from ks_core.experiments.pairs.statistics import Statistics, pair_statistics
 from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.selection import Selection, select_facts
 from ks_core.experiments.request.settings import Settings

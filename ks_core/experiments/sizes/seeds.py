@@ -11,7 +11,8 @@ import numpy as np
 
 from ks_core.data.fixtures import fixture_path
 from ks_core.experiments.request.settings import Settings
-from ks_core.experiments.sizes.scaling import FamilyScaling, at_places
+from ks_core.experiments.sizes.family import FamilyScaling
+from ks_core.experiments.sizes.numbers import at_places
 from ks_core.statistics.pairs import Array
 from ks_core.statistics.trend import power_law_exponent
 

@@ -10,6 +10,7 @@ import torch
 
 from ks_core.arrays import as_float64
 from ks_core.statistics.pairs import Array
+from ks_core.theory.interference import over_larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,9 @@ class Agreement:
             weights: (m,), how often each key counts; once by default.
         """
         counts = np.ones(len(self.difference)) if weights is None else weights
-        difference, predicted, measured = (
-            float(np.sqrt(counts @ lengths**2)) for lengths in (self.difference, self.predicted, self.measured)
+        return over_larger(
+            *(float(np.sqrt(counts @ lengths**2)) for lengths in (self.difference, self.predicted, self.measured))
         )
-        larger = max(predicted, measured)
-        return difference / larger if larger > 0 else 0.0
 
 
 def agreement(predicted: Any, measured: Any) -> Agreement:

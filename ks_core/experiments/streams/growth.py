@@ -10,6 +10,8 @@ from scipy.linalg import solve_triangular
 
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array
+from ks_core.statistics.ranks import rank_correlation
+from ks_core.statistics.trend import power_law_exponent
 
 ORDERS = 50
 """Random orders of the edits behind each number: their mean is then known to a seventh of their spread."""
@@ -111,25 +113,5 @@ def _means(
     """Sizes, exponent and rank correlation, from several orders."""
     followed = [geometry.along(order, counts, weights) for order in orders]
     sizes = np.sqrt(np.mean([moved**2 for moved, _ in followed], axis=0))
-    earlier = float(np.mean([_rank_correlation_with_place(later[:-1]) for _, later in followed]))
-    return sizes, power(counts, sizes), earlier
-
-
-def power(counts: Array | NDArray[np.intp], sizes: Array) -> float:
-    """The exponent a of sizes ~ counts^a, least squares on logarithms; NaN where a size is zero.
-
-    Example:
-        >>> round(power(np.array([1, 2, 4]), np.array([3.0, 6.0, 12.0])), 6)
-        1.0
-    """
-    if not (sizes > 0).all() or len(sizes) < 2:
-        return float("nan")
-    x, y = np.log(counts), np.log(sizes)
-    return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
-
-
-def _rank_correlation_with_place(sizes: Array) -> float:
-    """Spearman's correlation of sizes with the number of edits that came later; sizes are distinct but by chance."""
-    ranks = sizes.argsort(kind="stable").argsort(kind="stable").astype(np.float64)
-    later = np.arange(len(sizes))[::-1]
-    return float(np.corrcoef(ranks, later)[0, 1]) if len(sizes) > 1 else float("nan")
+    earlier = float(np.mean([rank_correlation(np.arange(len(later) - 1)[::-1], later[:-1]) for _, later in followed]))
+    return sizes, float(power_law_exponent(counts, sizes)), earlier

@@ -8,53 +8,61 @@ Threshold: 10 % either way. That is less than the error that 128 facts leave on 
 of that size could not alter any other verdict.
 """
 
+from __future__ import annotations
+
 from functools import partial
 
 import numpy as np
-import pytest
 
-from ks_core.claims.finding import Bound, Finding, of_one_number, span
+from ks_core.claims.claim import Claim
+from ks_core.claims.finding import Bound, Finding, NotApplicable
+from ks_core.claims.judging import judge_number
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.convergence import relative_change
 from ks_core.statistics.estimate import Replicates, derive
 from ks_core.statistics.pairs import FEWEST_FACTS
 
-pytestmark = pytest.mark.paper
-
 CONVERGED = 0.10
-SUBSETS = 25  # random subsets: their mean is then known to a fifth of their spread
-RESAMPLES = 100  # of the pool, each with its own subsets: the error of an error is 7 %
+
+SUBSETS = 25
+"""Random subsets: their mean is then known to a fifth of their spread."""
+
+RESAMPLES = 100
+"""Of the pool, each with its own subsets: the error of an error is 7 %."""
 
 
-def judge(measurement: Measurement) -> list[Finding]:
+def judge(measurement: Measurement) -> list[Finding] | NotApplicable:
+    """Judge the change of the kurtosis as the number of facts doubles."""
     pool = len(measurement.selection.pool)
     fewer = pool // 2
     if fewer < FEWEST_FACTS:
-        pytest.skip(f"{pool} usable facts; half of them must be at least {FEWEST_FACTS}")
-    settings = measurement.settings
-    weights = fact_weights(pool, RESAMPLES, settings.seed)
-    change_of = partial(relative_change, m=fewer, draws=SUBSETS, seed=settings.seed)
-    changes = [change_of(pairs.pool, weights=weights) for pairs in measurement.pairs]
-    halves = [[change_of(half["pool"], weights=weights[:1])[0] for half in pairs.halves] for pairs in measurement.pairs]
-    by_layer = Replicates(
-        value=np.array([value for value, _ in changes]),
-        facts=np.stack([replicates for _, replicates in changes], axis=1),
-        text=np.array(halves).T,
-    )
-    change = derive(np.mean, by_layer)
+        return NotApplicable(f"{pool} usable facts; half of them must be at least {FEWEST_FACTS}")
+    change = derive(np.mean, _changes(measurement, fewer))
     return [
-        of_one_number(
-            "enough-facts",
-            f"change of kurtosis, {fewer} to {pool} facts",
-            change,
-            Bound("within", CONVERGED),
-            layers=f"{span(measurement.layers)}, mean",
+        Finding(
+            claim="enough-facts",
+            quantity=f"change of kurtosis, {fewer} to {pool} facts",
+            judged=judge_number(change, Bound("within", CONVERGED)),
             count=pool * (pool - 1),
-            reference="",
+            layers=measurement.layers,
+            across="mean",
         )
     ]
 
 
-def test_enough_facts(ks_measurement, ks_record):
-    ks_record(judge(ks_measurement))
+def _changes(measurement: Measurement, fewer: int) -> Replicates:
+    """By layer, (layers,)."""
+    seed = measurement.settings.seed
+    weights = fact_weights(len(measurement.selection.pool), RESAMPLES, seed)
+    change_of = partial(relative_change, m=fewer, draws=SUBSETS, seed=seed)
+    changes = [change_of(pairs.pool, weights=weights) for pairs in measurement.pairs]
+    halves = [[change_of(half["pool"], weights=weights[:1])[0] for half in pairs.halves] for pairs in measurement.pairs]
+    return Replicates(
+        value=np.array([value for value, _ in changes]),
+        facts=np.stack([replicates for _, replicates in changes], axis=1),
+        text=np.array(halves).T,
+    )
+
+
+CLAIM = Claim("enough-facts", "the kurtosis has converged in the number of facts", "pairs", judge)

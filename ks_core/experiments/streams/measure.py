@@ -1,4 +1,4 @@
-"""The editing half of a run: streams, their growth, losslessness, dose and response, in one frozen value."""
+"""One stream of edits and what is read off it: its growth and its losslessness."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ks_core.experiments.clock import Clock
-from ks_core.experiments.dose import DoseResponse, dose_response
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.request.selection import Selection
 from ks_core.experiments.streams.growth import Growth, growth
 from ks_core.experiments.streams.lossless import Losslessness, losslessness
-from ks_core.experiments.streams.stream import EditStreams, edit_streams
+from ks_core.experiments.streams.run import edit_streams
+from ks_core.experiments.streams.stream import EditStreams
 
 LONG = 128
 """Edits of the long stream, as many as the paper has facts."""
@@ -26,17 +26,6 @@ class StreamMeasurement:
     lossless: Losslessness
     resamples: int
     """bootstrap samples behind each error"""
-    seed: int
-    seconds: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class DoseMeasurement:
-    """Dose and response of single edits; nothing in it is judged yet."""
-
-    response: DoseResponse | None
-    """None where no relation has enough facts"""
-    resamples: int
     seed: int
     seconds: Mapping[str, float]
 
@@ -61,12 +50,3 @@ def measure_stream(inputs: Inputs, selection: Selection, num_edits: int) -> Stre
     lossless = losslessness(inputs.model, text, streams)
     clock.lap("orthogonal keys")
     return StreamMeasurement(streams, grown, lossless, settings.resamples, settings.seed, clock.laps)
-
-
-def measure_dose(inputs: Inputs, selection: Selection) -> DoseMeasurement:
-    """Edit single facts of one relation and read the others; arguments as for `measure_stream`."""
-    clock, settings = Clock(), inputs.settings
-    usable = inputs.facts.subset(selection.usable)
-    response = dose_response(inputs.model, inputs.text(), usable)
-    clock.lap("dose and response")
-    return DoseMeasurement(response, settings.resamples, settings.seed, clock.laps)

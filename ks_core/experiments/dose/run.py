@@ -1,16 +1,17 @@
-"""Dose and response: how the new object of an edit spills over to other facts, against the superposition with them."""
+"""Edit facts of one relation, one at a time, and read the relation's other facts."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact, FactSet
+from ks_core.experiments.dose.choice import choose_doses, dose_layers, largest_relation
+from ks_core.experiments.dose.response import DoseResponse
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
@@ -18,60 +19,11 @@ from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.editing import edited
 from ks_core.models.loaded import LoadedModel
-from ks_core.statistics.pairs import FEWEST_FACTS, Array
+from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import Edit, single_edit
 from ks_core.theory.superposition import superposition
 
 logger = logging.getLogger(__name__)
-
-DEPTHS = (0.1, 0.3, 0.6)
-"""Relative depths of the edited layers: superposition is weak in the first and strong in the last, and all come early
-enough for an edit at the subject to reach the end of the prompt."""
-
-EDITS = 8
-"""Edits a layer: the fewest of which a bootstrap over edits still makes sense."""
-
-OTHERS = 40
-"""Facts of the relation that are watched: one edit is read on all of them in about a second on two cores."""
-
-
-@dataclass(frozen=True, eq=False)
-class DoseResponse:
-    """Edits of one relation in some layers, and what each did to the relation's other facts.
-
-    Arrays are (L, E, M): layer, edit, other fact; NaN where the other fact is the edited one or has the new object for
-    its own. Log-probabilities are means over an object's tokens, in nats.
-    """
-
-    relation: str
-    layers: tuple[int, ...]
-    edits: tuple[Fact, ...]
-    """E, the facts whose nearest other key is nearest, so that strong doses occur"""
-    others: tuple[Fact, ...]
-    """M, the edited facts among them"""
-    reached: Array
-    """(L, E) probability of the new object that the search of its value reached"""
-    dose: Array
-    """P from the edited fact to the other, over all the text"""
-    dose_of_half: Array
-    """the same over the first half of the text"""
-    predicted: Array
-    """P g · δ: change of the new object's log-probability behind the other's prompt, to first order; g its gradient"""
-    response: Array
-    """that change as measured, after the edit"""
-    response_of_half: Array
-    """the same after an edit made with the second moment of the first half of the text"""
-    overtaken: Array
-    """1 where the new object has become more probable than the other's own"""
-    kept_predicted: Array
-    """P g · δ for the other's own object"""
-    kept_response: Array
-    """change of the log-probability of the other's own object, measured"""
-
-    @property
-    def pairs(self) -> int:
-        """Triples of edit, other fact and layer that count."""
-        return int(np.isfinite(self.dose).sum())
 
 
 def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> DoseResponse | None:
@@ -85,7 +37,7 @@ def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> Do
     Returns:
         Doses and responses, or None where no relation has three facts.
     """
-    relation = _largest_relation(facts)
+    relation = largest_relation(facts)
     if relation is None:
         return None
     layers = dose_layers(text.layers)
@@ -103,46 +55,6 @@ def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> Do
     return DoseResponse(others[0].relation_id, layers, edits, others, **stacked)
 
 
-def dose_layers(layers: Sequence[int]) -> tuple[int, ...]:
-    """The measured layers at the `DEPTHS`, each once.
-
-    Example:
-        >>> dose_layers(range(30)), dose_layers([0, 1])
-        ((3, 9, 17), (0, 1))
-    """
-    return tuple(sorted({layers[round(depth * (len(layers) - 1))] for depth in DEPTHS}))
-
-
-def choose_doses(superposition: Tensor) -> tuple[list[int], list[int]]:
-    """Choose edits with a near neighbour, and whom to watch, so that doses run from 0 to near 1.
-
-    The choice is by dose, never by response. Edits are the facts with the largest P to any other one. Watched are they,
-    their nearest neighbours, and the first of the rest.
-
-    Args:
-        superposition: (n, n) among the facts of the relation.
-
-    Returns:
-        Places of the edits, `EDITS` at most and fewer than n, and of the watched facts, `OTHERS` at most; increasing.
-
-    Example:
-        >>> import torch
-        >>> choose_doses(torch.tensor([[1.0, 0.0, 0.9], [0.1, 1.0, 0.2], [0.8, 0.0, 1.0]]))
-        ([0, 2], [0, 1, 2])
-    """
-    others = superposition.clone().fill_diagonal_(-np.inf)
-    nearest = others.max(dim=1)
-    strongest = nearest.values.argsort(descending=True, stable=True)[: min(EDITS, len(others) - 1)].tolist()
-    wanted = [*strongest, *nearest.indices[strongest].tolist(), *range(len(others))]
-    return sorted(strongest), sorted(list(dict.fromkeys(wanted))[:OTHERS])
-
-
-def _largest_relation(facts: FactSet) -> tuple[Fact, ...] | None:
-    by_relation = {name: tuple(fact for fact in facts if fact.relation_id == name) for name in facts.relations}
-    largest = max(by_relation.values(), key=len)  # the first of equals, in the relations' order
-    return largest if len(largest) >= FEWEST_FACTS else None
-
-
 def _of_layer(
     model: LoadedModel,
     text: TextWhitening,
@@ -156,7 +68,7 @@ def _of_layer(
     values = kept_target_values(model, edits, layer)
     whole, half = text.whole(layer), text.halves(layer)[0]
     weight = model.adapter.weight(layer)
-    residuals = (values.values - values.keys @ weight.to("cpu").double().T).numpy()
+    residuals = values.residuals(weight).numpy()
     dose, dose_of_half = (superposition(w.whiten(values.keys), w.whiten(keys)).numpy() for w in (whole, half))
     slopes = {name: value_gradients(model, others, [name] * len(others), layer).numpy() for name in before}
     own_slopes = value_gradients(model, others, [fact.target_true for fact in others], layer).numpy()

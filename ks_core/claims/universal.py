@@ -8,29 +8,31 @@ Threshold: the multiple that 5 % of random key sets exceed. "Non-zero" cannot me
 has chance overlaps, so the comparison is with chance.
 """
 
-import pytest
+from __future__ import annotations
 
-from ks_core.claims.finding import Bound, Finding, weakest_layer
+from ks_core.claims.claim import Claim
+from ks_core.claims.finding import Bound, Finding, Reference
+from ks_core.claims.judging import judge_every
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 
-pytestmark = pytest.mark.paper
-
 
 def judge(measurement: Measurement) -> list[Finding]:
+    """Judge whitened cosines against random keys."""
     chance = measurement.null["whitened_cosine"]["rms"]
+    over_chance = derive(lambda rms: rms / chance.mean, measurement.statistics["whitened_cosine"]["rms"])
+    place, judged = judge_every(over_chance, Bound("above", chance.upper / chance.mean))
     return [
-        weakest_layer(
-            "universal",
-            "RMS whitened cosine over chance",
-            derive(lambda rms: rms / chance.mean, measurement.statistics["whitened_cosine"]["rms"]),
-            Bound("above", chance.upper / chance.mean),
-            layers=measurement.layers,
+        Finding(
+            claim="universal",
+            quantity="RMS whitened cosine over chance",
+            judged=judged,
             count=measurement.num_pairs,
-            reference=f"random keys 1 ± {chance.std / chance.mean:.3f}",
+            layers=measurement.layers,
+            layer=measurement.layers[place],
+            references=(Reference("random keys", 1.0, error=chance.std / chance.mean),),
         )
     ]
 
 
-def test_universal(ks_measurement, ks_record):
-    ks_record(judge(ks_measurement))
+CLAIM = Claim("universal", "P is non-zero in every layer", "pairs", judge)

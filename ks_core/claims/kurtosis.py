@@ -8,33 +8,35 @@ the Laplace is the mildest well-known shape that is both, so "high" is read as "
 is the kurtosis of random directions with the same layer's own whitened lengths.
 """
 
-import pytest
+from __future__ import annotations
 
-from ks_core.claims.finding import Bound, Finding, weakest_layer
+from ks_core.claims.claim import Claim
+from ks_core.claims.finding import Bound, Finding, Reference
+from ks_core.claims.judging import judge_every
 from ks_core.data.published import published_gpt2_small
 from ks_core.experiments.pairs.measure import Measurement
-
-pytestmark = pytest.mark.paper
 
 LAPLACE = 3.0
 
 
 def judge(measurement: Measurement) -> list[Finding]:
+    """Judge the excess kurtosis of P."""
     published = published_gpt2_small().p_kurtosis
-    known = f"GPT2-small {min(published):.0f} to {max(published):.0f}"
-    lengths = measurement.lengths_alone["kurtosis"].mean
+    place, judged = judge_every(measurement.statistics["P"]["kurtosis"], Bound("above", LAPLACE))
     return [
-        weakest_layer(
-            "kurtosis",
-            "excess kurtosis of P",
-            measurement.statistics["P"]["kurtosis"],
-            Bound("above", LAPLACE),
-            layers=measurement.layers,
+        Finding(
+            claim="kurtosis",
+            quantity="excess kurtosis of P",
+            judged=judged,
             count=measurement.num_pairs,
-            reference=[f"{known}; lengths alone {of_layer:.1f}" for of_layer in lengths],
+            layers=measurement.layers,
+            layer=measurement.layers[place],
+            references=(
+                Reference("GPT2-small", min(published), to=max(published)),
+                Reference("lengths alone", float(measurement.lengths_alone["kurtosis"].mean[place])),
+            ),
         )
     ]
 
 
-def test_kurtosis(ks_measurement, ks_record):
-    ks_record(judge(ks_measurement))
+CLAIM = Claim("kurtosis", "P has high kurtosis", "pairs", judge)

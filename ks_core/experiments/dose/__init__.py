@@ -1,0 +1,1 @@
+"""Dose and response: one edit at a time, and what it does to the other facts of its relation."""

@@ -1,0 +1,49 @@
+"""How the new object of an edit spills over to other facts, against the superposition with them, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ks_core.data.facts import Fact
+from ks_core.statistics.pairs import Array
+
+
+@dataclass(frozen=True, eq=False)
+class DoseResponse:
+    """Edits of one relation in some layers, and what each did to the relation's other facts.
+
+    Arrays are (L, E, M): layer, edit, other fact; NaN where the other fact is the edited one or has the new object for
+    its own. Log-probabilities are means over an object's tokens, in nats.
+    """
+
+    relation: str
+    layers: tuple[int, ...]
+    edits: tuple[Fact, ...]
+    """E, the facts whose nearest other key is nearest, so that strong doses occur"""
+    others: tuple[Fact, ...]
+    """M, the edited facts among them"""
+    reached: Array
+    """(L, E) probability of the new object that the search of its value reached"""
+    dose: Array
+    """P from the edited fact to the other, over all the text"""
+    dose_of_half: Array
+    """the same over the first half of the text"""
+    predicted: Array
+    """P g · δ: change of the new object's log-probability behind the other's prompt, to first order; g its gradient"""
+    response: Array
+    """that change as measured, after the edit"""
+    response_of_half: Array
+    """the same after an edit made with the second moment of the first half of the text"""
+    overtaken: Array
+    """1 where the new object has become more probable than the other's own"""
+    kept_predicted: Array
+    """P g · δ for the other's own object"""
+    kept_response: Array
+    """change of the log-probability of the other's own object, measured"""
+
+    @property
+    def pairs(self) -> int:
+        """Triples of edit, other fact and layer that count."""
+        return int(np.isfinite(self.dose).sum())

@@ -1,0 +1,104 @@
+"""The pair matrices of a layer: from keys and second moments to P, Q and cosines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.measurement.whitening import TextWhitening
+from ks_core.statistics.pairs import Array
+from ks_core.theory.superposition import cosines, gram, superposition
+
+SHOWN = 4
+"""Layers in figures that cannot show all: more lines than that are hard to tell apart."""
+
+
+@dataclass(frozen=True)
+class LayerPairs:
+    """The pair matrices of one layer: over all the text, over its halves, and over growing parts of it."""
+
+    layer: int
+    matrices: Mapping[str, Array]
+    """name in `MATRICES` → (n, n)"""
+    halves: tuple[Mapping[str, Array], Mapping[str, Array]]
+    """what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text"""
+    by_tokens: Mapping[int, Array]
+    """tokens → P from the first so many tokens, where they have full rank; half and all of the text at least"""
+    pool: Array
+    """P between all facts of the pool, (M, M)"""
+    whitened_norms: Array
+    """lengths of the whitened keys of the measured facts, (n,)"""
+    d_key: int
+    rank: int
+    silent_neurons: int
+    """neurons that never fired over the text; they are left out of the whitening"""
+    condition_number: float
+
+
+def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> list[LayerPairs]:
+    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
+    layers = sorted(keys)
+    in_detail = set(shown(layers))
+    return [
+        layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
+        for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
+    ]
+
+
+def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *, by_tokens: bool = False) -> LayerPairs:
+    """Compute one layer's pair matrices.
+
+    Args:
+        layer: the layer.
+        keys: (M, d_key) of the pool; its first `measured` rows are the facts that are measured.
+        measured: n.
+        text: of this model; the layer's second moments are read from disk here, so that one at a time is in memory.
+        by_tokens: whiten with the first eighth and quarter of the text too.
+
+    Raises:
+        RankDeficientError: a second moment of this layer has no inverse; names the layer.
+    """
+    own = keys[:measured]
+    counts = text.moments.counts
+    whitening = text.whole(layer)
+    first, second = (_of_whitened(half.whiten(keys), measured) for half in text.halves(layer))
+    early = [count for count in counts[:-2] if by_tokens and count >= whitening.dim]
+    parts = {count: text.first(layer, count) for count in early}
+    whitened = whitening.whiten(keys)
+    of_text = _of_whitened(whitened, measured)
+    return LayerPairs(
+        layer=layer,
+        matrices=of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()},
+        halves=(first, second),
+        by_tokens={
+            **{count: superposition(part.whiten(own)).numpy() for count, part in parts.items()},
+            counts[-2]: first["P"],
+            counts[-1]: of_text["P"],
+        },
+        pool=of_text["pool"],
+        whitened_norms=whitened[:measured].norm(dim=1).numpy(),
+        d_key=whitening.dim,
+        rank=whitening.rank,
+        silent_neurons=whitening.silent,
+        condition_number=whitening.condition_number,
+    )
+
+
+def _of_whitened(whitened: Tensor, measured: int) -> dict[str, Array]:
+    pool = superposition(whitened).numpy()
+    return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
+
+
+def shown(layers: Sequence[int]) -> list[int]:
+    """Layers for figures that cannot show all: the first, the last, and evenly between, `SHOWN` at most.
+
+    Example:
+        >>> shown(range(30))
+        [0, 10, 19, 29]
+    """
+    places = sorted({round(place) for place in np.linspace(0, len(layers) - 1, min(SHOWN, len(layers)))})
+    return [layers[place] for place in places]
