@@ -34,8 +34,16 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "FILE",
         "help": "facts: CounterFact JSON or a file in ks_core's schema (default: packaged)",
     },
-    "--ks-num-facts": {"type": integer(), "metavar": "N", "help": f"known facts to measure (default: {defaults.NUM_FACTS})"},
-    "--ks-num-edits": {"type": integer(), "metavar": "N", "help": f"facts to edit one after another (default: {defaults.NUM_EDITS})"},
+    "--ks-num-facts": {
+        "type": integer(),
+        "metavar": "N",
+        "help": f"known facts to measure (default: {defaults.NUM_FACTS})",
+    },
+    "--ks-num-edits": {
+        "type": integer(),
+        "metavar": "N",
+        "help": f"facts to edit one after another (default: {defaults.NUM_EDITS})",
+    },
     "--ks-tokens": {
         "type": integer(),
         "metavar": "N",
@@ -67,7 +75,11 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "N",
         "help": f"tokens in one forward pass over text (default: {defaults.BATCH_TOKENS})",
     },
-    "--ks-resamples": {"type": integer(), "metavar": "B", "help": f"bootstrap samples of the facts (default: {defaults.RESAMPLES})"},
+    "--ks-resamples": {
+        "type": integer(),
+        "metavar": "B",
+        "help": f"bootstrap samples of the facts (default: {defaults.RESAMPLES})",
+    },
     "--ks-seed": {
         "type": integer(),
         "metavar": "SEED",
