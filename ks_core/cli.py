@@ -9,15 +9,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from ks_core import __version__, defaults
-from ks_core.auditing import audit, table, write_audit
-from ks_core.auditing.files import check_audit_files
 from ks_core.command import Parser, given, integer, number, path, run
-from ks_core.data.facts import PACKAGED, FactSet, load_facts
+from ks_core.data.facts import PACKAGED, load_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.formatting import one_line, printable
-from ks_core.measurement.known import known_facts
-from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import load_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _audit(options: argparse.Namespace) -> int:
+    # here, so that `ks --help` is quick and what is not installed is one clear error
+    from ks_core.auditing import audit, table, write_audit
+    from ks_core.auditing.files import check_audit_files
+    from ks_core.measurement.known import known_facts
+    from ks_core.models.loading import load_model
+
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         edits = load_facts(options.edits)  # before a model is loaded
@@ -75,7 +76,7 @@ def _audit(options: argparse.Namespace) -> int:
             check_audit_files(options.json, _inputs(options))
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
         if options.keep == PACKAGED:
-            keep = _known(model, keep)
+            keep = keep.subset(known_facts(model, keep).case_ids)
         found = audit(
             model, edits, keep, layer=options.layer, corpus=options.corpus, tokens=options.tokens, ridge=options.ridge
         )
@@ -93,10 +94,6 @@ def _audit(options: argparse.Namespace) -> int:
 def _inputs(options: argparse.Namespace) -> dict[str, str]:
     keep = str(fixture_path("facts/facts.json")) if options.keep == PACKAGED else options.keep
     return {"EDITS": options.edits, "--keep": keep, "--corpus": options.corpus, "--model": options.model}
-
-
-def _known(model: LoadedModel, facts: FactSet) -> FactSet:
-    return facts.subset(known_facts(model, facts).case_ids)
 
 
 if __name__ == "__main__":

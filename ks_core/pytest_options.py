@@ -21,7 +21,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "nargs": "+",
         "action": "append",
         "help": "two or more models of one family, for the claim about size; can be given again for another family "
-        "(default: in a checkout the project's own three families, when the model is the default)",
+        "(default: in a checkout of the project its own three families, when the model is the default)",
     },
     "--ks-revision": {"type": given, "metavar": "REV", "help": "branch, tag or commit of a hub model"},
     "--ks-corpus": {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ks_core.data.fixtures import checkout_fixtures
 from ks_core.errors import KsError
 from ks_core.formatting import printable
 
@@ -94,9 +95,9 @@ def _given(config: pytest.Config) -> dict[str, Any]:
     if "families" in found:
         found["families"] = tuple(map(tuple, found["families"]))
     # In a checkout its own baselines, even where the package under test is an installed copy: they can be rewritten.
-    checkout = config.rootpath / "fixtures" / "baselines"
-    ours = checkout.is_dir() and (config.rootpath / "ks_core" / "pytest_plugin.py").is_file()
-    return {"baselines": str(checkout), **found} if ours else found
+    checkout = checkout_fixtures(config.rootpath)
+    ours = {"baselines": str(checkout / "baselines"), "own_models": str(checkout / "models")} if checkout else {}
+    return {**ours, **found}
 
 
 def _with_folders(config: pytest.Config, error: OSError) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import MODELS
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import write_everything
@@ -13,7 +14,6 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.claims.finding import Verdict
 from ks_core.claims.scaling import judge
-from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError
 from ks_core.experiments.pairs.layer import analyse
 from ks_core.experiments.pairs.statistics import pair_statistics
@@ -36,6 +36,7 @@ from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.null import lengths_null
 
+OWN = Settings(own_models=str(MODELS))
 SIZES = (100, 300, 1000, 3000)
 DEPTHS = (2, 3, 4, 6)
 
@@ -237,32 +238,35 @@ def test_named_families_take_the_place_of_the_projects_own(tiny):
     named = replace(settings, families=(("a/x", "a/y"), ("b/x", "b/z")))
     assert families(named) == {"x…y": ["a/x", "a/y"], "x…z": ["b/x", "b/z"]}
     assert families(settings) == {}, "another model than the default, and no family named"
-    assert set(families(Settings())) == {"gpt2", "gpt_neox", "llama"}
+    assert set(families(OWN)) == {"gpt2", "gpt_neox", "llama"}
+    assert families(replace(OWN, num_facts=129)) == {}, "more facts than the small models may know"
+    assert families(Settings()) == {}, "an installed package has no models"
 
 
 def test_stored_seeds_are_used_for_the_same_settings_facts_and_sizes_only():
-    stored = json.loads(fixture_path("models/seeds.json").read_text())
+    stored = json.loads((MODELS / "seeds.json").read_text())
     sizes = sorted({of["parameters_outside_embedding"] for of in stored["members"]})
     family = replace(planted(AS_CLAIMED, name=stored["family"]), facts_sha256=stored["facts_sha256"])
     others = family.members[len(sizes) :]
     members = (*(replace(m, size=size) for m, size in zip(family.members, sizes, strict=False)), *others)
     same = replace(family, members=members)
     assert stored["request"] == request_of_seeds(Settings())
-    found = stored_seeds(Settings(), [same])
+    found = stored_seeds(OWN, [same])
     assert found is not None
     assert set(found.by_seed) == {1, 2}
     assert found.exponents("spread").shape == (2, len(PLACES))
-    assert stored_seeds(Settings(tokens=4096), [same]) is None
-    assert stored_seeds(Settings(families=(("a", "b"),)), [same]) is None
-    assert stored_seeds(Settings(), [family]) is None, "other sizes"
-    assert stored_seeds(Settings(), [replace(same, name="llama")]) is None
-    assert stored_seeds(Settings(), [replace(same, facts_sha256="0" * 64)]) is None
+    assert stored_seeds(replace(OWN, tokens=4096), [same]) is None
+    assert stored_seeds(replace(OWN, families=(("a", "b"),)), [same]) is None
+    assert stored_seeds(Settings(), [same]) is None, "an installed package has no models, and nothing of their seeds"
+    assert stored_seeds(OWN, [family]) is None, "other sizes"
+    assert stored_seeds(OWN, [replace(same, name="llama")]) is None
+    assert stored_seeds(OWN, [replace(same, facts_sha256="0" * 64)]) is None
 
 
 def test_stored_seeds_were_trained_as_the_models_that_ship():
-    stored = json.loads(fixture_path("models/seeds.json").read_text())
+    stored = json.loads((MODELS / "seeds.json").read_text())
     own = {}
-    for folder in own_families()[stored["family"]]:
+    for folder in own_families(MODELS)[stored["family"]]:
         record = json.loads((Path(folder) / "training.json").read_text())
         own[record["parameters_outside_embedding"]] = record
     for member in stored["members"]:

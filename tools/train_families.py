@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from training.architectures import FAMILIES
-from training.family import LARGEST_SEED, Course, Member
 
 from ks_core import defaults
 from ks_core.command import Parser, given, integer, path, run
@@ -26,15 +24,18 @@ MOST_LAYERS, MOST_TOKENS = 64, 10**12
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what was asked for, smallest first; what is there already is left alone."""
-    options = _parser().parse_args(arguments)
     return run(
         "train_families",
-        partial(_train, options),
+        partial(_train, arguments),
         interrupted="interrupted; the same command goes on from the last checkpoint, if there is one",
     )
 
 
-def _train(options: argparse.Namespace) -> int:
+def _train(arguments: Sequence[str] | None) -> int:
+    # here, so that what is not installed is one clear error
+    from training.family import Course, Member
+
+    options = _parser().parse_args(arguments)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     course = Course(load_corpus(options.corpus), load_facts(options.facts))
     for depth in sorted(options.depth):
@@ -46,6 +47,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from training.architectures import FAMILIES
+    from training.family import LARGEST_SEED
+
     parser = Parser(description=__doc__)
     add = parser.add_argument
     add("folder", type=path, help="where the models' folders are made")

@@ -12,7 +12,7 @@ from ks_core.claims.finding import Finding
 from ks_core.claims.registry import judge_all
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Facts
-from ks_core.errors import InputError
+from ks_core.errors import InputError, MissingExtraError
 from ks_core.experiments.measured import Measured, Part, measure_part
 from ks_core.experiments.pairs.measure import measure as measure_pairs
 from ks_core.experiments.pairs.statistics import Statistics
@@ -64,13 +64,13 @@ class Results:
         Columns: layer, matrix, statistic, value, facts_error and text_error (standard errors), count (pairs of facts).
 
         Raises:
-            InputError: pandas is not installed.
+            MissingExtraError: pandas is not installed.
         """
         try:
             import pandas
         except ImportError as error:
-            raise InputError(
-                "to_frame needs pandas, which is not installed; expected it: pip install pandas"
+            raise MissingExtraError(
+                "to_frame needs pandas, which is not installed; install it: pip install pandas"
             ) from error
         return pandas.DataFrame(statistics_rows(self.measured.pairs))
 

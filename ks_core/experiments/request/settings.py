@@ -31,7 +31,9 @@ class Settings:
     facts: str | None = None
     """CounterFact JSON or a file in our schema; default the packaged facts"""
     families: tuple[tuple[str, ...], ...] | None = None
-    """models of one family each, for the claim about size; default the project's own beside the default model"""
+    """models of one family each, for the claim about size; default `own_models` beside the default model"""
+    own_models: str | None = None
+    """folder of the project's own trained models, `fixtures/models` of its repository; a wheel has none"""
     num_facts: int = defaults.NUM_FACTS
     """known facts that are measured (paper: m = 128)"""
     num_edits: int = defaults.NUM_EDITS
@@ -120,7 +122,7 @@ MOST_RESAMPLES = 1_000_000
 
 CHECKS: dict[str, Check] = {
     **dict.fromkeys(("model", "corpus", "device", "dtype"), arguments.word),
-    **dict.fromkeys(("revision", "facts"), partial(_or_none, arguments.word)),
+    **dict.fromkeys(("revision", "facts", "own_models"), partial(_or_none, arguments.word)),
     "families": partial(_or_none, _families),
     "layers": partial(_or_none, _layers),
     "num_facts": partial(_whole, 3, arguments.LARGEST),  # two facts have one pair, and no distribution
