@@ -63,8 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _audit(options: argparse.Namespace) -> int:
     # here, so that `ks --help` is quick and what is not installed is one clear error
-    from ks_core.auditing import audit, table, write_audit
-    from ks_core.auditing.files import check_audit_files
+    from ks_core.auditing.files import check_audit_files, write_audit
+    from ks_core.auditing.predict import audit
+    from ks_core.auditing.report import table
     from ks_core.measurement.known import known_facts
     from ks_core.models.loading import load_model
 

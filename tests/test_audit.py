@@ -9,7 +9,9 @@ import pytest
 import torch
 from measured import write_everything
 
-from ks_core.auditing import as_json, audit, table
+from ks_core.auditing.files import as_json
+from ks_core.auditing.predict import audit
+from ks_core.auditing.report import table
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, KsError
