@@ -15,6 +15,7 @@ from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
@@ -68,7 +69,7 @@ class LayerInterference:
     """neurons that never fired over the text; they are left out of the whitening"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """The prediction for a set of edits; nothing was edited."""
 
@@ -100,6 +101,12 @@ class Audit:
     """edits that disturb one another, directly or through others: make each group jointly"""
     left_out: tuple[LeftOut, ...] = ()
     """edits and facts to keep that the model cannot be asked about"""
+
+    def __repr__(self) -> str:
+        return (
+            f"Audit(edits={len(self.edits)}, kept={len(self.kept)}, layer={self.layer} of {len(self.layers)}, "
+            f"model={shown(self.model)})"
+        )
 
     def worst(self, edit: int, count: int) -> list[Disturbance]:
         """The facts that an edit would disturb most, by the predicted change of their values, falling.
