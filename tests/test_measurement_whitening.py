@@ -143,8 +143,12 @@ def test_the_ridge_reaches_the_streams(ridged):
     assert np.abs(found.geometry.among - plain).max() > 0.01, "the ridge moves nothing here: the test sees nothing"
     for run in found.runs.values():  # the edits themselves are made with it, or what P predicts would not be measured
         assert run[-1].exact.bystanders.relative() < 1e-10
-    lossless = losslessness(ridged.model, ridged.text(), found)
-    assert lossless.orthogonal.max() < 1e-10 < losslessness(ridged.model, without, found).as_they_are.max()
+    lossless = losslessness(ridged.model, ridged.text().whole(found.layer), found)
+    assert (
+        lossless.orthogonal.max()
+        < 1e-10
+        < losslessness(ridged.model, without.whole(found.layer), found).as_they_are.max()
+    )
 
 
 def test_the_ridge_reaches_doses(ridged):

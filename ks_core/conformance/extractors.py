@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ks_core.conformance.arrays import called, name_of, returned
-from ks_core.conformance.traits import DTYPES, Traits, traits_of
 from ks_core.errors import InputError
 from ks_core.models.adapter import Adapter
 from ks_core.models.tiny import byte_level_tokenizer, sentencepiece_tokenizer, tiny_model
 from ks_core.models.tokens import tokenise_prompts
+from ks_core.theory.traits import DTYPES, Traits, traits_of
 
 TOKENIZERS: dict[str, Callable[..., Any]] = {
     "byte-level": byte_level_tokenizer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,16 @@ from ks_core.statistics.pairs import Array
 
 STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),
           "protected": ("tab:green", "D")}  # fmt: skip
+
+OTHERS = [("tab:orange", "v"), ("tab:brown", "P"), ("tab:pink", "X"), ("tab:olive", "<"), ("tab:cyan", ">")]
+"""Styles of methods that are not ours, in the order of their names; they come round again."""
+
+
+def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each method."""
+    others = sorted(set(names) - set(STYLES))
+    return STYLES | {name: OTHERS[place % len(OTHERS)] for place, name in enumerate(others)}
+
 
 DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
 """Bins of dose behind the line of means."""
@@ -44,7 +54,7 @@ def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figur
     figure = Figure(figsize=(8.2, 4.0), layout="constrained")
     axes = figure.subplots(1, 2)
     for name, run in streams.runs.items():
-        colour, marker = STYLES[name]
+        colour, marker = styles(streams.runs)[name]
         for axis, of in zip(axes, (run[-1].exact.bystanders, run[-1].exact.edits), strict=True):
             axis.plot(of.predicted, of.measured, marker, color=colour, markersize=4, alpha=0.6, label=name)
     for axis, what in zip(axes, ("Δ_o at facts not edited", "Δ_e at the edits"), strict=True):
@@ -70,7 +80,7 @@ def growth_with_edits(measured: StreamMeasurement, model: str) -> Figure:
         axis.plot(counts, grown.sizes[0] * counts**power, style, color="grey", label=name)
     for name, run in streams.runs.items():
         sizes = [float(np.sqrt((of.exact.bystanders.measured**2).mean())) for of in run]
-        colour, marker = STYLES[name]
+        colour, marker = styles(streams.runs)[name]
         axis.plot([of.edits for of in run], sizes, marker + "-", color=colour, markersize=3, linewidth=0.8, label=name)
     axis.set(xscale="log", yscale="log", xlabel="edits n", ylabel="root mean square of ‖Δ_o‖")
     axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
@@ -87,7 +97,13 @@ def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
     figure = Figure(figsize=(11.0, 3.4), layout="constrained")
     for axis, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for name, run in streams.runs.items():
-            _score_curve(axis, name, [of.edits for of in run], [scores_of(streams, of)[panel] for of in run])
+            _score_curve(
+                axis,
+                name,
+                styles(streams.runs)[name],
+                [of.edits for of in run],
+                [scores_of(streams, of)[panel] for of in run],
+            )
         axis.set(xscale="log", xlabel="edits n", title=panel)
         axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
         axis.minorticks_off()
@@ -123,8 +139,8 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
     return figure
 
 
-def _score_curve(axis: Axes, name: str, counts: list[int], scores: list[ScoreOf]) -> None:
-    colour, marker = STYLES[name]
+def _score_curve(axis: Axes, name: str, style: tuple[str, str], counts: list[int], scores: list[ScoreOf]) -> None:
+    colour, marker = style
     values, errors = [score.value for score in scores], [score.error for score in scores]
     axis.errorbar(counts, values, errors, color=colour, fmt=marker + "-", markersize=3, linewidth=1, label=name)
 
