@@ -33,5 +33,9 @@ class UndoError(KsError):
     """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
 
 
+class MissingExtraError(KsError, ImportError):
+    """An optional part of the package whose own packages are not installed."""
+
+
 class AssetError(KsError):
     """A packaged file (model, text) that is missing, cannot be fetched, or has the wrong hash."""

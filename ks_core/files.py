@@ -16,6 +16,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from ks_core.errors import InputError, ProvenanceError, StorageError
+from ks_core.extras import require
 
 try:
     import fcntl
@@ -32,25 +33,21 @@ _HOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
 
 
 def cache_dir() -> Path:
-    """Folder of all that is kept: `$KS_CORE_CACHE`, else `$XDG_CACHE_HOME/ks_core`, else `~/.cache/ks_core`.
+    """Folder of all that is kept: `$KS_CORE_CACHE`, else `ks_core` in the platform's folder for caches.
 
-    An empty variable counts as not set, a relative path is one from the current folder; of `$XDG_CACHE_HOME` relative
-    paths are ignored, as its specification asks.
+    That is `$XDG_CACHE_HOME`, else `~/.cache` on Linux and `~/Library/Caches` on macOS. An empty variable counts as not
+    set, a relative path is one from the current folder; of `$XDG_CACHE_HOME` relative paths are ignored, as its
+    specification asks.
 
     Raises:
         InputError: no home folder is known, or a file stands where the folder would be.
+        MissingExtraError: the variable is not set, and platformdirs is not installed: the core keeps nothing.
     """
-    own, base = os.environ.get("KS_CORE_CACHE", ""), os.environ.get("XDG_CACHE_HOME", "")
+    own = os.environ.get("KS_CORE_CACHE", "")
     try:
-        if own:
-            folder = Path(own).expanduser()
-        elif Path(base).is_absolute():
-            folder = Path(base) / "ks_core"
-        else:
-            folder = Path.home() / ".cache" / "ks_core"
+        folder = Path(own).expanduser().absolute() if own else _platform_cache()
     except RuntimeError as error:
         raise InputError(f"no folder for the cache: {error}; set $KS_CORE_CACHE to one") from error
-    folder = folder.absolute()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"the cache {folder} is no folder; expected one: set $KS_CORE_CACHE, or remove the file")
     return folder
@@ -64,6 +61,13 @@ def short_hash(made_from: str) -> str:
         '91216109e56bfd17'
     """
     return hashlib.sha256(made_from.encode()).hexdigest()[:16]
+
+
+def _platform_cache() -> Path:
+    require("models", "the folder of the cache")
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ks_core", appauthor=False)
 
 
 def sha256_of(path: Path) -> str:

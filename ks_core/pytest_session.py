@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ks_core.data.fixtures import checkout_fixtures
 from ks_core.errors import KsError
 from ks_core.formatting import printable
 
 if TYPE_CHECKING:
+    from ks_core.experiments.measured import Part
     from ks_core.reporting.session import PaperSession
 
 SESSION: pytest.StashKey[PaperSession] = pytest.StashKey()
@@ -23,8 +25,8 @@ FAILURE: pytest.StashKey[str] = pytest.StashKey()
 ONE_PROCESS = "the claims share one measurement; run them in one process: without -n, or with -n 0"
 
 
-def session_of(config: pytest.Config, parts: Collection[str] = ()) -> PaperSession:
-    """The run's session with these parts measured: starts it, and measures what is missing.
+def session_of(config: pytest.Config, part: Part = "pairs") -> PaperSession:
+    """The run's session with this part measured: starts it, and measures what is missing.
 
     Raises:
         KsError: what cannot be used; where there is no session, the same again for each who asks after that.
@@ -38,8 +40,8 @@ def session_of(config: pytest.Config, parts: Collection[str] = ()) -> PaperSessi
             if SESSION not in config.stash:
                 from ks_core.reporting.session import start_session
 
-                config.stash[SESSION] = start_session(_given(config), parts)
-            config.stash[SESSION].require(parts)
+                config.stash[SESSION] = start_session(_given(config))
+            config.stash[SESSION].require(part)
     except (KsError, OSError) as error:
         reason = str(error) if isinstance(error, KsError) else _with_folders(config, error)
         if SESSION not in config.stash:
@@ -58,17 +60,19 @@ def _aloud(config: pytest.Config) -> Iterator[None]:
     """What is logged is seen on the terminal and not captured, and what a library warns of fails no test."""
     capture = config.pluginmanager.getplugin("capturemanager")
     logger, handler = logging.getLogger("ks_core"), _Terminal(config.pluginmanager.getplugin("terminalreporter"))
-    level = logger.level
+    before = logger.level, logger.propagate
     with capture.global_and_fixture_disabled() if capture else nullcontext(), warnings.catch_warnings():
         # A project's `filterwarnings = error` is for its tests; what a library says about a model is no failure.
         warnings.simplefilter("default")
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
+        logger.propagate = False  # or a test that fails shows it all once more
         try:
             yield
         finally:
             logger.removeHandler(handler)
-            logger.setLevel(level)
+            logger.setLevel(before[0])
+            logger.propagate = before[1]
 
 
 class _Terminal(logging.Handler):
@@ -91,9 +95,9 @@ def _given(config: pytest.Config) -> dict[str, Any]:
     if "families" in found:
         found["families"] = tuple(map(tuple, found["families"]))
     # In a checkout its own baselines, even where the package under test is an installed copy: they can be rewritten.
-    checkout = config.rootpath / "fixtures" / "baselines"
-    ours = checkout.is_dir() and (config.rootpath / "ks_core" / "pytest_plugin.py").is_file()
-    return {"baselines": str(checkout), **found} if ours else found
+    checkout = checkout_fixtures(config.rootpath)
+    ours = {"baselines": str(checkout / "baselines"), "own_models": str(checkout / "models")} if checkout else {}
+    return {**ours, **found}
 
 
 def _with_folders(config: pytest.Config, error: OSError) -> str:

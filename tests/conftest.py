@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 from pathlib import Path
@@ -92,7 +91,10 @@ def measurement(settings, measured_folder):
 
 @pytest.fixture(scope="session")
 def findings(measurement):
-    """What every claim but `layers` finds: two layers have no early and late third."""
-    names = ("universal", "kurtosis", "zero_mean", "heavy_tail", "whitened_angles", "semantic_pairs", "enough_facts")
-    judges = [importlib.import_module(f"test_{name}") for name in names]
-    return [finding for judge in judges for finding in judge.judge(measurement)]
+    """What all claims find that can be judged on the pairs of few facts in two layers."""
+    from ks_core.claims.finding import NotApplicable
+    from ks_core.claims.registry import judge_all
+    from ks_core.experiments.measured import Measured
+
+    outcomes = judge_all(Measured(measurement)).values()
+    return [finding for found in outcomes if not isinstance(found, NotApplicable) for finding in found]

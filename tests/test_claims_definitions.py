@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_layers import early_minus_late
-from test_semantic_pairs import LARGEST, are_related, shares_of_largest
 
+from ks_core.claims.layers import early_minus_late
+from ks_core.claims.semantic_pairs import LARGEST, are_related, shares_of_largest
 from ks_core.data.facts import Fact
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ks_core.claims.finding import Bound, Verdict, everywhere, of_one_number, span, weakest_layer
+from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
+from ks_core.claims.judging import everywhere, judge_every, judge_number
+from ks_core.reporting import words
 from ks_core.statistics.estimate import Replicates
 
 numbers = st.floats(-100, 100)
@@ -54,11 +56,9 @@ def test_everywhere_fails_on_one_counterexample_and_waits_for_one_open_case(verd
     assert everywhere(verdicts) is expected
 
 
-def test_weakest_layer_reports_the_layer_nearest_to_breaking_the_claim():
-    found = weakest_layer(
-        "c", "q", replicates([9.0, 5.0, 6.0], [0.1, 0.1, 2.0]), Bound("above", 3.0), layers=(0, 4, 8), count=6
-    )
-    assert (found.value, found.layers, found.verdict) == (6.0, "3 of 0-8, weakest 8", Verdict.HOLDS)
+def test_every_layer_reports_the_one_nearest_to_breaking_the_claim():
+    place, found = judge_every(replicates([9.0, 5.0, 6.0], [0.1, 0.1, 2.0]), Bound("above", 3.0))
+    assert (place, found.value, found.verdict) == (2, 6.0, Verdict.HOLDS)
     assert found.interval == pytest.approx((6 - 2 * 0.95, 6 + 2 * 0.95))
 
 
@@ -68,42 +68,77 @@ def test_a_layer_that_only_chance_puts_below_leaves_the_claim_open():
     value = np.full(30, 3.0)
     value[7] = 0.9  # 2.1 errors below: one of 30 independent layers gets there by chance in two runs of three
     estimates = Replicates(value, facts + (value - 3.0), np.empty((0, 30)))
-    found = weakest_layer("c", "q", estimates, Bound("above", 3.0), layers=tuple(range(30)), count=6)
-    assert found.verdict is Verdict.UNDECIDED
+    assert judge_every(estimates, Bound("above", 3.0))[1].verdict is Verdict.UNDECIDED
     alone = Replicates(value[7:8], estimates.facts[:, 7:8], np.empty((0, 1)))
-    assert weakest_layer("c", "q", alone, Bound("above", 3.0), layers=(7,), count=6).verdict is Verdict.FAILS
+    assert judge_every(alone, Bound("above", 3.0))[1].verdict is Verdict.FAILS
 
 
 def test_one_layer_below_breaks_the_claim_for_all():
-    found = weakest_layer("c", "q", replicates([9.0, 1.0], [0.1, 0.1]), Bound("above", 3.0), layers=(0, 1), count=6)
-    assert found.verdict is Verdict.FAILS
+    place, found = judge_every(replicates([9.0, 1.0], [0.1, 0.1]), Bound("above", 3.0))
+    assert (place, found.verdict) == (1, Verdict.FAILS)
 
 
 def test_the_layer_reported_is_one_that_the_verdict_rests_on():
     estimates = replicates([9.0, 1.0, 5.0], [0.1, 0.1, 3.0])
     unknown = replace(estimates, facts=np.where([True, False, False], math.nan, estimates.facts))
-    found = weakest_layer("c", "q", unknown, Bound("above", 3.0), layers=(0, 1, 2), count=6)
-    assert (found.verdict, found.value) == (Verdict.FAILS, 1.0), "not the unknown layer 0, nor the open layer 2"
+    place, found = judge_every(unknown, Bound("above", 3.0))
+    assert (place, found.verdict) == (1, Verdict.FAILS), "not the unknown layer 0, nor the open layer 2"
 
 
 def test_an_undefined_layer_leaves_the_claim_open():
     estimates = replicates([9.0, 8.0], [0.1, 0.1])
     broken = replace(estimates, facts=np.array([[9.0, math.nan]] + [[9.0, 8.0]] * 40))
-    found = weakest_layer("c", "q", broken, Bound("above", 3.0), layers=(0, 1), count=6)
-    assert found.verdict is Verdict.UNDECIDED
-    assert "weakest 1" in found.layers
+    place, found = judge_every(broken, Bound("above", 3.0))
+    assert (place, found.verdict) == (1, Verdict.UNDECIDED)
 
 
 def test_one_number_carries_both_errors():
     estimate = Replicates(np.array(1.0), np.array([0.7, 1.3]), np.array([0.6, 1.4]))
-    found = of_one_number("c", "q", estimate, Bound("above", 0.0), layers="all", count=6)
+    found = judge_number(estimate, Bound("above", 0.0))
     assert found.text_error == pytest.approx(0.4)
     assert found.facts_error == pytest.approx(np.std([0.7, 1.3], ddof=1))
     assert found.error == pytest.approx(math.hypot(found.text_error, found.facts_error))
 
 
+@given(numbers, st.floats(-5, 5), st.floats(0.01, 50))
+def test_a_bound_around_a_centre_is_that_around_zero_moved(low, centre, threshold):
+    moved = Bound("within", threshold, centre=centre).margin(low + centre, low + centre + 1.0)
+    assert moved == pytest.approx(Bound("within", threshold).margin(low, low + 1.0), abs=1e-9)
+
+
+JUDGED = Judged(4.0, 0.3, 0.4, (3.0, 5.0), Bound("above", 3.0), Verdict.UNDECIDED)
+
+
+def test_a_finding_has_one_id_of_all_that_tells_it_apart():
+    found = Finding("scaling", "q", JUDGED, count=6, part="kurtosis", family="gpt_neox", variant="seeds")
+    assert found.id == "scaling:kurtosis@gpt_neox@seeds"
+    assert (found.value, found.error, found.verdict) == (4.0, pytest.approx(0.5), Verdict.UNDECIDED)
+    assert Finding("kurtosis", "q", JUDGED, count=6).id == "kurtosis"
+
+
 @pytest.mark.parametrize(
-    ("layers", "text"), [((0,), "0"), ((3, 4, 5), "3-5"), ((0, 2), "2 of 0-2"), ((1, 3, 5), "3 of 1-5")]
+    ("about", "said"),
+    [
+        ({"layers": (0,)}, "0"),
+        ({"layers": (3, 4, 5), "layer": 4}, "3-5, weakest 4"),
+        ({"layers": (0, 2), "across": "mean"}, "2 of 0-2, mean"),
+        ({"layers": (1, 3, 5), "across": "pooled"}, "3 of 1-5"),
+        ({"layers": tuple(range(7)), "across": "thirds"}, "0-1 vs 5-6"),
+        ({"depth": "last"}, "first, middle, last; weakest last"),
+        ({"layers": (0, 1), "layer": 0, "facts": (2, 125)}, "0-1, weakest 0, facts 2 → 125"),
+        ({"facts": (3, 7)}, "facts 3, 7"),
+        ({}, ""),
+    ],
 )
-def test_span_names_layers(layers, text):
-    assert span(layers) == text
+def test_the_place_of_a_number_is_said_from_its_fields(about, said):
+    assert words.place(Finding("c", "q", JUDGED, count=6, **about)) == said
+
+
+def test_references_are_said_with_what_is_known_of_them():
+    known = (
+        Reference("GPT2-small", 0.15, to=0.3),
+        Reference("random keys", 1.0, error=0.012),
+        Reference("p", math.nan),
+    )
+    found = Finding("c", "q", JUDGED, count=6, references=known)
+    assert words.references(found) == "GPT2-small 0.15 to 0.3; random keys 1.000 ± 0.012; p ?"

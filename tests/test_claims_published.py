@@ -245,8 +245,8 @@ def test_keys_of_another_token_are_caught(taken, numbers, monkeypatch):
 def test_what_is_not_known_does_not_agree():
     for measured, tolerance in ((math.nan, 1.0), (1.0, math.nan)):
         for at_most in (False, True):
-            assert not Comparison("x", "layer 0", measured, 1.0, tolerance, "why", at_most=at_most).agrees
-    assert Comparison("x", "layer 0", -5.0, 1.0, 0.1, "why", at_most=True).agrees
+            assert not Comparison("x", measured, 1.0, tolerance, "why", layer=0, at_most=at_most).agrees
+    assert Comparison("x", -5.0, 1.0, 0.1, "why", layer=0, at_most=True).agrees
 
 
 def test_a_finding_shows_the_number_that_is_furthest_off(measured, numbers):
@@ -255,8 +255,8 @@ def test_a_finding_shows_the_number_that_is_furthest_off(measured, numbers):
     assert {found.verdict for found in agreeing} == {Verdict.HOLDS}
     shifted = replace(numbers, p_mean=tuple(mean + 10 * (layer == 11) for layer, mean in enumerate(numbers.p_mean)))
     (failing,) = [found for found in findings_of(compared(measured, shifted)) if found.verdict is Verdict.FAILS]
-    assert (failing.claim, failing.layers, failing.count) == ("published:mean-of-P", "furthest off: layer 11", 3)
-    assert failing.interval[0] < failing.value < failing.interval[1] < shifted.p_mean[11]
+    assert (failing.id, failing.layer, failing.count) == ("published:mean-of-P", 11, 3)
+    assert failing.judged.bound.centre == shifted.p_mean[11] > failing.value + failing.judged.bound.threshold
 
 
 @pytest.mark.parametrize(
@@ -312,17 +312,27 @@ def test_the_gate_runs_and_fails_on_what_is_not_gpt2_small(inputs, folder, tmp_p
         **{"--ks-tokens": 3200, "--ks-resamples": 40, "--ks-layers": "0,5,11"},
         **{f"--ks-{name}": tmp_path / name for name in ("results", "baselines")},
     }
-    arguments = ["-c", "pyproject.toml", "-m", "paper", "bench/paper/test_published.py", "-q", "-p", "no:cacheprovider"]
+    arguments = [
+        "-c",
+        "pyproject.toml",
+        "-m",
+        "paper",
+        "bench/paper",
+        "-k",
+        "published",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     arguments += ["-p", "stand_in", *(f"{name}={value}" for name, value in given.items())]
     path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])  # of the plugin
     environment = {**os.environ, "PYTHONPATH": path, "KS_CORE_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
     done = run_module("pytest", *arguments, cwd=ROOT, env=environment)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed" in done.stdout
-    assert "numbers are not the published ones" in done.stdout
-    assert "mean of Q, layer 11: measured" in done.stdout
-    assert re.search(r"^and \d+ more$", done.stdout, re.MULTILINE)
+    assert re.search(r"published:mean-of-Q does not hold: .*, weakest \d+: measured .*, required", done.stdout)
+    assert "numbers that are off 3 of 3 numbers compared" in done.stdout
     found = json.loads((tmp_path / "results" / "gpt2" / "results.json").read_text())["findings"]
     assert len(found) == 16
-    assert all(finding["claim"].startswith("published:") for finding in found)
-    assert all(finding["claim"] in done.stdout for finding in found)
+    assert all(finding["id"].startswith("published:") for finding in found)
+    assert all(finding["id"] in done.stdout for finding in found)

@@ -145,7 +145,7 @@ def test_missing_tool_is_named_with_its_extra(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import ks_core; import ks_core.conformance"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = ran.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"ImportError: ks_core.conformance needs {missing}, which is not installed")
+    assert last.startswith(f"ks_core.errors.MissingExtraError: ks_core.conformance needs {missing}, which is not")
     assert 'pip install "ks_core[conformance]"' in last
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from checkout import MODELS
 from reference_statistics import statements_corpus
 
-from ks_core.audit import audit
+from ks_core.auditing.predict import audit
 from ks_core.data.facts import packaged_facts
-from ks_core.data.fixtures import fixture_path
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask
 from ks_core.measurement.moments import collect_second_moments
@@ -25,7 +25,7 @@ RTOL = 1e-5
 
 @pytest.fixture(scope="module", params=["ks-gpt2-l3", "ks-neox-l3", "ks-llama-l3"])
 def both(request):
-    return tuple(load_model(fixture_path(f"models/{request.param}"), device=device) for device in ("cpu", "cuda"))
+    return tuple(load_model(MODELS / request.param, device=device) for device in ("cpu", "cuda"))
 
 
 def close(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkout import FIXTURES, ROOT
 
 from ks_core.data import fixtures
-from ks_core.data.fixtures import fixture_path
+from ks_core.data.fixtures import checkout_fixtures, fixture_path
 from ks_core.errors import AssetError
 
 PACKAGE = Path(fixtures.__file__).parents[1]
@@ -42,3 +43,10 @@ def test_fixture_path_prefers_the_files_inside_an_installed_package(tmp_path):
     assert found_by_copy(site) == site / "ks_core" / "fixtures" / "facts" / "facts.json"
     shutil.rmtree(site / "ks_core" / "fixtures")
     assert found_by_copy(site) == site / "fixtures" / "facts" / "facts.json"
+
+
+def test_checkout_fixtures_are_those_of_this_project_only(tmp_path):
+    assert checkout_fixtures(ROOT) == FIXTURES
+    assert checkout_fixtures(FIXTURES) is None
+    (tmp_path / "fixtures" / "models").mkdir(parents=True)
+    assert checkout_fixtures(tmp_path) is None, "somebody else's fixtures"

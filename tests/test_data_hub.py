@@ -10,7 +10,7 @@ import pytest
 
 from ks_core.data.corpus import load_corpus
 from ks_core.data.hub import HubDataset
-from ks_core.errors import InputError
+from ks_core.errors import InputError, MissingExtraError
 
 TEXTS = [f"text number {number}" for number in range(40)]
 
@@ -97,5 +97,5 @@ def test_stream_without_any_text_is_refused(dataset):
 
 def test_missing_optional_dependency_is_named_with_the_remedy(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "datasets", None)  # what an absent package looks like to `import`
-    with pytest.raises(InputError, match=r"needs the package `datasets`.*pip install 'ks_core\[hub\]'"):
+    with pytest.raises(MissingExtraError, match=r'needs datasets, .*pip install "ks_core\[hub\]"'):
         load_corpus(f"hub:{tmp_path}::train")

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import write_everything
-from test_bound_pairs import judge, share_overtaken, share_untouched
 
+from ks_core.claims.bound_pairs import judge, share_overtaken, share_untouched
+from ks_core.claims.finding import NotApplicable, Verdict
 from ks_core.data.facts import FactSet
 from ks_core.experiments.dose.choice import choose_doses, dose_layers
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
@@ -23,7 +24,7 @@ from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.values import target_values
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.streams import dose_figures
 from ks_core.reporting.results import plain
 from ks_core.reporting.streams import dose_numbers
@@ -111,11 +112,11 @@ def test_halves_of_the_text_give_other_doses_and_responses(measured):
 
 
 def test_findings_have_errors_from_both_kinds_and_from_text(measured):
-    findings = {finding.claim: finding for finding in judge(measured)}
-    assert set(findings) == {f"bound-pairs:{name}" for name in ("dose", "bound", "free", "gradient", "kept")}
-    assert findings["bound-pairs:dose"].facts_error > 0
-    assert findings["bound-pairs:dose"].text_error > 0
-    assert findings["bound-pairs:dose"].count == measured.response.pairs
+    findings = {finding.part: finding for finding in judge(measured)}
+    assert set(findings) == {"dose", "bound", "free", "gradient", "kept"}
+    assert findings["dose"].judged.facts_error > 0
+    assert findings["dose"].judged.text_error > 0
+    assert findings["dose"].count == measured.response.pairs
 
 
 def test_report_and_figure_are_written(measured, tmp_path):
@@ -131,8 +132,7 @@ def test_without_a_relation_of_three_facts_nothing_is_measured(inputs):
     assert found.response is None
     assert dose_numbers(found) == {}
     assert dose_figures(found, "tiny") == {}
-    with pytest.raises(pytest.skip.Exception, match="no relation has three usable facts"):
-        judge(found)
+    assert judge(found) == NotApplicable("no relation has three usable facts")
 
 
 @given(st.integers(0, 10**6), st.integers(3, 60))
@@ -165,5 +165,5 @@ def test_a_planted_response_that_ignores_the_dose_does_not_hold(measured):
     found = measured.response
     noise = np.where(np.isnan(found.dose), np.nan, rng.standard_normal(found.dose.shape))
     blind = DoseMeasurement(replace(found, response=noise, response_of_half=noise), 40, 0, {})
-    verdicts = {finding.claim: finding.verdict.value for finding in judge(blind)}
-    assert verdicts["bound-pairs:dose"] == "does not hold"
+    verdicts = {finding.part: finding.verdict for finding in judge(blind)}
+    assert verdicts["dose"] is Verdict.FAILS

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import MODELS
 from hypothesis import given
 from hypothesis import strategies as st
 from measured import write_everything
-from test_scaling import judge, judge_seeds
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.claims.finding import Verdict
-from ks_core.data.fixtures import fixture_path
+from ks_core.claims.scaling import judge
 from ks_core.errors import InputError
 from ks_core.experiments.pairs.layer import analyse
 from ks_core.experiments.pairs.statistics import pair_statistics
@@ -22,12 +22,13 @@ from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.chance import by_chance
 from ks_core.experiments.sizes.choice import families, named_families, own_families
 from ks_core.experiments.sizes.family import FamilyScaling, measure_family
+from ks_core.experiments.sizes.measure import SizesMeasurement
 from ks_core.experiments.sizes.member import FamilyMember
 from ks_core.experiments.sizes.numbers import NUMBERS, PLACES, at_places
 from ks_core.experiments.sizes.seeds import SeedScaling, request_of_seeds, stored_seeds
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.sizes import scaling_figures
 from ks_core.reporting.results import plain
 from ks_core.reporting.sizes import scaling_numbers
@@ -35,6 +36,7 @@ from ks_core.statistics.bootstrap import fact_weights
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.null import lengths_null
 
+OWN = Settings(own_models=str(MODELS))
 SIZES = (100, 300, 1000, 3000)
 DEPTHS = (2, 3, 4, 6)
 
@@ -57,6 +59,16 @@ def planted(exponents, *, noise=0.0, seed=0, name="gpt2"):
         chance = dict.fromkeys(exponents, size**CHANCE * np.ones(depth))
         members.append(FamilyMember(f"m{size}", None, "0" * 64, size, numbers, chance))
     return FamilyScaling(name, tuple(members), tuple(range(8)), "1" * 64, common=9)
+
+
+def judged(family):
+    return judge(SizesMeasurement((family,), None))
+
+
+def judged_over_seeds(family, seeds):
+    found = judge(SizesMeasurement((family,), seeds))
+    assert all(finding in judged(family) for finding in found if finding.variant != "seeds")
+    return [finding for finding in found if finding.variant == "seeds"]
 
 
 AS_CLAIMED = {"kurtosis": 0.3, "spread": -0.2, "cosine_spread": -0.3}
@@ -100,12 +112,13 @@ def test_errors_of_exponents_are_those_of_independent_members():
 
 
 def test_verdicts_follow_the_planted_direction():
-    verdicts = {sign: judge(planted({n: sign * e for n, e in AS_CLAIMED.items()}, noise=0.01)) for sign in (1, -1)}
+    verdicts = {sign: judged(planted({n: sign * e for n, e in AS_CLAIMED.items()}, noise=0.01)) for sign in (1, -1)}
     assert {finding.verdict for finding in verdicts[1]} == {Verdict.HOLDS}
     assert {finding.verdict for finding in verdicts[-1]} == {Verdict.FAILS}
-    unclear = judge(planted({n: 0.01 * e for n, e in AS_CLAIMED.items()}, noise=0.5))
+    unclear = judged(planted({n: 0.01 * e for n, e in AS_CLAIMED.items()}, noise=0.5))
     assert {finding.verdict for finding in unclear} == {Verdict.UNDECIDED}
-    assert verdicts[1][0].reference == "chance -0.17; rises in 6 of 6, p 0.08"
+    chance, rising, p = verdicts[1][0].references
+    assert (chance.value, rising.value, p.value) == (pytest.approx(CHANCE), 1.0, pytest.approx(1 / 12))
 
 
 def test_a_claim_that_one_depth_contradicts_does_not_hold_whatever_the_others_say():
@@ -122,17 +135,17 @@ def test_a_claim_that_one_depth_contradicts_does_not_hold_whatever_the_others_sa
         return replace(up, numbers=numbers)
 
     members = tuple(map(bent, rising.members, falling.members))
-    kurtosis = judge(replace(rising, members=members))[0]
+    kurtosis = judged(replace(rising, members=members))[0]
     assert kurtosis.verdict is Verdict.FAILS
-    assert kurtosis.layers == "first, middle, last; weakest last"
+    assert kurtosis.depth == "last"
     assert kurtosis.value == pytest.approx(-0.3, abs=0.05)
 
 
 def test_weaker_by_chance_alone_does_not_hold_over_chance():
     as_chance = planted({"kurtosis": 0.3, "spread": CHANCE, "cosine_spread": CHANCE}, noise=0.01)
-    by_claim = {finding.claim.split("@")[0]: finding.verdict for finding in judge(as_chance)}
-    assert by_claim["scaling:cosine"] is Verdict.HOLDS
-    assert by_claim["scaling:cosine-over-chance"] is not Verdict.HOLDS
+    by_part = {finding.part: finding.verdict for finding in judged(as_chance)}
+    assert by_part["cosine"] is Verdict.HOLDS
+    assert by_part["cosine-over-chance"] is not Verdict.HOLDS
 
 
 def seeds_with(exponents_by_seed, sizes=SIZES):
@@ -147,15 +160,15 @@ def test_seeds_that_agree_hold_and_seeds_that_do_not_leave_it_open():
     family = planted(AS_CLAIMED, noise=0.01)
     alike, apart = seeds_with({1: 1.05, 2: 0.95}, SIZES[:3]), seeds_with({1: -2.0, 2: 3.0})
     np.testing.assert_allclose(alike.exponents("kurtosis"), [[0.315] * 3, [0.285] * 3], rtol=1e-11)
-    assert {finding.verdict for finding in judge_seeds(family, alike)} == {Verdict.HOLDS}
-    found = judge_seeds(family, apart)
+    assert {finding.verdict for finding in judged_over_seeds(family, alike)} == {Verdict.HOLDS}
+    found = judged_over_seeds(family, apart)
     assert {finding.verdict for finding in found} == {Verdict.UNDECIDED}
     exponents = 0.3 * np.array([1.0, -2.0, 3.0])
     assert found[0].value == pytest.approx(exponents.mean(), rel=1e-9)
-    low, high = found[0].interval
+    low, high = found[0].judged.interval
     assert (high - low) / 2 >= 4.302 * exponents.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
     assert found[0].count == 3
-    assert "3 sizes" in judge_seeds(family, alike)[0].quantity
+    assert "3 sizes" in judged_over_seeds(family, alike)[0].quantity
 
 
 NUM_FACTS = 4
@@ -225,32 +238,35 @@ def test_named_families_take_the_place_of_the_projects_own(tiny):
     named = replace(settings, families=(("a/x", "a/y"), ("b/x", "b/z")))
     assert families(named) == {"x…y": ["a/x", "a/y"], "x…z": ["b/x", "b/z"]}
     assert families(settings) == {}, "another model than the default, and no family named"
-    assert set(families(Settings())) == {"gpt2", "gpt_neox", "llama"}
+    assert set(families(OWN)) == {"gpt2", "gpt_neox", "llama"}
+    assert families(replace(OWN, num_facts=129)) == {}, "more facts than the small models may know"
+    assert families(Settings()) == {}, "an installed package has no models"
 
 
 def test_stored_seeds_are_used_for_the_same_settings_facts_and_sizes_only():
-    stored = json.loads(fixture_path("models/seeds.json").read_text())
+    stored = json.loads((MODELS / "seeds.json").read_text())
     sizes = sorted({of["parameters_outside_embedding"] for of in stored["members"]})
     family = replace(planted(AS_CLAIMED, name=stored["family"]), facts_sha256=stored["facts_sha256"])
     others = family.members[len(sizes) :]
     members = (*(replace(m, size=size) for m, size in zip(family.members, sizes, strict=False)), *others)
     same = replace(family, members=members)
     assert stored["request"] == request_of_seeds(Settings())
-    found = stored_seeds(Settings(), [same])
+    found = stored_seeds(OWN, [same])
     assert found is not None
     assert set(found.by_seed) == {1, 2}
     assert found.exponents("spread").shape == (2, len(PLACES))
-    assert stored_seeds(Settings(tokens=4096), [same]) is None
-    assert stored_seeds(Settings(families=(("a", "b"),)), [same]) is None
-    assert stored_seeds(Settings(), [family]) is None, "other sizes"
-    assert stored_seeds(Settings(), [replace(same, name="llama")]) is None
-    assert stored_seeds(Settings(), [replace(same, facts_sha256="0" * 64)]) is None
+    assert stored_seeds(replace(OWN, tokens=4096), [same]) is None
+    assert stored_seeds(replace(OWN, families=(("a", "b"),)), [same]) is None
+    assert stored_seeds(Settings(), [same]) is None, "an installed package has no models, and nothing of their seeds"
+    assert stored_seeds(OWN, [family]) is None, "other sizes"
+    assert stored_seeds(OWN, [replace(same, name="llama")]) is None
+    assert stored_seeds(OWN, [replace(same, facts_sha256="0" * 64)]) is None
 
 
 def test_stored_seeds_were_trained_as_the_models_that_ship():
-    stored = json.loads(fixture_path("models/seeds.json").read_text())
+    stored = json.loads((MODELS / "seeds.json").read_text())
     own = {}
-    for folder in own_families()[stored["family"]]:
+    for folder in own_families(MODELS)[stored["family"]]:
         record = json.loads((Path(folder) / "training.json").read_text())
         own[record["parameters_outside_embedding"]] = record
     for member in stored["members"]:

@@ -19,7 +19,7 @@ from ks_core.experiments.streams.run import edit_streams
 from ks_core.experiments.streams.scores import scores_of
 from ks_core.measurement.keys import subject_keys
 from ks_core.models.fingerprint import weights_sha256
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.streams import stream_figures
 from ks_core.reporting.results import plain
 from ks_core.reporting.streams import methods_table, stream_numbers

@@ -11,9 +11,9 @@ from difflib import SequenceMatcher
 from itertools import combinations
 
 import pytest
+from checkout import FIXTURES, TOOLS
 
 from ks_core.data.facts import Fact, FactSet, packaged_facts
-from ks_core.data.fixtures import fixture_path
 from ks_core.files import sha256_of
 
 
@@ -24,7 +24,7 @@ def facts() -> FactSet:
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, dict]:
-    return json.loads(fixture_path("facts/tables.json").read_text(encoding="utf-8"))
+    return json.loads((FIXTURES / "facts/tables.json").read_text(encoding="utf-8"))
 
 
 # --- number and mix
@@ -112,7 +112,7 @@ def test_target_new_is_another_object_of_the_relation(facts):
 
 def test_attribute_prompts_are_subjects_of_the_false_object(facts):
     true_object = {(fact.relation_id, fact.text): fact.target_true for fact in facts}
-    for record in json.loads(fixture_path("facts/facts.json").read_text(encoding="utf-8"))["facts"]:
+    for record in json.loads((FIXTURES / "facts/facts.json").read_text(encoding="utf-8"))["facts"]:
         rewrite = record["requested_rewrite"]
         got = {true_object[rewrite["relation_id"], text] for text in record["attribute_prompts"]}
         assert got == {rewrite["target_new"]["str"]}
@@ -194,22 +194,23 @@ def test_paraphrases_are_wordings_of_their_own(tables):
 
 
 def test_tables_give_the_file_byte_for_byte(tmp_path):
-    build = fixture_path("facts/build.py")
-    for name in ("build.py", "tables.json"):
-        (tmp_path / name).write_bytes(fixture_path(f"facts/{name}").read_bytes())
-    subprocess.run([sys.executable, tmp_path / "build.py"], check=True, capture_output=True)
-    assert (tmp_path / "facts.json").read_bytes() == fixture_path("facts/facts.json").read_bytes()
-    subprocess.run([sys.executable, build, "--check"], check=True, capture_output=True)
+    facts, build = tmp_path / "fixtures" / "facts", tmp_path / "tools" / "build_facts.py"
+    for source, copy in ((FIXTURES / "facts" / "tables.json", facts / "tables.json"), (TOOLS / build.name, build)):
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(source.read_bytes())
+    subprocess.run([sys.executable, build], check=True, capture_output=True)
+    assert (facts / "facts.json").read_bytes() == (FIXTURES / "facts" / "facts.json").read_bytes()
+    subprocess.run([sys.executable, TOOLS / build.name, "--check"], check=True, capture_output=True)
 
-    (tmp_path / "facts.json").write_text("altered", encoding="utf-8")
-    checked = subprocess.run([sys.executable, tmp_path / "build.py", "--check"], capture_output=True, text=True)
+    (facts / "facts.json").write_text("altered", encoding="utf-8")
+    checked = subprocess.run([sys.executable, build, "--check"], capture_output=True, text=True)
     assert checked.returncode != 0
     assert "is not what tables.json gives" in checked.stderr
 
 
 def test_readme_states_hash_and_counts(facts, tables):
-    readme = fixture_path("facts/README.md").read_text(encoding="utf-8")
-    assert f"`{sha256_of(fixture_path('facts/facts.json'))}`" in readme
+    readme = (FIXTURES / "facts/README.md").read_text(encoding="utf-8")
+    assert f"`{sha256_of(FIXTURES / 'facts/facts.json')}`" in readme
     assert f"{len(facts)} facts" in readme
     counts = Counter(fact.relation_id for fact in facts)
     for relation, table in tables.items():

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkout import MODELS
 from reference_statistics import TOKENS, reference_statistics, statements_corpus
 from safetensors.torch import load_file
 from training.card import card
 
 from ks_core.data.facts import packaged_facts
-from ks_core.data.fixtures import fixture_path
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.request.selection import Selection
 from ks_core.experiments.request.settings import Settings
@@ -23,10 +23,10 @@ from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 from ks_core.models.size import parameters_outside_embedding
 
-MODELS = sorted(fixture_path("models").glob("ks-*"))
-NAMES = [folder.name for folder in MODELS]
+FOLDERS = sorted(MODELS.glob("ks-*"))
+NAMES = [folder.name for folder in FOLDERS]
 FAMILIES = ("gpt2", "gpt_neox", "llama")
-REFERENCES = json.loads(fixture_path("models/statistics.json").read_text())
+REFERENCES = json.loads((MODELS / "statistics.json").read_text())
 
 AGREES = 1e-6
 """Relative. In float64 other machines round differently by 1e-16 a step, which a condition number of 1e8 turns into
@@ -38,17 +38,17 @@ def record_of(folder):
 
 
 def test_there_are_three_families_in_several_sizes():
-    found = own_families()
+    found = own_families(MODELS)
     assert set(found) == set(FAMILIES)
     assert sorted(Path(folder).name for folders in found.values() for folder in folders) == NAMES
     assert all(len(folders) >= 3 for folders in found.values())
 
 
 def test_weights_fit_into_thirty_megabytes():
-    assert sum(path.stat().st_size for path in fixture_path("models").rglob("*.safetensors")) <= 30e6
+    assert sum(path.stat().st_size for path in MODELS.rglob("*.safetensors")) <= 30e6
 
 
-@pytest.mark.parametrize("folder", MODELS, ids=NAMES)
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
 def test_a_models_record_and_card_are_of_its_weights(folder):
     record = record_of(folder)
     model = load_model(folder)
@@ -61,17 +61,17 @@ def test_a_models_record_and_card_are_of_its_weights(folder):
 
 
 def test_all_models_share_one_tokenizer():
-    assert len({sha256_of(folder / "tokenizer.json") for folder in MODELS}) == 1
+    assert len({sha256_of(folder / "tokenizer.json") for folder in FOLDERS}) == 1
 
 
 def test_larger_models_of_a_family_predict_text_better():
-    for folders in own_families().values():
+    for folders in own_families(MODELS).values():
         losses = [record_of(Path(folder))["validation_loss"] for folder in folders]
         assert losses == sorted(losses, reverse=True)
         assert losses[0] < np.log(4000), "better than guessing"
 
 
-@pytest.mark.parametrize("name", [folders[0] for folders in own_families().values()], ids=FAMILIES)
+@pytest.mark.parametrize("name", [folders[0] for folders in own_families(MODELS).values()], ids=FAMILIES)
 def test_the_smallest_models_know_what_their_cards_say(name):
     record = record_of(Path(name))
     assert len(ask(load_model(name), packaged_facts()).case_ids) == record["known"]["facts"]
@@ -89,7 +89,7 @@ def test_references_are_of_these_facts_and_this_text(corpus):
     assert sorted(REFERENCES["models"]) == NAMES
 
 
-@pytest.mark.parametrize("folder", MODELS, ids=NAMES)
+@pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
 def test_statistics_are_reproduced_exactly(folder, corpus):
     expected = REFERENCES["models"][folder.name]
     model = load_model(folder, dtype="float64")
@@ -108,7 +108,7 @@ def differing(found, expected):
     ]
 
 
-@pytest.mark.parametrize("name", [folders[0] for folders in own_families().values()], ids=FAMILIES)
+@pytest.mark.parametrize("name", [folders[0] for folders in own_families(MODELS).values()], ids=FAMILIES)
 def test_the_gate_sees_one_weight_that_moved_and_one_fact_that_was_exchanged(name, corpus):
     expected = REFERENCES["models"][Path(name).name]
     facts = packaged_facts()
@@ -125,7 +125,7 @@ def test_the_gate_sees_one_weight_that_moved_and_one_fact_that_was_exchanged(nam
     assert "P kurtosis" in differing(moved, expected["statistics"])
 
 
-@pytest.mark.parametrize("name", [folders[1] for folders in own_families().values()], ids=FAMILIES)
+@pytest.mark.parametrize("name", [folders[1] for folders in own_families(MODELS).values()], ids=FAMILIES)
 def test_a_stream_of_edits_on_a_trained_model_is_predicted_and_felt_and_leaves_no_trace(
     name, corpus, tmp_path, monkeypatch
 ):

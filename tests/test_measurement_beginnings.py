@@ -1,13 +1,13 @@
 """The beginning of a long text gives the tokens that the whole text gives."""
 
 import pytest
+from checkout import MODELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import byte_level_tokenizer, sentencepiece_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from ks_core.data.fixtures import fixture_path
 from ks_core.measurement import beginnings
 from ks_core.measurement.beginnings import first_tokens
 
@@ -49,9 +49,7 @@ TOKENIZERS = {
     "left": lambda: PreTrainedTokenizerFast(
         tokenizer_object=byte_level_tokenizer().backend_tokenizer, truncation_side="left"
     ),
-    "trained": lambda: PreTrainedTokenizerFast(
-        tokenizer_file=str(fixture_path("models/ks-llama-l3") / "tokenizer.json")
-    ),
+    "trained": lambda: PreTrainedTokenizerFast(tokenizer_file=str(MODELS / "ks-llama-l3" / "tokenizer.json")),
 }
 ODD = ("pairs BPE", "threes unigram", "WordPiece")
 """Made to hang on what stands far behind; tried with the cuts as they are, and by no shorter ones."""

@@ -6,12 +6,12 @@ from functools import partial
 import pytest
 import torch
 from changed_models import CHANGES, ONE_OF_EACH
+from checkout import MODELS
 from measured import write_facts
 from tiny_models import CONTEXT_LENGTH, byte_level_tokenizer, save_tiny_checkpoint
 
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import load_facts, packaged_facts
-from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
 from ks_core.measurement.known import FORMAT, ask, known_facts
@@ -185,7 +185,7 @@ def test_another_dtype_is_asked_anew(model, facts):
 
 @pytest.fixture(scope="module")
 def trained():
-    return load_model(fixture_path("models/ks-llama-l3"))
+    return load_model(MODELS / "ks-llama-l3")
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from changed_models import CHANGES, ONE_OF_EACH
+from checkout import MODELS
 from measured import write_text
 from reference_statistics import statements_corpus
 from safetensors import safe_open
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
-from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, ProvenanceError, RankDeficientError
 from ks_core.measurement.moments import KEPT, collect_second_moments, moment_provenance, moments_folder
 from ks_core.measurement.store import load_sum, save_moments
@@ -86,7 +86,7 @@ def test_moments_of_all_layers_equal_one_text_at_a_time(model, corpus):
 
 @pytest.mark.parametrize("name", ["ks-gpt2-l3", "ks-neox-l3", "ks-llama-l3"])
 def test_moments_of_trained_models_equal_an_independent_pass_without_checkpoints(name, tmp_path):
-    trained, tokens = load_model(fixture_path(f"models/{name}")), 2048
+    trained, tokens = load_model(MODELS / name), 2048
     corpus = statements_corpus()
     moments = collect_second_moments(trained, corpus, tokens=tokens, folder=tmp_path)
     texts = take_tokens(corpus.texts(), trained.tokenizer, tokens, 1024)

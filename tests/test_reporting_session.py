@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ks_core.claims.finding import Bound, of_one_number
+from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
+from ks_core.claims.judging import judge_number
 from ks_core.errors import InputError, KsError
-from ks_core.reporting.figures.pairs import as_label, save_figures
-from ks_core.reporting.results import RESULTS, check_results, table
+from ks_core.reporting.figures.drawing import as_label, save_figures
+from ks_core.reporting.results import RESULTS, check_results
 from ks_core.reporting.session import start_session
+from ks_core.reporting.table import claims_table
 from ks_core.statistics.estimate import Replicates
 
 ODD = ["costs_$5", "$x^{2}$ and \\frac", "a\nforged", "\x1b[2J", "模型 نموذج", "\u202ecba", "x" * 200, "%n_&#~"]
@@ -26,9 +28,9 @@ def start(settings, tmp_path, monkeypatch, measured_folder):
     """Start a session on a model in a folder of this name; of the measurement all but the statistics is cached."""
     monkeypatch.setenv("KS_CORE_CACHE", str(measured_folder / "cache"))
 
-    def started(model=settings.model, parts=(), **changed):
+    def started(model=settings.model, **changed):
         given = asdict(settings) | {"results": tmp_path / "results", "model": str(model)} | changed
-        return start_session(given, parts)
+        return start_session(given)
 
     return started
 
@@ -36,7 +38,7 @@ def start(settings, tmp_path, monkeypatch, measured_folder):
 def finding(claim, value=2.0):
     spread = np.array([value - 0.1, value + 0.1])
     estimate = Replicates(np.array(value), spread, np.empty(0))
-    return of_one_number(claim, "words", estimate, Bound("above", 1.0), layers="0", count=2)
+    return Finding(claim, "words", judge_number(estimate, Bound("above", 1.0)), count=2, layers=(0,))
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -71,7 +73,7 @@ def test_results_are_written_before_tests_and_a_figure_that_fails_loses_nothing_
     assert not session.finish(["test_mine.py::test_mine"], clean=True, whole=True)
     (problem,) = session.problems
     assert problem.startswith("figure kurtosis.png was not drawn: ")
-    assert [of["claim"] for of in json.loads((results / RESULTS).read_text())["findings"]] == ["mine"]
+    assert [of["id"] for of in json.loads((results / RESULTS).read_text())["findings"]] == ["mine"]
     assert {path.name for path in results.iterdir()} == FIGURES | {RESULTS}
     assert any(line.startswith("ERROR: figure kurtosis.png") for line in session.summary())
 
@@ -115,7 +117,7 @@ def test_a_file_that_is_no_results_is_not_written_over(settings, tmp_path, conte
 )  # fmt: skip
 def test_what_cannot_be_used_leaves_no_folder_of_results(start, tmp_path, changed):
     with pytest.raises(KsError):
-        start(**changed, parts=("scaling",))
+        start(**changed)
     assert not (tmp_path / "results").exists()
 
 
@@ -130,15 +132,16 @@ def test_two_tests_cannot_record_one_claim(start):
 
 def test_parts_are_measured_once_when_they_are_required(start, tmp_path):
     session = start(num_edits=4)
-    assert session.parts.stream is None
-    assert session.require(["stream"]).stream is session.require(["stream", "scaling"]).stream is not None
+    assert session.measured.stream is None
+    assert session.require("stream").stream is session.require("stream").stream is not None
+    assert session.require("sizes").sizes is None, "another model than the default, and no family named"
     assert "stream" in json.loads((tmp_path / "results" / "model" / RESULTS).read_text())["editing"]
 
 
 def test_names_of_others_forge_no_row_of_the_table():
-    forged = replace(finding("mine\nforged"), reference="\x1b[2J", quantity="a\nb")
-    plain = table([finding("mine")], "model")
-    said = table([forged], "m\nodel")
+    forged = replace(finding("mine\nforged"), references=(Reference("\x1b[2J", 1.0),), quantity="a\nb")
+    plain = claims_table([finding("mine")], "model", {"layers": NotApplicable("few")})
+    said = claims_table([forged], "m\nodel", {"layers": NotApplicable("f\new")})
     assert len(said.splitlines()) == len(plain.splitlines())
     assert all(line.isprintable() for line in said.splitlines())
 

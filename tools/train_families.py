@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from training.architectures import FAMILIES
-from training.family import LARGEST_SEED, Course, Member
 
+from ks_core import defaults
 from ks_core.command import Parser, given, integer, path, run
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
@@ -25,15 +24,18 @@ MOST_LAYERS, MOST_TOKENS = 64, 10**12
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train what was asked for, smallest first; what is there already is left alone."""
-    options = _parser().parse_args(arguments)
     return run(
         "train_families",
-        partial(_train, options),
+        partial(_train, arguments),
         interrupted="interrupted; the same command goes on from the last checkpoint, if there is one",
     )
 
 
-def _train(options: argparse.Namespace) -> int:
+def _train(arguments: Sequence[str] | None) -> int:
+    # here, so that what is not installed is one clear error
+    from training.family import Course, Member
+
+    options = _parser().parse_args(arguments)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     course = Course(load_corpus(options.corpus), load_facts(options.facts))
     for depth in sorted(options.depth):
@@ -45,6 +47,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from training.architectures import FAMILIES
+    from training.family import LARGEST_SEED
+
     parser = Parser(description=__doc__)
     add = parser.add_argument
     add("folder", type=path, help="where the models' folders are made")
@@ -53,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=integer(0, LARGEST_SEED), default=0, help="of weights and order (default: 0)")
     add("--tokens", type=integer(1, MOST_TOKENS), default=TOKENS, help="to train on (default: 2000000)")
     add("--device", type=given, help="torch device (default: cuda where there is one)")
-    add("--corpus", type=given, default="wikipedia-introductions", help="as --ks-corpus")
+    add("--corpus", type=given, default=defaults.CORPUS, help="as --ks-corpus")
     add("--facts", type=given, default="packaged", help="facts to state (default: packaged)")
     return parser
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ks_core.claims.finding import Finding, Verdict
+from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
 
 
 @dataclass(frozen=True)
@@ -14,21 +14,23 @@ class Comparison:
     """One measured number beside the published one.
 
     Example:
-        >>> found = Comparison("kurtosis of Q", "layer 3", 3.575, 3.57, 0.01, "digitised to 0.01")
+        >>> found = Comparison("kurtosis of Q", 3.575, 3.57, 0.01, "digitised to 0.01", layer=3)
         >>> found.agrees, str(found)
         (True, 'kurtosis of Q, layer 3: measured 3.575, published 3.57 ± 0.01 (digitised to 0.01)')
     """
 
     quantity: str
     """what is compared, in words"""
-    where: str
-    """the layer, and of an entry its facts: row (edited) → column (disturbed), counted in the published order"""
     measured: float
     published: float
     tolerance: float
     """by how much they may differ, in their own unit"""
     why: str
     """what the tolerance is made of, in words"""
+    layer: int | None = None
+    """None where it is not of one"""
+    facts: tuple[int, ...] = ()
+    """of an entry, the edited and the disturbed one, counted in the published order; or those that are off"""
     text_error: float = 0.0
     """one standard error of the measured number over text; 0 where no text enters"""
     at_most: bool = False
@@ -49,20 +51,25 @@ class Comparison:
         return self.deviation <= 1
 
     @property
+    def where(self) -> str:
+        """The layer, and of an entry its facts: `layer 0, facts 2 → 125`."""
+        layer = [] if self.layer is None else [f"layer {self.layer}"]
+        between = " → " if layer else ", "
+        return ", ".join([*layer, *([f"facts {between.join(map(str, self.facts))}"] if self.facts else [])])
+
+    @property
     def required(self) -> str:
         """The published number and the tolerance: `3.57 ± 0.01`, `at most 116.618 ± 0.12`."""
         return f"{'at most ' if self.at_most else ''}{self.published:.6g} ± {self.tolerance:.2g}"
 
     def __str__(self) -> str:
         """One line: quantity, place, both numbers, the tolerance and its reason."""
-        return f"{self.quantity}, {self.where}: measured {self.measured:.6g}, published {self.required} ({self.why})"
+        where = f", {self.where}" if self.where else ""
+        return f"{self.quantity}{where}: measured {self.measured:.6g}, published {self.required} ({self.why})"
 
 
 def findings_of(comparisons: Sequence[Comparison]) -> list[Finding]:
-    """One row for the table of each quantity: the number that is furthest off, in tolerances.
-
-    The interval is the measured number's tolerance: it holds the published number or it does not.
-    """
+    """One finding of each quantity: the number that is furthest off, in tolerances."""
     by_quantity: dict[str, list[Comparison]] = {}
     for found in comparisons:
         by_quantity.setdefault(found.quantity, []).append(found)
@@ -72,18 +79,29 @@ def findings_of(comparisons: Sequence[Comparison]) -> list[Finding]:
 def _finding(comparisons: Sequence[Comparison]) -> Finding:
     # what is not known (NaN) is worst of all
     worst = max(comparisons, key=lambda of: math.inf if math.isnan(of.deviation) else of.deviation)
-    high = math.inf if worst.at_most else worst.measured + worst.tolerance
-    return Finding(
-        claim=f"published:{worst.quantity.replace(' ', '-')}",
-        quantity=f"{worst.quantity}, against what was published",
+    off = sum(not found.agrees for found in comparisons)
+    bound = (
+        Bound("below", worst.published + worst.tolerance)
+        if worst.at_most
+        else Bound("within", worst.tolerance, centre=worst.published)
+    )
+    judged = Judged(
         value=worst.measured,
         facts_error=0.0,
         text_error=worst.text_error,
-        interval=(worst.measured - worst.tolerance, high),
+        interval=(worst.measured, worst.measured),  # the error is in the tolerance
+        bound=bound,
+        verdict=Verdict.FAILS if off else Verdict.HOLDS,
+    )
+    return Finding(
+        claim="published",
+        part=worst.quantity.replace(" ", "-"),
+        quantity=f"{worst.quantity}, of all numbers the furthest off; tolerance: {worst.why}",
+        judged=judged,
         count=len(comparisons),
-        layers=f"furthest off: {worst.where}",
-        threshold=worst.required,
-        reference="GPT2-small, as published",
-        verdict=Verdict.HOLDS if all(found.agrees for found in comparisons) else Verdict.FAILS,
         counted="numbers compared",
+        layers=tuple(sorted({of.layer for of in comparisons if of.layer is not None})),
+        layer=worst.layer,
+        facts=worst.facts,
+        references=(Reference("numbers that are off", off),),
     )

@@ -108,12 +108,12 @@ def compare_superposition(measurement: Measurement, published: PublishedNumbers)
 def _compared_q(measurement: Measurement, published: PublishedNumbers) -> Iterator[Comparison]:
     facts = measurement.selection.measured.facts
     named = published.subjects.items()
-    others = [index for index, subject in named if facts[index].subject != subject]
+    others = tuple(index for index, subject in named if facts[index].subject != subject)
     yield Comparison(
         "subjects",
-        f"facts {', '.join(map(str, others))}" if others else "all facts in the largest pairs",
         *(float(len(named) - len(others)), float(len(named)), 0.0),
-        "counted; the facts and their order are the published ones, or they are not",
+        "those of the largest pairs, counted; the facts and their order are the published ones, or they are not",
+        facts=others,
     )
     matrices = [pairs.matrices["Q"] for pairs in measurement.pairs]
     q = measurement.statistics["Q"]
@@ -191,7 +191,8 @@ def _by_layer(
     model."""
     over_text = np.zeros(len(ours)) if errors is None else errors
     for layer, value, tolerance, error in zip(measurement.layers, ours, tolerances, over_text, strict=True):
-        yield Comparison(name, f"layer {layer}", float(value), theirs[layer], float(tolerance), why, float(error))
+        numbers = float(value), theirs[layer], float(tolerance)
+        yield Comparison(name, *numbers, why, layer=layer, text_error=float(error))
 
 
 def _entries(
@@ -210,7 +211,8 @@ def _entries(
     for entry in entries:
         at = entry.row, entry.column
         error = 0.0 if errors is None else float(errors[at])
-        yield Comparison(name, _pair(*at), float(matrix[at]), entry.value, float(tolerance[at]), why, error)
+        numbers = float(matrix[at]), entry.value, float(tolerance[at])
+        yield Comparison(name, *numbers, why, layer=0, facts=at, text_error=error)
 
 
 def _other_pairs(
@@ -232,11 +234,7 @@ def _other_pairs(
     row, column = (int(index) for index in np.unravel_index(np.argmax(beyond), beyond.shape))
     error = 0.0 if errors is None else float(errors[row, column])
     measured, allowed = float(matrix[row, column]), float(tolerance[row, column])
-    return Comparison(name, _pair(row, column), measured, bound, allowed, why, error, at_most=True)
-
-
-def _pair(row: int, column: int) -> str:
-    return f"layer 0, facts {row} → {column}"
+    return Comparison(name, measured, bound, allowed, why, layer=0, facts=(row, column), text_error=error, at_most=True)
 
 
 def _text_tolerance(measurement: Measurement, error: Array) -> Array:

@@ -11,14 +11,9 @@ with weight (d_value, d_key), keys (n, d_key), values (n, d_value), second_momen
 (p, d_key) after them where it protects keys; torch tensors or NumPy arrays. What it claims is declared by `traits`.
 """
 
-try:
-    import hypothesis  # noqa: F401
-    import pytest  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        f"ks_core.conformance needs {error.name}, which is not installed; "
-        'install both of its tools with pip install "ks_core[conformance]"'
-    ) from None
+from ks_core.extras import require
+
+require("conformance", "ks_core.conformance")  # before the imports that would fail
 
 from ks_core.conformance.binding import BoundLaw, parametrize_with_laws
 from ks_core.conformance.check import check_collector, check_editor, check_extractor

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from ks_core.measurement.accumulator import SecondMomentAccumulator
-from ks_core.models.adapter import Adapter
-from ks_core.models.tokens import tokenise_prompts
 from ks_core.theory.editors import editor_of
 from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.traits import Traits, traits
@@ -103,6 +101,9 @@ def collector(shards: list[list[tuple[Tensor, Tensor]]]) -> Tensor:
 @traits(dtype="float32")
 def extractor(model: Any, tokenizer: Any, prompts: list[str], spans: list[tuple[int, int]], layer: int) -> Tensor:
     """Positions from the tokenizer's offsets, keys from a hook, one batch for all prompts."""
+    from ks_core.models.adapter import Adapter
+    from ks_core.models.tokens import tokenise_prompts
+
     rows = tokenise_prompts(tokenizer, prompts, spans)
     adapter = Adapter(model)
     seen: list[Tensor] = []

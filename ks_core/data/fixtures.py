@@ -1,4 +1,7 @@
-"""Where the files under `fixtures/` lie: in a source tree and in an installed wheel."""
+"""Where the files under `fixtures/` lie: in a source tree and in an installed wheel.
+
+A wheel has the facts, the baselines and the published numbers. Trained models and figures are in the repository only.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,17 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # A wheel carries the folder inside the package; a source tree, and an editable install of it, beside the package.
 # The wheel's place comes first: beside an installed package there may be somebody else's `fixtures`.
 _PLACES = (_PACKAGE / "fixtures", _PACKAGE.parent / "fixtures")
+
+
+def checkout_fixtures(root: Path) -> Path | None:
+    """The folder `fixtures` of a checkout of the project, where `root` is one; the package itself may be elsewhere.
+
+    Example:
+        >>> checkout_fixtures(Path("/nowhere")) is None
+        True
+    """
+    ours = (root / "ks_core" / "pytest_plugin.py").is_file() and (root / "fixtures" / "models").is_dir()
+    return root / "fixtures" if ours else None
 
 
 def fixture_path(name: str) -> Path:

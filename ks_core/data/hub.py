@@ -11,6 +11,7 @@ from typing import Any
 
 from ks_core.data.text_files import FIELD, checked_text
 from ks_core.errors import InputError
+from ks_core.extras import require
 from ks_core.files import sha256_of
 from ks_core.formatting import shown, shown_path
 
@@ -90,11 +91,11 @@ def open_hub(spec: str, seed: int) -> HubStream:
         seed: of the shuffling.
 
     Raises:
-        InputError: malformed, `datasets` is not installed, not found, not reachable, no such config or split, no
-            column `text`, or no text at all.
+        InputError: malformed, not found, not reachable, no such config or split, no column `text`, or no text at all.
+        MissingExtraError: `datasets` is not installed.
     """
     asked = HubDataset.parse(spec)
-    _require_datasets()
+    require("hub", f"corpus {shown_path(spec)}")  # before anything slow
     commit = _commit(asked)
     stream = HubStream(HubDataset(asked.dataset, commit, asked.config, asked.split), seed)
     if next(stream.texts(), None) is None:
@@ -116,15 +117,6 @@ def _commit(asked: HubDataset) -> str:
         return str(HfApi().dataset_info(asked.dataset, revision=asked.revision).sha)
     except Exception as error:  # as in _readable
         raise _unreadable(asked.dataset, error) from error
-
-
-def _require_datasets() -> None:
-    try:
-        import datasets  # noqa: F401  (an optional dependency: asked for here, before anything slow)
-    except ImportError as error:
-        raise InputError(
-            "a hub: corpus needs the package `datasets`, which is not installed: pip install 'ks_core[hub]'"
-        ) from error
 
 
 def _stream(source: HubDataset, seed: int) -> Iterator[dict[str, Any]]:

@@ -8,11 +8,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from ks_core.data.records import is_text
 from ks_core.errors import InputError
+from ks_core.extras import require
 from ks_core.formatting import shown, shown_path
 from ks_core.strict_json import JsonError, parse_json
 
@@ -116,6 +114,10 @@ def _field_of(line: str, place: str) -> str:
 
 
 def _parquet_rows(path: Path) -> Iterator[str]:
+    require("paper", f"text file {shown_path(path)}")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     row = 0
     try:
         with pq.ParquetFile(path) as file:

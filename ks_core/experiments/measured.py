@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from ks_core.experiments.dose.measure import DoseMeasurement
+from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.pairs.measure import Measurement
-from ks_core.experiments.sizes.measure import SizesMeasurement
-from ks_core.experiments.streams.measure import StreamMeasurement
+from ks_core.experiments.request.inputs import Inputs
+from ks_core.experiments.sizes.choice import families
+from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
+from ks_core.experiments.streams.measure import LONG, StreamMeasurement, measure_stream
+
+Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
+"""A field of `Measured`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,3 +30,21 @@ class Measured:
     """single edits of one relation, read on its other facts"""
     sizes: SizesMeasurement | None = None
     """models of several sizes, this one not among them"""
+
+
+def measure_part(inputs: Inputs, measured: Measured, part: Part) -> Measured:
+    """Measure one more part of a model, from the inputs that its pairs were measured from.
+
+    Raises:
+        KsError: what the part cannot use, such as more edits than there are usable facts.
+    """
+    settings, selection = inputs.settings, measured.pairs.selection
+    if part == "stream":
+        return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits))
+    if part == "long_stream":
+        return replace(measured, long_stream=measure_stream(inputs, selection, LONG))
+    if part == "dose":
+        return replace(measured, dose=measure_dose(inputs, selection))
+    if part == "sizes":
+        return replace(measured, sizes=measure_sizes(settings, families(settings)))
+    return measured

@@ -1,1 +1,5 @@
 """Model × data → arrays: second moments from text, keys and known facts from prompts, and the store that keeps them."""
+
+from ks_core.extras import require
+
+require("models", "ks_core.measurement")

@@ -24,6 +24,7 @@ from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.settings import Settings
 from ks_core.files import is_kept
 from ks_core.outputs import write_text
+from ks_core.reporting import words
 from ks_core.reporting.baseline_file import FORMAT, Baseline, load_baseline
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.tails import GAUSSIAN_TAIL
@@ -118,14 +119,14 @@ def save_baseline(
         "request": request,
         "provenance": dict(measurement.provenance),
         "findings": {
-            finding.claim: {
+            finding.id: {
                 "value": _plain(finding.value),
                 "error": _plain(finding.error),
                 "verdict": finding.verdict.value,
                 "quantity": finding.quantity,
-                "layers": finding.layers,
-                "threshold": finding.threshold,
-                "reference": finding.reference,
+                "layers": words.place(finding),
+                "threshold": words.required(finding.judged.bound),
+                "reference": words.references(finding),
             }
             for finding in findings
         },
@@ -157,15 +158,20 @@ def _check_replaced(
 
 
 def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
-    """How a finding differs from the baseline's; empty when verdict, value and error are as they were."""
-    before = baseline.findings.get(finding.claim)
+    """How a finding differs from the baseline's; empty when verdict, value and error are as they were.
+
+    Of a value that is nothing but rounding only the verdict is compared.
+    """
+    before = baseline.findings.get(finding.id)
     if before is None:
-        return [f"{finding.claim} is not in {baseline.path}; write it anew with --ks-update-baseline"]
+        return [f"{finding.id} is not in {baseline.path}; write it anew with --ks-update-baseline"]
     problems = []
     if finding.verdict.value != before["verdict"]:
-        problems.append(f"{finding.claim}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
+        problems.append(f"{finding.id}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
+    if finding.is_rounding:
+        return problems
     found, kept = (finding.value, finding.error), (before["value"], before["error"])
-    return problems + _differences(finding.claim, found, kept, finding.grain)
+    return problems + _differences(finding.id, found, kept, finding.grain)
 
 
 def missing_findings(baseline: Baseline, recorded: Collection[str], collected: Collection[str]) -> list[str]:

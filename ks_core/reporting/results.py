@@ -1,4 +1,4 @@
-"""The table of claims on the terminal, and results.json."""
+"""results.json: everything that was measured and judged in a run."""
 
 from __future__ import annotations
 
@@ -11,83 +11,65 @@ from typing import Any
 
 import numpy as np
 
-from ks_core.claims.finding import Finding
+from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.errors import InputError
+from ks_core.experiments.measured import Measured
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.pairs.statistics import MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
-from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.outputs import is_regular, write_text
+from ks_core.reporting.sizes import sizes_numbers
+from ks_core.reporting.streams import dose_numbers, stream_numbers
 from ks_core.strict_json import parse_json
-
-COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
 RESULTS = "results.json"
 """Name of the file in the folder of results."""
 
-NAME = 48
-"""Characters of a model's name that the table has room for."""
-
-
-def table(findings: Sequence[Finding], model: str) -> str:
-    """Findings as a table for the terminal, one row each, and below it what was measured.
-
-    The error is that over facts and text together; results.json has them apart.
-    """
-    rows = [
-        tuple(
-            printable(cell)
-            for cell in (
-                f.claim,
-                shortened(model, NAME),
-                f.layers,
-                plus_minus(f.value, f.error),
-                _interval(f),
-                f.threshold,
-                f.reference,
-                f.verdict.value,
-            )
-        )
-        for f in findings
-    ]
-    widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
-    rule = "  ".join("-" * width for width in widths)
-    legend = [
-        f"{row[0].ljust(widths[0])}  {printable(f.quantity)}, {f.count:,} {printable(f.counted)}"
-        for row, f in zip(rows, findings, strict=True)
-    ]
-    return "\n".join([lines[0].rstrip(), rule, *map(str.rstrip, lines[1:]), "", *legend])
-
-
-def _interval(finding: Finding) -> str:
-    return " to ".join(f"{end:.2g}" if math.isfinite(end) else "?" for end in finding.interval)
+FORMAT = "ks_core/results/2"
 
 
 def write_results(
     path: Path,
-    measurement: Measurement,
+    measured: Measured,
     findings: Sequence[Finding],
+    not_applicable: Mapping[str, NotApplicable],
     baseline: str,
-    parts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write everything that was measured and judged as JSON; NaN becomes null.
 
     Args:
         path: the file.
-        measurement: what was measured.
+        measured: what was measured.
         findings: what was judged.
+        not_applicable: claims that were not judged, by name.
         baseline: the baseline held against, or why there was none.
-        parts: what else was measured, edits and other sizes of model, by name.
     """
-    selection = measurement.selection
+    settings = measured.pairs.settings
     content = {
-        "format": "ks_core/results/1",
-        "model": measurement.settings.model_origin,
-        "settings": asdict(measurement.settings),
-        "provenance": dict(measurement.provenance),
+        "format": FORMAT,
+        "model": settings.model_origin,
+        "settings": asdict(settings),
+        "provenance": dict(measured.pairs.provenance),
         "baseline": baseline,
-        "findings": [asdict(finding) | {"error": finding.error} for finding in findings],
+        "findings": [finding_numbers(finding) for finding in findings],
+        "not_judged": {name: of.reason for name, of in not_applicable.items()},
+        **pairs_numbers(measured.pairs),
+        **part_numbers(measured),
+    }
+    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def finding_numbers(finding: Finding) -> dict[str, Any]:
+    """A finding with its id, and its number beside what it is of."""
+    fields = asdict(finding)
+    judged = fields.pop("judged")
+    return {"id": finding.id, **fields, **judged, "error": finding.error}
+
+
+def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
+    """Everything of the pairs of facts."""
+    selection = measurement.selection
+    return {
         "facts": {
             "rule": selection.rule,
             "in_file": selection.asked,
@@ -109,9 +91,17 @@ def write_results(
         "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
         "null_of_lengths": {name: asdict(of) for name, of in measurement.lengths_alone.items()},
         "seconds": dict(measurement.seconds),
-        **(parts or {}),
     }
-    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+
+
+def part_numbers(measured: Measured) -> dict[str, Any]:
+    """Everything of edits and of other sizes of model."""
+    streams = {"stream": measured.stream, "long_stream": measured.long_stream}
+    editing = {name: stream_numbers(of) for name, of in streams.items() if of is not None}
+    if measured.dose is not None:
+        editing["dose"] = dose_numbers(measured.dose)
+    sizes = {"scaling": [], "seeds": None} if measured.sizes is None else sizes_numbers(measured.sizes)
+    return {"editing": editing, **sizes}
 
 
 def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:

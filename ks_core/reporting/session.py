@@ -1,19 +1,20 @@
-"""One run of the claims: the plan, the measurement, the findings as they come in, and what is written at the end."""
+"""One run of the claims: the measurement, the findings as they come in, and what is written at the end."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ks_core import __version__
-from ks_core.claims.finding import Finding
+from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, KsError
-from ks_core.experiments.pairs.measure import Measurement, measure
-from ks_core.experiments.request.inputs import load_inputs
+from ks_core.experiments.measured import Measured, Part, measure_part
+from ks_core.experiments.pairs.measure import measure
+from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.choice import families
 from ks_core.files import cache_dir
@@ -28,9 +29,11 @@ from ks_core.reporting.baseline import (
     save_baseline,
 )
 from ks_core.reporting.baseline_file import Baseline
-from ks_core.reporting.figures.pairs import figures_of, save_figures
-from ks_core.reporting.parts import Parts, measure_edits, measure_sizes, plan_of_parts
-from ks_core.reporting.results import RESULTS, check_results, table, write_results
+from ks_core.reporting.figures.drawing import save_figures
+from ks_core.reporting.figures.every import figures_of
+from ks_core.reporting.results import RESULTS, check_results, write_results
+from ks_core.reporting.streams import methods_table
+from ks_core.reporting.table import claims_table
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +52,18 @@ class Recorded:
 class PaperSession:
     """The state of one run; tests add findings to it."""
 
-    settings: Settings
+    inputs: Inputs
     folder: Path
     """of the results"""
     baselines: Path
     update_baseline: bool
     baseline: Baseline | None
     baseline_note: str
-    measurement: Measurement
-    measured: set[str]
-    """names of the parts that were asked for so far"""
-    parts: Parts
+    measured: Measured
     recorded: dict[str, Recorded] = field(default_factory=dict)
-    """by claim"""
+    """by the finding's id"""
+    not_applicable: dict[str, NotApplicable] = field(default_factory=dict)
+    """by the claim's name"""
     figures: Sequence[Path] = ()
     problems: list[str] = field(default_factory=list)
 
@@ -74,44 +76,37 @@ class PaperSession:
         """Whether the findings of a test are held against the baseline: one that has none of them cannot tell."""
         return self.baseline is not None and self.has_baseline and test in self.baseline.tests
 
-    def require(self, parts: Collection[str]) -> Parts:
-        """Measure those parts that were not measured yet.
+    def require(self, part: Part) -> Measured:
+        """Measure a part, unless it was measured.
 
         Raises:
             KsError: input that cannot be used any more.
         """
-        missing = set(parts) - self.measured
-        if missing:
-            found: dict[str, Any] = {}
-            if "scaling" in missing:
-                found |= measure_sizes(self.settings, families(self.settings))
-            if missing - {"scaling"}:
-                found |= measure_edits(load_inputs(self.settings), self.measurement.selection, missing)
-            self.parts = replace(self.parts, **found)
-            self.measured |= missing
+        if getattr(self.measured, part) is None:
+            self.measured = measure_part(self.inputs, self.measured, part)
             self.write()
-        return self.parts
+        return self.measured
 
     def record(self, findings: Sequence[Finding], test: str, *, gate: bool = True) -> list[str]:
         """Add the findings of a test to the table.
 
         Returns:
-            What is wrong with them: how they differ from the baseline, where it holds them; claims of another test.
+            What is wrong with them: how they differ from the baseline, where it holds them; findings of another test.
         """
         problems = []
         for finding in findings:
-            before = self.recorded.get(finding.claim)
+            before = self.recorded.get(finding.id)
             if before is not None and before.test != test:
-                problems.append(f"{finding.claim} was recorded by {before.test} already; expected a name of its own")
+                problems.append(f"{finding.id} was recorded by {before.test} already; expected a name of its own")
                 continue
-            self.recorded[finding.claim] = Recorded(finding, test, gate)
+            self.recorded[finding.id] = Recorded(finding, test, gate)
             if gate and self.baseline is not None and self.gates(test):
                 problems += finding_problems(self.baseline, finding)
         return problems
 
     def measurement_problems(self) -> list[str]:
         """How inputs and per-layer statistics differ from the baseline."""
-        return [] if self.baseline is None else measurement_problems(self.baseline, self.measurement)
+        return [] if self.baseline is None else measurement_problems(self.baseline, self.measured.pairs)
 
     def finish(self, collected: Collection[str], *, clean: bool, whole: bool) -> bool:
         """Write results.json, the baseline when asked to, and then the figures.
@@ -134,24 +129,23 @@ class PaperSession:
             self.write()
         except (KsError, OSError) as error:
             self.problems.append(f"{RESULTS} not written: {error}")
-        drawings = {**figures_of(self.measurement), **self.parts.figures(self.settings.model_name)}
-        self.figures, undrawn = save_figures(self.folder, drawings)
+        self.figures, undrawn = save_figures(self.folder, figures_of(self.measured))
         self.problems += undrawn
         return not self.problems
 
     def write(self) -> None:
         """Write results.json with what there is so far."""
         findings = [of.finding for of in self.recorded.values()]
-        write_results(self.folder / RESULTS, self.measurement, findings, self.baseline_note, self.parts.numbers())
+        write_results(self.folder / RESULTS, self.measured, findings, self.not_applicable, self.baseline_note)
 
     def _write_baseline(self, collected: Collection[str]) -> list[str]:
         tests: dict[str, list[str]] = {}
-        for claim, of in self.recorded.items():
+        for finding_id, of in self.recorded.items():
             if of.gate:
-                tests.setdefault(of.test, []).append(claim)
+                tests.setdefault(of.test, []).append(finding_id)
         findings = [of.finding for of in self.recorded.values() if of.gate]
         try:
-            path = save_baseline(self.baselines, self.measurement, findings, tests, collected)
+            path = save_baseline(self.baselines, self.measured.pairs, findings, tests, collected)
         except (KsError, OSError) as error:
             return [f"baseline not written: {error}"]
         self.baseline_note = f"written anew: {path}, {len(findings)} findings of {len(tests)} tests"
@@ -159,18 +153,20 @@ class PaperSession:
 
     def summary(self) -> list[str]:
         """Lines for the end of the run."""
-        selection = self.measurement.selection
-        seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in self.measurement.seconds.items() if taken >= 0.5)
+        pairs = self.measured.pairs
+        seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in pairs.seconds.items() if taken >= 0.5)
         alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
+        findings = [of.finding for of in self.recorded.values()]
+        streams = [of for of in (self.measured.stream, self.measured.long_stream) if of is not None]
         return [
-            *table([of.finding for of in self.recorded.values()], self.settings.model_name).splitlines(),
+            *claims_table(findings, pairs.settings.model_name, self.not_applicable).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
-            *(["", *self.parts.tables()] if self.parts.tables() else []),
+            *(line for stream in streams for line in ("", *methods_table(stream))),
             *(f"ERROR: {one_line(problem)}" for problem in self.problems),
-            f"facts:    {len(selection.measured)} of {len(selection.usable)} usable, {selection.asked} in the file "
-            "(results.json says what makes one usable)",
+            f"facts:    {len(pairs.selection.measured)} of {len(pairs.selection.usable)} usable, "
+            f"{pairs.selection.asked} in the file (results.json says what makes one usable)",
             f"baseline: {printable(self.baseline_note)}",
             *(f"          has nothing of {printable(test)}: judged alone" for test in dict.fromkeys(alone)),
             f"results:  {printable(self.folder / RESULTS)} and {len(self.figures)} figures (PNG) beside it",
@@ -178,53 +174,43 @@ class PaperSession:
         ]
 
 
-def start_session(given: Mapping[str, Any], parts: Collection[str]) -> PaperSession:
-    """Say what is going to happen, measure, and write what was measured.
+def start_session(given: Mapping[str, Any]) -> PaperSession:
+    """Log what is going to happen, measure pairs of facts, and write what was measured.
 
     Args:
         given: options by name; those that are fields of `Settings` override its defaults.
-        parts: which of the `Parts` to measure, by name.
 
     Raises:
         KsError: anything the measurement cannot use or get.
     """
     settings = Settings(**{f.name: given[f.name] for f in fields(Settings) if f.name in given})
+    families(settings)  # what is wrong with their names shows before the work
     baselines, update = Path(given.get("baselines", fixture_path("baselines"))), bool(given.get("update_baseline"))
     if update and "baselines" not in given:
         raise InputError("--ks-update-baseline would change the installed package; expected --ks-baselines DIR with it")
     baseline, note = find_baseline(baselines, request_of(settings))
     folder = Path(given["results"]).resolve() / settings.model_name
     check_folder("--ks-results", folder)  # before the work, so that a folder that cannot be written costs none
-    of_size = families(settings) if "scaling" in parts else {}
-    for line in plan(settings, folder, note, parts, of_size):
+    for line in plan(settings, folder, note):
         logger.info(line)
     inputs = load_inputs(settings)
     check_results(folder / RESULTS, settings, inputs.model.weights_sha256)
-    # Before the model itself: what is wrong with a family then shows early.
-    sizes = measure_sizes(settings, of_size)
-    measurement = measure(settings, inputs=inputs)
-    measured = Parts(**sizes, **measure_edits(inputs, measurement.selection, parts))
-    session = PaperSession(settings, folder, baselines, update, baseline, note, measurement, set(parts), measured)
+    measured = Measured(measure(settings, inputs=inputs))
+    session = PaperSession(inputs, folder, baselines, update, baseline, note, measured)
     session.write()  # tests and figures may fail: what was measured is kept
     return session
 
 
-def plan(
-    settings: Settings,
-    folder: Path,
-    baseline_note: str,
-    parts: Collection[str] = (),
-    of_size: Mapping[str, Sequence[str]] | None = None,
-) -> list[str]:
+def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
     return [
         f"ks_core {__version__}: measuring knowledge superposition in {settings.model} ({settings.dtype} on "
         f"{settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
-        *plan_of_parts(settings, parts, of_size or {}),
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for edits (long streams: not timed yet), 3 for sizes; others in proportion to their size",
+        "            6 more for claims about edits (long streams: not timed yet), 3 for those about sizes; others in",
+        "            proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {folder}",
         f"  baseline  {baseline_note}",

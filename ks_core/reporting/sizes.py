@@ -6,9 +6,21 @@ from dataclasses import asdict
 from typing import Any
 
 from ks_core.experiments.sizes.family import FamilyScaling
+from ks_core.experiments.sizes.measure import SizesMeasurement
 from ks_core.experiments.sizes.member import FamilyMember
 from ks_core.experiments.sizes.numbers import NUMBERS, PLACES
 from ks_core.statistics.estimate import Replicates
+
+
+def sizes_numbers(measured: SizesMeasurement) -> dict[str, Any]:
+    """Everything that was measured on families, and of other seeds of training."""
+    seeds = measured.seeds
+    return {
+        "scaling": [scaling_numbers(family) for family in measured.families],
+        "seeds": None
+        if seeds is None
+        else {"family": seeds.family, "sizes": list(seeds.sizes), "by_seed": dict(seeds.by_seed)},
+    }
 
 
 def scaling_numbers(family: FamilyScaling) -> dict[str, Any]:

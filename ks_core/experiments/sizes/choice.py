@@ -6,20 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError
 from ks_core.experiments.request.settings import Settings
 
+NO_FAMILIES = (
+    "no sizes: name two or more models of one family (--ks-family MODEL MODEL …); the project's own trained models are "
+    "in its repository (fixtures/models), and are measured in a checkout of it, beside the default model and facts"
+)
+"""Why the claim about size is not judged, where nothing was measured for it."""
 
-def own_families() -> dict[str, list[str]]:
-    """The trained models that ship with the package: family → folders, smallest first.
 
-    Example:
-        >>> sorted(own_families())
-        ['gpt2', 'gpt_neox', 'llama']
-    """
+def own_families(folder: Path) -> dict[str, list[str]]:
+    """The trained models in a folder such as the repository's `fixtures/models`: family → folders, smallest first."""
     found: dict[str, list[tuple[int, str]]] = {}
-    for record in sorted(fixture_path("models").glob("ks-*/training.json")):
+    for record in sorted(folder.glob("ks-*/training.json")):
         content = json.loads(record.read_text(encoding="utf-8"))
         found.setdefault(content["family"], []).append((content["depth"], str(record.parent)))
     return {family: [folder for _, folder in sorted(members)] for family, members in found.items()}
@@ -53,12 +53,14 @@ def named_families(groups: Sequence[Sequence[str]]) -> dict[str, list[str]]:
 
 
 def families(settings: Settings) -> Mapping[str, Sequence[str]]:
-    """The families to measure: those that were named, else the project's own where its model and facts are, else none.
+    """The families to measure: those that were named, else the project's own where they are at hand, else none.
 
-    Other facts, or more of them, the project's own models may not know.
+    They are measured beside the default model and facts only: other facts, or more of them, they may not know.
     """
     if settings.families:
         return named_families(settings.families)
+    if settings.own_models is None:
+        return {}
     default = Settings()
     own = (settings.model, settings.facts) == (default.model, default.facts) and settings.num_facts <= default.num_facts
-    return own_families() if own else {}
+    return own_families(Path(settings.own_models)) if own else {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ks_core.data.fixtures import fixture_path
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.family import FamilyScaling
 from ks_core.experiments.sizes.numbers import at_places
@@ -52,9 +52,9 @@ def request_of_seeds(settings: Settings) -> dict[str, Any]:
 
 def stored_seeds(settings: Settings, families: Sequence[FamilyScaling]) -> SeedScaling | None:
     """The stored numbers, where they are for the project's own families, the same facts and the same settings."""
-    if settings.families:
+    if settings.families or settings.own_models is None:
         return None
-    content = json.loads(fixture_path("models/seeds.json").read_text(encoding="utf-8"))
+    content = json.loads((Path(settings.own_models) / "seeds.json").read_text(encoding="utf-8"))
     same = [of for of in families if (of.name, of.facts_sha256) == (content["family"], content["facts_sha256"])]
     if not same or content["request"] != request_of_seeds(settings):
         return None

@@ -1,45 +1,34 @@
-"""The figures of a measurement, and how figures become PNG files."""
+"""The figures of pairs of facts: P over facts, its density, its kurtosis over layers, angles, convergence.
+
+Each function that takes an axis draws on it and returns it; the others make a whole figure of such panels.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ks_core.data.published import published_gpt2_small
 from ks_core.experiments.pairs.layer import SHOWN, LayerPairs, shown
 from ks_core.experiments.pairs.measure import Measurement
-from ks_core.formatting import printable, shortened
-from ks_core.outputs import output_path
+from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 from ks_core.statistics import null
 from ks_core.statistics.convergence import kurtosis_by_size
 from ks_core.statistics.density import density
 from ks_core.statistics.pairs import off_diagonal
 from ks_core.statistics.summaries import summarise
 
-STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.usetex": False}
-"""Of all figures; whoever sets TeX for his own would have it read other people's names."""
-
-NAME = 48
-"""Characters of a name that a title has room for."""
-
 SUBSETS = 40
-"""Random subsets of facts behind a point of the convergence curve."""
+"""Random subsets of facts for a point of the convergence curve."""
+
+SPACES = {"whitened_cosine": "whitened space", "activation_cosine": "activation space"}
 
 
-Drawings = Mapping[str, Callable[[], Figure]]
-"""File name → what draws the figure."""
-
-
-def figures_of(measurement: Measurement) -> Drawings:
+def pair_figures(measurement: Measurement) -> Drawings:
     """The figures of a measurement."""
     drawings: dict[str, Callable[[Measurement], Figure]] = {
         "superposition.png": superposition_heatmaps,
@@ -49,40 +38,6 @@ def figures_of(measurement: Measurement) -> Drawings:
         "convergence.png": kurtosis_convergence,
     }
     return {name: partial(draw, measurement) for name, draw in drawings.items()}
-
-
-def save_figures(folder: Path, drawings: Drawings) -> tuple[list[Path], list[str]]:
-    """Draw and write figures by file name, each whole or not at all.
-
-    A figure that cannot be drawn or written is no reason to lose the others, or what was measured.
-
-    Returns:
-        The paths that were written, and one line for each figure that was not.
-    """
-    paths, problems = [], []
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        # Filters that turn warnings into errors are for tests; that a font lacks a glyph need not even be said.
-        warnings.simplefilter("default")
-        warnings.simplefilter("ignore", UserWarning)
-        for name, draw in drawings.items():
-            try:
-                figure = draw()
-                with output_path(folder / name) as made:
-                    figure.savefig(made, dpi=150, format="png")
-                paths.append(folder / name)
-            except Exception as error:
-                problems.append(f"figure {name} was not drawn: {type(error).__name__}: {error}")
-    return paths, problems
-
-
-def as_label(name: str) -> str:
-    """A name as matplotlib is to show it: on one line, of a length that fits, no part of it taken for a formula.
-
-    Example:
-        >>> print(as_label("costs_$5^2"))
-        costs_\\$5^2
-    """
-    return shortened(printable(name), NAME).replace("$", r"\$")
 
 
 def superposition_heatmaps(measurement: Measurement) -> Figure:
@@ -102,9 +57,14 @@ def superposition_heatmaps(measurement: Measurement) -> Figure:
 
 
 def superposition_density(measurement: Measurement) -> Figure:
-    """Density of off-diagonal P against random keys of the same number and width."""
+    """`draw_density` as a figure."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axis = figure.subplots()
+    draw_density(figure.subplots(), measurement)
+    return figure
+
+
+def draw_density(axis: Axes, measurement: Measurement) -> Axes:
+    """Density of off-diagonal P of some layers, against random keys of the same number and width."""
     entries = np.concatenate([off_diagonal(pairs.matrices["P"]) for pairs in some(measurement.pairs)])
     grid = np.linspace(entries.min() - 0.05, entries.max() + 0.05, 600)
     for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
@@ -117,13 +77,18 @@ def superposition_density(measurement: Measurement) -> Figure:
     axis.set(yscale="log", ylim=(1e-3, 2 * top), xlabel="off-diagonal P", ylabel="density")
     axis.set_title(f"{_name(measurement)}, {measurement.num_pairs:,} pairs a layer")
     axis.legend(frameon=False)
-    return figure
+    return axis
 
 
 def kurtosis_over_layers(measurement: Measurement) -> Figure:
-    """Excess kurtosis of P over relative depth with its error, published GPT2-small beside it."""
+    """`draw_kurtosis` as a figure."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axis = figure.subplots()
+    draw_kurtosis(figure.subplots(), measurement)
+    return figure
+
+
+def draw_kurtosis(axis: Axes, measurement: Measurement) -> Axes:
+    """Excess kurtosis of P over relative depth with its error, published GPT2-small beside it."""
     statistics = {"all facts": measurement.statistics, "one fact per subject": measurement.distinct}
     depth = relative_depth(len(measurement.layers))
     for colour, (label, by_matrix) in zip(("tab:blue", "tab:orange"), statistics.items(), strict=True):
@@ -142,25 +107,29 @@ def kurtosis_over_layers(measurement: Measurement) -> Figure:
     axis.set(xlabel="relative depth of the layer", ylabel="excess kurtosis of P")
     axis.set_title(f"{_name(measurement)}; bands are one error over facts and text")
     axis.legend(frameon=False)
-    return figure
+    return axis
 
 
 def angle_distributions(measurement: Measurement) -> Figure:
-    """Angles between keys in the whitened space and in activation space."""
+    """`draw_angles` in the whitened space and in activation space."""
     figure = Figure(figsize=(7.6, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True)
-    spaces = {"whitened_cosine": "whitened space", "activation_cosine": "activation space"}
-    bins = np.arange(0, 181, 3)
-    for axis, (name, title) in zip(axes, spaces.items(), strict=True):
-        for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
-            angles = np.degrees(np.arccos(np.clip(off_diagonal(pairs.matrices[name]), -1, 1)))
-            axis.hist(angles, bins, density=True, histtype="step", color=colour, label=f"layer {pairs.layer}")
-        axis.axvline(90, color="black", linewidth=0.8, linestyle=":")
-        axis.set(title=title, xlabel="angle between two keys (degrees)", xticks=range(0, 181, 30))
+    for axis, cosine in zip(axes, SPACES, strict=True):
+        draw_angles(axis, measurement, cosine)
     axes[0].set_ylabel("density")
     axes[1].legend(frameon=False)
     figure.suptitle(_name(measurement))
     return figure
+
+
+def draw_angles(axis: Axes, measurement: Measurement, cosine: str) -> Axes:
+    """Angles between keys of some layers, from cosines of a name in `SPACES`."""
+    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+        angles = np.degrees(np.arccos(np.clip(off_diagonal(pairs.matrices[cosine]), -1, 1)))
+        axis.hist(angles, range(0, 181, 3), density=True, histtype="step", color=colour, label=f"layer {pairs.layer}")
+    axis.axvline(90, color="black", linewidth=0.8, linestyle=":")
+    axis.set(title=SPACES[cosine], xlabel="angle between two keys (degrees)", xticks=range(0, 181, 30))
+    return axis
 
 
 def kurtosis_convergence(measurement: Measurement) -> Figure:
@@ -177,10 +146,9 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_facts.axvline(measurement.num_facts, color="black", linewidth=0.8, linestyle=":")
     by_tokens.set(xscale="log", xlabel="tokens of text", title=f"text ({measurement.num_facts} facts; x: second half)")
     by_tokens.legend(frameon=False)
-    for axis in (by_facts, by_tokens):
+    for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_yscale("symlog", linthresh=1)
         axis.set_ylim(bottom=-2, top=2 * axis.get_ylim()[1])  # no excess kurtosis is below -2
-    for axis, values in ((by_facts, sizes), (by_tokens, sorted(measurement.pairs[0].by_tokens))):
         axis.set_xticks(values, [f"{v:,}" for v in values], rotation=30)
         axis.minorticks_off()
     figure.suptitle(_name(measurement))
@@ -204,11 +172,6 @@ def some(pairs: Sequence[LayerPairs]) -> list[LayerPairs]:
 def relative_depth(layers: int) -> list[float]:
     """0 for the first layer, 1 for the last, so that models of different depth share an axis."""
     return [layer / max(1, layers - 1) for layer in range(layers)]
-
-
-def colours(count: int) -> list[str]:
-    """So many colours that can be told apart, dark to light."""
-    return [matplotlib.colors.to_hex(colormaps["viridis"](place)) for place in np.linspace(0, 0.9, count)]
 
 
 def _name(measurement: Measurement) -> str:

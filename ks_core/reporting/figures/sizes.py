@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ks_core.experiments.sizes.family import FamilyScaling
 from ks_core.experiments.sizes.numbers import NUMBERS, PLACES, at_places, geometric_mean
 from ks_core.experiments.sizes.seeds import SeedScaling
-from ks_core.reporting.figures.pairs import Drawings, as_label, colours
+from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 
 
 def scaling_figures(families: Sequence[FamilyScaling], seeds: SeedScaling | None = None) -> Drawings:

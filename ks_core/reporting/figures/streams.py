@@ -13,7 +13,7 @@ from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.dose.response import DoseResponse
 from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.experiments.streams.scores import ScoreOf, scores_of
-from ks_core.reporting.figures.pairs import Drawings, as_label, colours
+from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 from ks_core.statistics.pairs import Array
 
 STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),

@@ -1,0 +1,107 @@
+"""accumulation: with superposition, interference grows with the number of edits, and earlier edits suffer more (paper,
+main text and App. H).
+
+Definitions. `predicted`: by how much the interference predicted from P and the residuals differs from what the real
+projection gives in float64, relative to the larger, for the method for which it differs most: delta_o at bystanders of
+all four methods after N edits, and delta_e of the two that have one (the others' is zero by construction).
+`linear`: the exponent a of ||delta_o|| ~ n^a, root mean square over bystanders and random orders of the edits, from 1
+to N/2 edits, less 1. `earlier`: Spearman's rank correlation of ||delta_e|| with the number of later edits, mean over
+orders, the last edit (which has none) left out. Both come from the closed form, which `predicted` holds against the
+model.
+
+Thresholds. `predicted`: 1e-10, far above float64's rounding here (about 1e-14) and far below what a wrong key,
+direction or order would do. `linear`: 0.25 either way of 1, halfway to 1/2: residuals of independent directions would
+add up as a random walk does, and an exponent is called linear when it is nearer to 1 than to 1/2. `earlier`: 0, a
+direction.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ks_core.claims.claim import Claim
+from ks_core.claims.finding import Bound, Finding, Reference
+from ks_core.claims.judging import judge_number
+from ks_core.experiments.streams.agreement import Agreement
+from ks_core.experiments.streams.measure import StreamMeasurement
+from ks_core.statistics.estimate import Replicates, derive
+
+AGREES = 1e-10
+LINEAR = 0.25
+WITH_DELTA_E = ("sequential", "null-space")
+"""Methods whose later edits disturb earlier ones."""
+
+
+def judge(measured: StreamMeasurement, variant: str = "") -> list[Finding]:
+    """Judge the prediction, the growth, and what earlier edits suffer."""
+    return [judge_part(measured, variant) for judge_part in (_predicted, _linear, _earlier)]
+
+
+def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
+    streams = measured.streams
+    compared = _agreements(measured)
+    worst = max(compared, key=lambda name: compared[name].relative())
+    own_dtype = max(run[-1].own_dtype.bystanders.relative() for run in streams.runs.values())
+    difference = _relative_difference(compared[worst], measured.resamples, measured.seed)
+    return Finding(
+        claim="accumulation",
+        part="predicted",
+        variant=variant,
+        quantity=f"predicted against measured interference, {len(streams.edits)} edits, worst method ({worst})",
+        judged=judge_number(difference, Bound("below", AGREES)),
+        count=len(compared[worst].difference),
+        counted="keys",
+        layers=(streams.layer,),
+        references=(Reference("own dtype", own_dtype),),
+        is_rounding=True,
+    )
+
+
+def _agreements(measured: StreamMeasurement) -> dict[str, Agreement]:
+    last = {name: run[-1].exact for name, run in measured.streams.runs.items()}
+    onto = {f"{name}, other facts": of.bystanders for name, of in last.items()}
+    return onto | {f"{name}, edits": last[name].edits for name in WITH_DELTA_E}
+
+
+def _relative_difference(of: Agreement, resamples: int, seed: int) -> Replicates:
+    keys = len(of.difference)
+    drawn = np.random.default_rng(seed).multinomial(keys, np.full(keys, 1 / keys), size=resamples)
+    facts = np.array([of.relative(weights.astype(np.float64)) for weights in drawn])
+    return Replicates(np.array(of.relative()), facts, np.empty(0))
+
+
+def _linear(measured: StreamMeasurement, variant: str) -> Finding:
+    streams, grown = measured.streams, measured.growth
+    beyond = derive(lambda exponent: exponent - 1, grown.exponent)
+    return Finding(
+        claim="accumulation",
+        part="linear",
+        variant=variant,
+        quantity=f"exponent of the growth of delta_o, 1 to {grown.counts[-1]} edits, less 1",
+        judged=judge_number(beyond, Bound("within", LINEAR)),
+        count=len(streams.edits) * len(streams.bystanders),
+        counted="pairs of edit and bystander",
+        layers=(streams.layer,),
+        references=(Reference("random walk", -0.5),),
+    )
+
+
+def _earlier(measured: StreamMeasurement, variant: str) -> Finding:
+    edits = len(measured.streams.edits)
+    return Finding(
+        claim="accumulation",
+        part="earlier",
+        variant=variant,
+        quantity="rank correlation of delta_e with the number of later edits",
+        judged=judge_number(measured.growth.earlier, Bound("above", 0.0)),
+        count=edits * (edits - 1),
+        counted="pairs of edits",
+        layers=(measured.streams.layer,),
+    )
+
+
+SENTENCE = "interference grows with the number of edits, and earlier edits suffer more"
+CLAIM = Claim("accumulation", SENTENCE, "stream", judge)
+LONG = Claim("accumulation@long", SENTENCE, "long_stream", partial(judge, variant="long"), gate="never")

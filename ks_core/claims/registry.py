@@ -1,0 +1,57 @@
+"""All claims by name, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ks_core.claims import (
+    accumulation,
+    bound_pairs,
+    enough_facts,
+    heavy_tail,
+    kurtosis,
+    layers,
+    lossless,
+    methods,
+    published,
+    scaling,
+    semantic_pairs,
+    universal,
+    whitened_angles,
+    zero_mean,
+)
+from ks_core.claims.claim import Claim, Outcome
+from ks_core.experiments.measured import Measured
+
+CLAIMS: Mapping[str, Claim] = {
+    claim.name: claim
+    for claim in (
+        universal.CLAIM,
+        zero_mean.CLAIM,
+        kurtosis.CLAIM,
+        heavy_tail.CLAIM,
+        layers.CLAIM,
+        whitened_angles.CLAIM,
+        semantic_pairs.CLAIM,
+        enough_facts.CLAIM,
+        lossless.CLAIM,
+        accumulation.CLAIM,
+        bound_pairs.CLAIM,
+        methods.CLAIM,
+        scaling.CLAIM,
+        published.INNER_PRODUCTS,
+        published.SUPERPOSITION,
+        lossless.LONG,
+        accumulation.LONG,
+        methods.LONG,
+    )
+}
+
+
+def judge_all(measured: Measured) -> dict[str, Outcome]:
+    """What each claim finds, by its name: findings, or why there are none.
+
+    Args:
+        measured: a model's pairs, and what else was measured; a claim that needs more says that it was not.
+    """
+    return {name: claim.judge(measured) for name, claim in CLAIMS.items()}

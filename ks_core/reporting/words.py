@@ -1,0 +1,85 @@
+"""Findings in words: where a number is of, what is required of it, what stands beside it."""
+
+from __future__ import annotations
+
+import math
+
+from ks_core.claims.finding import Bound, Finding, Reference
+from ks_core.experiments.sizes.numbers import PLACES
+from ks_core.formatting import plus_minus
+
+SIGNS = {"above": ">", "below": "<", "within": "±"}
+
+
+def place(finding: Finding) -> str:
+    """Which layers or depths a finding speaks of, and which one its number is of.
+
+    Example:
+        >>> from ks_core.claims.finding import Judged, Verdict
+        >>> judged = Judged(4.0, 0.1, 0.1, (3.5, 4.5), Bound("above", 3.0), Verdict.HOLDS)
+        >>> place(Finding("kurtosis", "excess kurtosis of P", judged, count=56, layers=(0, 1, 2), layer=2))
+        '0-2, weakest 2'
+    """
+    if finding.depth:
+        return f"{', '.join(PLACES)}; weakest {finding.depth}"
+    words = [_layers(finding)] if finding.layers else []
+    if finding.layer is not None:
+        words.append(f"weakest {finding.layer}")
+    if finding.facts:
+        between = ", " if finding.layer is None else " → "
+        words.append("facts " + between.join(map(str, finding.facts)))
+    return ", ".join(words)
+
+
+def _layers(finding: Finding) -> str:
+    layers = finding.layers
+    if finding.across == "thirds":
+        third = len(layers) // 3
+        return f"{span(layers[:third])} vs {span(layers[-third:])}"
+    return span(layers) + (", mean" if finding.across == "mean" else "")
+
+
+def span(layers: tuple[int, ...]) -> str:
+    """Layers in short: a range where they are consecutive, the number of them where not.
+
+    Example:
+        >>> span((0, 1, 2, 3)), span((0, 4, 8))
+        ('0-3', '3 of 0-8')
+    """
+    if len(layers) == 1:
+        return str(layers[0])
+    consecutive = layers == tuple(range(layers[0], layers[-1] + 1))
+    return f"{layers[0]}-{layers[-1]}" if consecutive else f"{len(layers)} of {layers[0]}-{layers[-1]}"
+
+
+def required(bound: Bound) -> str:
+    """What is required of a number, in short.
+
+    Example:
+        >>> required(Bound("above", 3.0)), required(Bound("within", 0.01, centre=3.57))
+        ('> 3', '3.57 ± 0.01')
+    """
+    centre = f"{bound.centre:.6g} " if bound.kind == "within" and bound.centre else ""
+    return f"{centre}{SIGNS[bound.kind]} {bound.threshold:.3g}"
+
+
+def references(finding: Finding) -> str:
+    """What is known elsewhere: each number with where it is from."""
+    return "; ".join(map(_reference, finding.references))
+
+
+def _reference(of: Reference) -> str:
+    if of.error is not None:
+        return f"{of.source} {plus_minus(of.value, of.error)}"
+    upper = "" if of.to is None else f" to {number(of.to)}"
+    return f"{of.source} {number(of.value)}{upper}"
+
+
+def number(value: float) -> str:
+    """Three digits, and a ? for what is not known."""
+    return f"{value:.3g}" if math.isfinite(value) else "?"
+
+
+def interval(finding: Finding) -> str:
+    """The interval that the verdict rests on."""
+    return " to ".join(f"{end:.2g}" if math.isfinite(end) else "?" for end in finding.judged.interval)

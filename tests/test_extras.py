@@ -1,0 +1,42 @@
+"""The table of optional parts is that of pyproject.toml, and what is missing is named."""
+
+import re
+import sys
+
+import pytest
+from checkout import ROOT
+
+from ks_core.errors import KsError, MissingExtraError
+from ks_core.extras import EXTRAS, require
+
+
+def stated(extra: str) -> set[str]:
+    """Packages of an extra in pyproject.toml, without other extras; a reader of TOML comes with Python 3.11 only."""
+    block = re.search(rf"^{extra} = \[(.*?)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)[1]
+    return {re.match(r"[\w-]+", entry)[0] for entry in re.findall(r'"([^"]+)"', block) if "[" not in entry}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extras_are_those_of_the_project(extra):
+    assert set(EXTRAS[extra]) == stated(extra)
+
+
+def test_the_core_needs_four_packages():
+    assert stated("dependencies") == {"numpy", "safetensors", "scipy", "torch"}
+
+
+def test_require_passes_where_everything_is_installed():
+    for extra in ("models", "paper", "conformance"):
+        require(extra, "this")
+
+
+def test_require_names_what_is_missing_and_how_to_install_it(monkeypatch):
+    for name in ("tqdm", "gguf"):
+        monkeypatch.setitem(sys.modules, name, None)  # what an absent package looks like to `import`
+    with pytest.raises(MissingExtraError) as caught:
+        require("models", "this part")
+    assert str(caught.value) == (
+        'this part needs gguf, tqdm, which are not installed; install what it needs with: pip install "ks_core[models]"'
+    )
+    assert isinstance(caught.value, KsError)
+    assert isinstance(caught.value, ImportError)
