@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 import torch
-from ks_core.auditing import audit
 from measured import write_everything
 
+from ks_core.auditing.predict import audit
 from ks_core.experiments.pairs.layer import layer_pairs
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import select_facts

@@ -153,7 +153,7 @@ def test_the_ridge_reaches_doses(ridged):
     selection = select_facts(ridged.model, ridged.facts, 6)
     found = measure_dose(ridged, selection).response
     layer = found.layers[0]
-    edits, others = (subject_keys(ridged.model, of, [layer])[layer] for of in (found.edits, found.others))
+    edits, others = (subject_keys(ridged.model, of, [layer])[layer] for of in (found.edits, found.neighbours))
     whitening = whiten(ridged.text().second_moment(layer), ridge=RIDGE)
     expected = superposition(whitening.whiten(edits), whitening.whiten(others)).numpy()
     counts = np.isfinite(found.dose[0])

@@ -15,7 +15,7 @@ from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.streams.measure import measure_stream
 from ks_core.models.fingerprint import weights_sha256
-from ks_core.reporting.figures.pairs import save_figures
+from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.streams import stream_figures
 from ks_core.reporting.results import plain
 from ks_core.reporting.streams import methods_table, stream_numbers

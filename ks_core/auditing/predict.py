@@ -16,11 +16,11 @@ from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.gradients import value_gradients
-from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
+from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
@@ -75,9 +75,9 @@ class Audit:
 
     model: str
     tokens: int
-    """of text behind the second moment"""
+    """of text that the second moment was made from"""
     edits: tuple[Fact, ...]
-    kept: tuple[Fact, ...]
+    keep: tuple[Fact, ...]
     """facts to keep, without those that are edited"""
     ridge: float
     """added to second moments, in mean eigenvalues"""
@@ -113,7 +113,7 @@ class Audit:
         return [
             Disturbance(
                 self.edits[edit],
-                self.kept[place],
+                self.keep[place],
                 float(self.shares[edit, place]),
                 float(self.share_errors[edit, place]),
                 float(self.changes[edit, place]),
@@ -210,7 +210,7 @@ def _in_layer(
 ) -> Audit:
     """Everything about the chosen layer."""
     layer, shares = chosen.felt.layer, chosen.onto
-    values = kept_target_values(model, edits, layer, settings)
+    values = cached_target_values(model, edits, layer, settings)
     weight, bias = model.adapter.weight(layer).to("cpu", torch.float64), model.adapter.bias(layer)
     own = keys[len(edits) :] @ weight.T + (0 if bias is None else bias.to("cpu", torch.float64))
     residuals = values.residuals(weight)
@@ -225,7 +225,7 @@ def _in_layer(
         tokens=text.moments.provenance.tokens,
         ridge=text.ridge,
         edits=edits,
-        kept=kept,
+        keep=kept,
         layers=layers,
         layer=layer,
         reached=tuple(values.probabilities.tolist()),

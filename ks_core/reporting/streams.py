@@ -85,7 +85,7 @@ def dose_numbers(measured: DoseMeasurement) -> dict[str, Any]:
         "relation": found.relation,
         "layers": list(found.layers),
         "edited_case_ids": [fact.case_id for fact in found.edits],
-        "watched_case_ids": [fact.case_id for fact in found.others],
+        "watched_case_ids": [fact.case_id for fact in found.neighbours],
         "by_layer_edit_and_fact": arrays,
         "seconds": dict(measured.seconds),
     }

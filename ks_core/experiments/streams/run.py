@@ -18,7 +18,7 @@ from ks_core.experiments.streams.interference import StreamKeys
 from ks_core.experiments.streams.plan import checkpoints, plan_stream, stream_layer
 from ks_core.experiments.streams.setup import MethodInSpace, StreamSetup, set_up
 from ks_core.experiments.streams.stream import Checkpoint, EditStreams
-from ks_core.measurement.behaviour import ask, text_losses
+from ks_core.measurement.behaviour import read_answers, text_losses
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.theory.editors import Editor, method_of
@@ -67,7 +67,7 @@ def edit_streams(
     null = null_space(text.second_moment(layer))
     stream = set_up(model, corpus, text.moments.provenance.tokens, plan)
     logger.info("target values of %d edits in layer %d", num_edits, layer)
-    before, losses_before = ask(model, plan.edits), text_losses(model, stream.texts)
+    before, losses_before = read_answers(model, plan.edits), text_losses(model, stream.texts)
     keys = stream.keys
     rows, *of_halves = (keys.within(of) for of in (whitening, *halves))
     protecting = protect(whitening, keys.protected)

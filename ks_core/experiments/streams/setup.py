@@ -12,8 +12,8 @@ from ks_core.data.corpus import Corpus
 from ks_core.experiments.streams.interference import StreamKeys, compared, measured_changes, predicted_changes
 from ks_core.experiments.streams.plan import StreamPlan
 from ks_core.experiments.streams.stream import Checkpoint
-from ks_core.measurement.behaviour import ask, held_out_text, text_losses
-from ks_core.measurement.kept import kept_target_values
+from ks_core.measurement.behaviour import held_out_text, read_answers, text_losses
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.text import TokenIds
 from ks_core.measurement.values import TargetValues
@@ -65,7 +65,7 @@ class StreamSetup:
         edit = of.method.edit(self.weight, keys.edits, self.values.values[:count])
         delta = edit.delta()
         with edited(adapter, layer, delta):
-            answers, losses = ask(self.model, self.plan.edits[:count]), text_losses(self.model, self.texts)
+            answers, losses = read_answers(self.model, self.plan.edits[:count]), text_losses(self.model, self.texts)
         predicted = None if of.rows is None else predicted_changes(edit, keys, of.rows.first(count), wanted)
         own_dtype = compared(predicted, measured_changes(adapter, layer, delta, keys, wanted))
         with promoted(adapter, layer):
@@ -86,7 +86,7 @@ def set_up(model: LoadedModel, corpus: Corpus, tokens: int, plan: StreamPlan) ->
         InputError: the corpus has no text left, or as `target_values`.
     """
     texts = held_out_text(model, corpus, after=tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT)
-    values = kept_target_values(model, plan.edits, plan.layer)
+    values = cached_target_values(model, plan.edits, plan.layer)
     unedited = subject_keys(model, [*plan.bystanders, *plan.protected], [plan.layer])[plan.layer]
     keys = StreamKeys(values.keys, *torch.split(unedited, [len(plan.bystanders), len(plan.protected)]))
     weight = model.adapter.weight(plan.layer).cpu()

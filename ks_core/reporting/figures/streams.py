@@ -30,7 +30,7 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
-"""Bins of dose behind the line of means."""
+"""Bins of dose for the line of means."""
 
 
 def stream_figures(measured: StreamMeasurement, model: str, suffix: str = "") -> Drawings:
@@ -133,8 +133,8 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
     axes[1].plot(top, top, color="black", linewidth=0.8, label="as predicted")
     axes[1].legend(frameon=False)
     figure.suptitle(
-        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, {len(found.others)} facts, "
-        f"{found.pairs:,} pairs"
+        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, "
+        f"{len(found.neighbours)} facts, {found.pairs:,} pairs"
     )
     return figure
 
