@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from measured import write_facts
+from measured import passes_of, write_facts
 from tiny_models import byte_level_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.facts import Fact, load_facts
@@ -119,11 +119,8 @@ def test_gradients_do_not_depend_on_the_rows_beside_them(model, many):
 
 
 def test_one_pass_takes_as_many_rows_as_it_may(model, many):
-    passes = []
-    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
-    value_gradients(model, *many, 0)
-    hook.remove()
-    assert len(passes) == -(-len(many[0]) // ROWS_AT_ONCE)
+    _, passes = passes_of(model, lambda: value_gradients(model, *many, 0))
+    assert passes == -(-len(many[0]) // ROWS_AT_ONCE)
 
 
 def test_an_object_twice_as_long_has_the_gradient_of_its_mean(model):
