@@ -36,10 +36,10 @@ def says(
 
 
 @contextmanager
-def refused(kind: type[BaseException], **parts: Parts) -> Iterator[None]:
+def refused(kind: type[BaseException], **parts: Parts) -> Iterator[pytest.ExceptionInfo[BaseException]]:
     """The block raises such an error, which `says` these parts."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     says(caught.value, **parts)
 
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import torch
+from errors import refused
 from tiny_models import tiny_model
 from torch import nn
 
@@ -214,11 +215,8 @@ def test_an_edit_that_cannot_be_undone_is_an_error_that_says_so(adapter, what):
         with edited(adapter, 0, delta_of(adapter)):
             IMPOSSIBLE[what](adapter)
 
-    with pytest.raises(
-        UndoError, match=r"the edit of \w+ layer 0 cannot be undone: .*; .* load the model again"
-    ) as info:
+    with refused(UndoError, what="layer 0", remedy="load the model again"):
         change()
-    assert "\n" not in str(info.value)
 
 
 def test_planted_fault_a_weight_that_is_not_put_back_is_noticed(adapter, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from errors import refused
 from methods_oracles import Methods
 from oracles import assert_close, tolerance
 
@@ -23,9 +24,8 @@ def test_edit_of_a_key_in_the_protected_span_is_refused(part: float) -> None:
     """1e-9 of a key leaves 1e-18 of its squared length, less than the rounding, width² · eps."""
     space = protect(IDENTITY, [[2.0, 0.0]])
     keys, values = [[1.0, 1.0], [3.0, 3 * part]], [[1.0], [2.0]]
-    message = r"edit 1 cannot be made with these 1 protected directions: (0|1e-18) of its key's squared length"
     for method in (PACKAGE.sequential(space), PACKAGE.joint(space)):
-        with pytest.raises(InfeasibleEditError, match=message):
+        with refused(InfeasibleEditError, what="edit 1", got=("1 protected directions", f"{part**2:g} of its key")):
             method.edit(np.zeros((1, 2)), keys, values)
 
 
@@ -82,7 +82,7 @@ def test_dependent_protected_keys_span_no_more_than_they_do_at_any_condition() -
 
 
 def test_protected_keys_that_span_everything_are_refused() -> None:
-    with pytest.raises(InfeasibleEditError, match="the 3 protected keys span all 2 directions of key space"):
+    with refused(InfeasibleEditError, what="3 protected keys", got="all 2 directions", remedy="fewer"):
         protect(IDENTITY, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
@@ -92,18 +92,18 @@ def test_zero_protected_key_is_refused() -> None:
 
 
 def test_protected_keys_of_another_width_are_refused() -> None:
-    with pytest.raises(InputError, match="keys have d_key=3 but the second moment has d_key=2"):
+    with refused(InputError, what="keys", got=("d_key=3", "d_key=2")):
         protect(IDENTITY, [[1.0, 0.0, 0.0]])
 
 
 def test_null_space_without_a_small_eigenvalue_is_refused() -> None:
-    with pytest.raises(InfeasibleEditError, match=r"smallest eigenvalue of the second moment holds 0\.25 of its trace"):
+    with refused(InfeasibleEditError, what="smallest eigenvalue", got="0.25"):
         null_space(np.diag([3.0, 1.0]), variance=0.2)
 
 
 @pytest.mark.parametrize("variance", [0.0, 1.0, -0.1, float("nan"), float("inf")])
 def test_null_space_refuses_a_share_that_is_none(variance: float) -> None:
-    with pytest.raises(InputError, match="expected a share of the text's variance, between 0 and 1"):
+    with refused(InputError, what="variance", got=f"{variance:g}", expected="between 0 and 1"):
         null_space(np.eye(2), variance=variance)
 
 
@@ -114,5 +114,5 @@ def test_null_space_refuses_what_is_no_second_moment() -> None:
 
 def test_edit_of_a_key_outside_the_null_space_is_refused() -> None:
     space = null_space(np.diag([1.0, 1e-3]))
-    with pytest.raises(InfeasibleEditError, match="edit 0 cannot be made with these 1 null directions: 0 of its key"):
+    with refused(InfeasibleEditError, what="edit 0", got=("1 null directions", "0 of its key")):
         lifelong_edits(np.zeros((1, 2)), [[1.0, 0.0]], [[1.0]], space)
