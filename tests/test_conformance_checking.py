@@ -124,7 +124,12 @@ def test_check_editor_takes_expected_failures_and_skips() -> None:
 
 
 def test_results_are_json() -> None:
-    for result in check_editor(ZOO["divides_by_zero"].editor, max_examples=2):
+    """Of laws that hold, that do not apply, and that are broken by numbers that JSON has not."""
+    few = {"every_edit_holds", "inputs_are_not_modified", "last_edit_is_exact"}
+    skips = [law.name for law in laws_for("editor") if law.name not in few]
+    results = check_editor(ZOO["divides_by_zero"].editor, max_examples=2, skips=skips)
+    assert {result.outcome for result in results} == {"passed", "failed", "skipped"}
+    for result in results:
         assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["law"] == result.law
 
 
