@@ -211,5 +211,5 @@ def test_bad_case_id_is_named_with_its_record(tmp_path, case_id):
 
 
 def test_duplicate_ids_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"facts\.json: case_id 5 occurs 2 times; expected distinct ids"):
+    with refused(InputError, what=("facts.json", "case_id 5"), got="2 times", expected="distinct"):
         load_facts(write(tmp_path, [record(5), record(6), record(5)]))

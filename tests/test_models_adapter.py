@@ -206,7 +206,7 @@ def test_edited_restores_after_an_exception_and_when_nested():
 def test_edited_refuses_a_delta_of_another_shape():
     adapter = Adapter(tiny_model("gpt2"))
     with (
-        pytest.raises(InputError, match=r"\(12, 8\), but the weight of layer 0 has shape \(8, 12\)"),
+        refused(InputError, got=("(12, 8)", "layer 0", "(8, 12)")),
         edited(adapter, 0, torch.zeros(12, 8)),
     ):
         pass
@@ -218,7 +218,7 @@ def test_family_of_refuses_unknown_types_and_lists_the_known():
 
 
 def test_adapter_refuses_models_without_the_familys_modules():
-    with pytest.raises(InputError, match=r"GPT2Model of model_type 'gpt2' has no module 'transformer.h'"):
+    with refused(InputError, what=("GPT2Model", "'gpt2'"), got="'transformer.h'"):
         Adapter(tiny_model("gpt2").transformer)
 
 
