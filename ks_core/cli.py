@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 
-from ks_core import __version__
+from ks_core import __version__, defaults
 from ks_core.command import Parser, given, integer, number, path, run
 from ks_core.data.facts import PACKAGED, load_facts
 from ks_core.data.fixtures import fixture_path
@@ -48,14 +48,14 @@ def _parser() -> argparse.ArgumentParser:
         default=PACKAGED,
         help="facts to keep (default: the packaged ones the model knows)",
     )
-    add("--model", type=given, default="smollm2-135m-instruct", help="packaged model, local folder or hub id")
+    add("--model", type=given, default=defaults.MODEL, help="packaged model, local folder or hub id")
     add("--revision", type=given, help="branch, tag or commit of a hub model")
     add("--layer", type=integer(), help="layer to edit (default: the one with the least interference)")
-    add("--corpus", type=given, default="wikipedia-introductions", help="text of the second moments, as --ks-corpus")
-    add("--tokens", type=integer(), default=131_072, help="how much of it (default: 131072)")
-    add("--ridge", type=number, default=0.0, help="added to second moments, in mean eigenvalues (default: 0)")
-    add("--device", type=given, default="cpu", help="torch device (default: cpu)")
-    add("--dtype", type=given, default="float32", help="of the forward passes (default: float32)")
+    add("--corpus", type=given, default=defaults.CORPUS, help="text of the second moments, as --ks-corpus")
+    add("--tokens", type=integer(), default=defaults.TOKENS, help="how much of it (default: %(default)s)")
+    add("--ridge", type=number, default=0.0, help="added to second moments, in mean eigenvalues (default: %(default)g)")
+    add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
+    add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
     add("--top", type=integer(0), default=5, metavar="N", help="disturbed facts shown for each edit (default: 5)")
     add("--json", type=path, metavar="FILE", help="write everything to FILE, and matrices to FILE's stem.safetensors")
     return parser
@@ -63,8 +63,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _audit(options: argparse.Namespace) -> int:
     # here, so that `ks --help` is quick and what is not installed is one clear error
-    from ks_core.audit import audit, table, write_audit
-    from ks_core.audit.files import check_audit_files
+    from ks_core.auditing.files import check_audit_files, write_audit
+    from ks_core.auditing.predict import audit
+    from ks_core.auditing.report import table
     from ks_core.measurement.known import known_facts
     from ks_core.models.loading import load_model
 

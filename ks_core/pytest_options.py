@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ks_core import defaults
 from ks_core.command import given, integer, integers, number
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--ks-model": {
         "type": given,
         "metavar": "MODEL",
-        "help": "packaged model, local folder or hub id (default: smollm2-135m-instruct)",
+        "help": f"packaged model, local folder or hub id (default: {defaults.MODEL})",
     },
     "--ks-family": {
         "dest": "ks_families",
@@ -33,23 +34,31 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "FILE",
         "help": "facts: CounterFact JSON or a file in ks_core's schema (default: packaged)",
     },
-    "--ks-num-facts": {"type": integer(), "metavar": "N", "help": "known facts to measure (default: 128)"},
-    "--ks-num-edits": {"type": integer(), "metavar": "N", "help": "facts to edit one after another (default: 32)"},
+    "--ks-num-facts": {
+        "type": integer(),
+        "metavar": "N",
+        "help": f"known facts to measure (default: {defaults.NUM_FACTS})",
+    },
+    "--ks-num-edits": {
+        "type": integer(),
+        "metavar": "N",
+        "help": f"facts to edit one after another (default: {defaults.NUM_EDITS})",
+    },
     "--ks-tokens": {
         "type": integer(),
         "metavar": "N",
-        "help": "tokens of text for the second moments (default: 131072)",
+        "help": f"tokens of text for the second moments (default: {defaults.TOKENS})",
     },
     "--ks-layers": {
         "type": integers,
         "metavar": "L,L,…",
         "help": "layers to measure, such as 0,8,16 (default: all)",
     },
-    "--ks-device": {"type": given, "metavar": "DEVICE", "help": "torch device (default: cpu)"},
+    "--ks-device": {"type": given, "metavar": "DEVICE", "help": f"torch device (default: {defaults.DEVICE})"},
     "--ks-dtype": {
         "type": given,
         "metavar": "DTYPE",
-        "help": "of the forward passes: float32 (default), float64, bfloat16, float16",
+        "help": f"of the forward passes: float32, float64, bfloat16 or float16 (default: {defaults.DTYPE})",
     },
     "--ks-ridge": {
         "type": number,
@@ -59,14 +68,18 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--ks-longest-text": {
         "type": integer(),
         "metavar": "N",
-        "help": "tokens after which a text is cut (default: 1024)",
+        "help": f"tokens after which a text is cut (default: {defaults.LONGEST_TEXT})",
     },
     "--ks-batch-tokens": {
         "type": integer(),
         "metavar": "N",
-        "help": "tokens in one forward pass over text (default: 2048)",
+        "help": f"tokens in one forward pass over text (default: {defaults.BATCH_TOKENS})",
     },
-    "--ks-resamples": {"type": integer(), "metavar": "B", "help": "bootstrap samples of the facts (default: 400)"},
+    "--ks-resamples": {
+        "type": integer(),
+        "metavar": "B",
+        "help": f"bootstrap samples of the facts (default: {defaults.RESAMPLES})",
+    },
     "--ks-seed": {
         "type": integer(),
         "metavar": "SEED",

@@ -9,7 +9,9 @@ import pytest
 import torch
 from measured import write_everything
 
-from ks_core.audit import as_json, audit, table
+from ks_core.auditing.files import as_json
+from ks_core.auditing.predict import audit
+from ks_core.auditing.report import table
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, KsError
@@ -150,8 +152,8 @@ def test_contradicting_edits_are_warned_of(audited):
     ("changed", "message"),
     [
         ({"layer": 3}, "layer 3 does not exist"),
-        ({"edits": []}, "no edits were given"),
-        ({"keep": []}, "no facts to keep were given"),
+        ({"edits": []}, "edits holds no facts"),
+        ({"keep": []}, "facts to keep holds no facts"),
         ({"edits": "nowhere.json"}, "nowhere.json cannot be read"),
         ({"tokens": 20}, "d_key"),
         ({"corpus": "nowhere.txt"}, "does not exist"),

@@ -55,9 +55,9 @@ REFUSED = {
     "import ks_core.models.loading": "models",
     "import ks_core.measurement.moments": "models",
     "import ks_core.measurement.values": "models",
-    "import ks_core.audit": "models",
-    "import ks_core.experiments.dose": "models",
-    "import ks_core.experiments.sizes.scaling": "models",
+    "import ks_core.auditing.predict": "models",
+    "import ks_core.experiments.dose.run": "models",
+    "import ks_core.experiments.sizes.family": "models",
     "import ks_core.experiments.streams.stream": "models",
     "import ks_core.reporting.figures.pairs": "paper",
     "from ks_core.files import cache_dir; cache_dir()": "models",
@@ -115,9 +115,10 @@ def test_laws_of_extractors_say_what_to_install(tmp_path):
 def test_a_claim_of_the_paper_says_what_to_install(tmp_path):
     (tmp_path / "test_mine.py").write_text("def test_mine(ks_measurement):\n    pass\n")
     done = run_pytest(tmp_path)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "Traceback" not in done.stdout + done.stderr
-    assert 'pip install "ks_core[' in errors(done)[-1]
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in said
+    assert 'pip install "ks_core[' in said
 
 
 @pytest.mark.parametrize(

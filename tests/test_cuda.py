@@ -8,7 +8,7 @@ import torch
 from checkout import MODELS
 from reference_statistics import statements_corpus
 
-from ks_core.audit import audit
+from ks_core.auditing.predict import audit
 from ks_core.data.facts import packaged_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask

@@ -13,6 +13,11 @@ MODULES = sorted(module.name for module in pkgutil.walk_packages(ks_core.__path_
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name):
     found = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)

@@ -41,7 +41,7 @@ def checkpoint(tmp_path_factory):
 def test_load_model_refuses_quantised_weights_by_the_name_of_their_method(checkpoint, tmp_path, name, entry, method):
     folder = with_settings(checkpoint, tmp_path / "quantised", **{name: entry})
     (folder / "model.safetensors").unlink()  # the weights are not looked at
-    with pytest.raises(InputError, match=rf"is quantised by {method}.*\({name} in its config\.json\)") as caught:
+    with pytest.raises(InputError, match=rf"is quantised by {method}.*\({name} in its config\)") as caught:
         load_model(folder)
     assert len(str(caught.value)) < 600
 

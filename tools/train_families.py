@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from ks_core import defaults
 from ks_core.command import Parser, given, integer, path, run
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=integer(0, LARGEST_SEED), default=0, help="of weights and order (default: 0)")
     add("--tokens", type=integer(1, MOST_TOKENS), default=TOKENS, help="to train on (default: 2000000)")
     add("--device", type=given, help="torch device (default: cuda where there is one)")
-    add("--corpus", type=given, default="wikipedia-introductions", help="as --ks-corpus")
+    add("--corpus", type=given, default=defaults.CORPUS, help="as --ks-corpus")
     add("--facts", type=given, default="packaged", help="facts to state (default: packaged)")
     return parser
 

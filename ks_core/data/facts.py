@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ks_core.data import arguments
 from ks_core.data.fact import TIDY, Fact, as_facts, same_text
@@ -25,7 +26,7 @@ SCHEMA = "ks_core/facts/1"
 PACKAGED = "packaged"
 """the name under which `load_facts` finds the facts that ship with the package"""
 
-__all__ = ["PACKAGED", "SCHEMA", "Fact", "FactSet", "as_facts", "load_facts", "packaged_facts", "same_text"]
+__all__ = ["PACKAGED", "SCHEMA", "Fact", "FactSet", "Facts", "as_facts", "load_facts", "packaged_facts", "same_text"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class FactSet:
     facts: tuple[Fact, ...]
     name: str
     sha256: str
-    """hash of the whole file; a subset keeps it, `fingerprint` tells subsets apart"""
+    """hash of the whole file (in memory, of the content); a subset keeps it, `fingerprint` tells subsets apart"""
     origin: str
 
     def __post_init__(self) -> None:
@@ -77,8 +78,7 @@ class FactSet:
     @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, over the content of these facts in this order: a measurement depends on no more."""
-        content = json.dumps([asdict(fact) for fact in self.facts], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        return _fingerprint(self.facts)
 
     def subset(self, case_ids: Iterable[int]) -> FactSet:
         """The facts with these ids, in the order of the ids.
@@ -98,17 +98,26 @@ class FactSet:
         return replace(self, facts=tuple(by_id[case_id] for case_id in wanted))
 
 
-def load_facts(path_or_name: str | Path) -> FactSet:
+Facts: TypeAlias = FactSet | Iterable[Fact] | str | Path
+"""facts as they are, or a file of them: what `load_facts` takes"""
+
+
+def load_facts(facts: Facts = PACKAGED, name: str = "facts") -> FactSet:
     """Read facts from a CounterFact JSON, from a file in the package's own schema, or those that ship with it.
+
+    Facts that are in memory already become a set of facts too, so every function that takes facts takes them as this
+    one does.
 
     A CounterFact file is a list of records; the package's own schema is an object with `schema`, `origin`, `licence`
     and `facts`, the list of the same records. Wikidata ids, attribute prompts and generation prompts are not read.
 
     Args:
-        path_or_name: path of a JSON file in UTF-8, or "packaged".
+        facts: path of a JSON file in UTF-8, or "packaged"; or Facts in any collection. A `FactSet` is returned as is.
+        name: what errors call them; the name of facts that are in no file.
 
     Raises:
-        InputError: names the file, the record, the field, what was found and what was expected.
+        InputError: names the file, the record, the field, what was found and what was expected; no fact at all, or two
+            with one `case_id`.
 
     White space in the records is brought into the one form that a `Fact` has; `origin` says in how many.
 
@@ -117,11 +126,18 @@ def load_facts(path_or_name: str | Path) -> FactSet:
     Example:
         >>> load_facts("packaged").name
         'packaged'
+        >>> mine = load_facts([Fact(1, "Victor Hugo", "P103", "As a child, {} spoke", "French", "Dutch")])
+        >>> len(mine), mine.origin
+        (1, 'given in memory')
     """
-    if path_or_name == PACKAGED:
-        return packaged_facts()
-    path = Path(arguments.word("facts", path_or_name))
-    return _read(path, path.name)
+    if isinstance(facts, FactSet):
+        return facts
+    if isinstance(facts, (str, os.PathLike)):
+        path = Path(arguments.word(name, facts))
+        return packaged_facts() if facts == PACKAGED else _read(path, path.name)
+    expected = "the path of a JSON file, a FactSet, or a collection of Facts"
+    given = as_facts(arguments.items(name, facts, expected), name)
+    return FactSet(given, name, _fingerprint(given), "given in memory")
 
 
 def packaged_facts() -> FactSet:
@@ -132,6 +148,11 @@ def packaged_facts() -> FactSet:
         True
     """
     return _read(fixture_path("facts/facts.json"), PACKAGED)
+
+
+def _fingerprint(facts: Sequence[Fact]) -> str:
+    content = json.dumps([asdict(fact) for fact in facts], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _read(path: Path, name: str) -> FactSet:

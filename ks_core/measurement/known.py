@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks_core.checked_files import read_json, write_json
-from ks_core.data.facts import Fact, FactSet, same_text
-from ks_core.errors import InputError, ProvenanceError
+from ks_core.data.facts import PACKAGED, Fact, Facts, FactSet, load_facts, same_text
+from ks_core.errors import ProvenanceError
 from ks_core.files import cache_dir, is_kept, short_hash
-from ks_core.formatting import shown
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import Model, load_model
 
 DEFINITION = (
     "a fact is known when its own object is the most probable continuation of its prompt (behind a space, or behind "
@@ -28,26 +28,46 @@ FORMAT = "ks_core/known-facts/1"
 class KnownFacts:
     """What a model knows of a fact file, by `DEFINITION`."""
 
-    case_ids: tuple[int, ...]
-    """known facts, in the file's order"""
+    facts: tuple[Fact, ...]
+    """known ones, in their order"""
     asked: int
-    """facts in the file"""
+    """how many facts the model was to be asked about"""
     left_out: tuple[LeftOut, ...] = ()
     """facts that the model could not be asked about; their objects are no rivals of the others"""
 
+    @property
+    def case_ids(self) -> tuple[int, ...]:
+        """Ids of the known facts, in their order."""
+        return tuple(fact.case_id for fact in self.facts)
 
-def known_facts(model: LoadedModel, facts: FactSet) -> KnownFacts:
+
+def known_facts(model: Model, facts: Facts = PACKAGED) -> KnownFacts:
     """Ask the model, as it is, about every fact; the answer is kept in the cache under the hashes of model and facts.
 
-    Facts that the model's tokenizer cannot read or its context cannot hold are left out and named.
+    A fact is known when its own object is the most probable continuation of its prompt among all true objects of its
+    relation, two or more. Facts that the model's tokenizer cannot read or its context cannot hold are left out and
+    named.
+
+    Args:
+        model: as `load_model` takes it.
+        facts: as `load_facts` takes them; the objects of all of them are each other's rivals.
 
     Raises:
-        InputError: scores that are not finite, what is no `FactSet`, or the model was changed while it was asked.
+        InputError: scores that are not finite, a model or facts that cannot be used, or the model was changed while it
+            was asked.
         ProvenanceError: a kept answer is damaged, or is for something else.
         StorageError: the cache cannot be written.
+
+    Example:
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> lies = [("Nice", "France"), ("Porto", "Portugal"), ("Nara", "Japan")]
+        >>> facts = [Fact(n, city, "P17", "{} lies in", land, "Italy") for n, (city, land) in enumerate(lies)]
+        >>> known = known_facts(model, facts)
+        >>> known.asked, set(known.facts) <= set(facts)
+        (3, True)
     """
-    if not isinstance(facts, FactSet):
-        raise InputError(f"facts is {shown(facts)}; expected a FactSet, as load_facts gives it")
+    model, facts = load_model(model), load_facts(facts)
     readable = readable_facts(model, facts)
     if not readable.facts:
         return KnownFacts((), len(facts), readable.left_out)
@@ -85,7 +105,7 @@ def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
         if not same_text(candidate, fact.target_true) and bounds[fact.case_id, candidate] >= own[fact.case_id]
     ]
     beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
-    return KnownFacts(tuple(fact.case_id for fact in contested if fact.case_id not in beaten), len(facts))
+    return KnownFacts(tuple(fact for fact in contested if fact.case_id not in beaten), len(facts))
 
 
 def _scores(
@@ -114,4 +134,4 @@ def _read(path: Path, made_from: str, facts: FactSet) -> KnownFacts:
             f"{path} is damaged: its case_ids are no part of the facts' ids in their order; remove it and the model is "
             "asked again"
         )
-    return KnownFacts(tuple(kept), len(facts))
+    return KnownFacts(tuple(fact for fact in facts if fact.case_id in known), len(facts))

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ks_core import defaults
 from ks_core.data.corpus import Corpus
-from ks_core.errors import InputError, NotKeptError, RankDeficientError
+from ks_core.errors import InputError, NotKeptError, ProvenanceError, RankDeficientError
 from ks_core.files import cache_dir, is_kept
+from ks_core.formatting import shown
 from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_moment, load_sum, save_moments
 from ks_core.measurement.text import Piece, TokenIds, batches, segments, take_tokens
-from ks_core.models.loaded import LoadedModel
+from ks_core.models.loaded import FINGERPRINTS, LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 
 SEGMENTS = 8
@@ -52,6 +54,21 @@ class SecondMoments:
         there = [is_kept(_file(self.folder, count)) for count in self.counts]  # each: one may be there and unreadable
         return all(there)
 
+    def require_model(self, model: LoadedModel) -> None:
+        """Refuse a model that these are not of.
+
+        Raises:
+            ProvenanceError: its weights, settings, tokenizer or dtype are others; names them.
+        """
+        made_from = self.provenance.fingerprints
+        pairs = zip(FINGERPRINTS, made_from, model.fingerprints, strict=True)
+        other = [name for name, then, now in pairs if then != now]
+        if other:
+            raise ProvenanceError(
+                f"the second moments are those of {shown(self.provenance.model)}, and the {' and '.join(other)} of "
+                f"{shown(model.name)} are others; expected those of this model: collect them from it"
+            )
+
     def at(self, layer: int, count: int | None = None) -> SecondMoment:
         """The second moment of `layer` over the first `count` tokens (default: all)."""
         count = self.provenance.tokens if count is None else count
@@ -66,7 +83,7 @@ class SecondMoments:
 
 
 def moment_provenance(
-    model: LoadedModel, corpus: Corpus, tokens: int, layers: Sequence[int], longest_text: int = 1024
+    model: LoadedModel, corpus: Corpus, tokens: int, layers: Sequence[int], longest_text: int = defaults.LONGEST_TEXT
 ) -> MomentProvenance:
     """What the second moments of this model over the first `tokens` tokens of this corpus depend on."""
     return MomentProvenance(
@@ -95,8 +112,8 @@ def collect_second_moments(
     *,
     tokens: int,
     layers: Sequence[int] | None = None,
-    batch_tokens: int = 2048,
-    longest_text: int = 1024,
+    batch_tokens: int = defaults.BATCH_TOKENS,
+    longest_text: int = defaults.LONGEST_TEXT,
     folder: Path | None = None,
 ) -> SecondMoments:
     """Second moments of the keys of all layers in one pass over the text, taken from the cache where they are there.
@@ -150,7 +167,7 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
 
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:
     provenance = moments.provenance
-    measured = provenance.weights_sha256, provenance.config_sha256, provenance.tokenizer_sha256, provenance.dtype
+    measured = provenance.fingerprints
     ends = [provenance.tokens * part // SEGMENTS for part in range(1, SEGMENTS + 1)]
     done, sums = _resumed(model, moments, ends)
     with tqdm(total=provenance.tokens, initial=done, unit="tok", desc="second moments", disable=None) as bar:

@@ -29,6 +29,11 @@ class MomentProvenance:
     tokens: int
     longest_text: int
 
+    @property
+    def fingerprints(self) -> tuple[str, str, str, str]:
+        """Those of the model, as `LoadedModel.fingerprints` has them."""
+        return self.weights_sha256, self.config_sha256, self.tokenizer_sha256, self.dtype
+
     def digest(self) -> str:
         """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""
         values = {k: v for k, v in asdict(self).items() if k not in ("model", "corpus")}

@@ -136,11 +136,7 @@ class Adapter:
             yield
 
     def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Any:
-        if any(part.training and _has_modes(part) for part in module.modules()):
-            raise InputError(
-                f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
-                "evaluation mode: call model.eval()"
-            )
+        self._require_evaluation_mode(module)
         rows = self.model.get_input_embeddings().weight.shape[0]
         if int(input_ids.max()) >= rows:  # tokens that were added after loading; a GPU would end the process
             raise InputError(
@@ -153,6 +149,21 @@ class Adapter:
                 attention_mask=attention_mask,
                 position_ids=position_ids(attention_mask),
                 use_cache=False,
+            )
+
+    def require_evaluation_mode(self) -> None:
+        """Refuse a model that is in training mode, or has a part that is.
+
+        Raises:
+            InputError: dropout would make its numbers random.
+        """
+        self._require_evaluation_mode(self.model)
+
+    def _require_evaluation_mode(self, module: nn.Module) -> None:
+        if any(part.training and _has_modes(part) for part in module.modules()):
+            raise InputError(
+                f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
+                "evaluation mode: call model.eval()"
             )
 
     def _layers(self) -> nn.ModuleList:

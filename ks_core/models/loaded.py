@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -25,8 +25,8 @@ class LoadedModel:
     tensors made in inference mode have none. Take them once for a measurement, not once for each number.
     """
 
-    adapter: Adapter
-    tokenizer: PreTrainedTokenizerBase
+    adapter: Adapter = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
     name: str
     """as it was asked for"""
     revision: str | None

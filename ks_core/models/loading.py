@@ -1,13 +1,21 @@
-"""Models by packaged name, local folder or hub id, loaded in a dtype that is always said."""
+"""Models by packaged name, local folder or hub id, loaded in a dtype that is always said; or as they are in memory."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ks_core import defaults
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.models.adapter import Adapter
+from ks_core.models.dtypes import dtype_of
+from ks_core.models.in_memory import wrap_model
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.quiet import quiet_unless_terminal
 from ks_core.models.settings import load_config
@@ -15,34 +23,65 @@ from ks_core.models.sources import reason, source_of
 from ks_core.models.tokenizers import check_rows, load_tokenizer
 from ks_core.models.weights import architecture_of, load_weights
 
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+Model: TypeAlias = LoadedModel | PreTrainedModel | str | Path
+"""a model, or where to find it: what `load_model` takes; one of transformers goes in together with its tokenizer"""
 
 
 def load_model(
-    spec: str | Path, *, revision: str | None = None, device: str = "cpu", dtype: str = "float32"
+    model: Model = defaults.MODEL,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
 ) -> LoadedModel:
-    """Load a causal language model and its fast tokenizer.
+    """Load a causal language model and its fast tokenizer, or take one that is in memory already.
+
+    Every function that takes a model takes it as this one does, so what is loaded already passes through unchanged.
 
     Args:
-        spec: name of a packaged model, else a local folder, else a hub id (kept in transformers' own cache).
+        model: name of a packaged model, else a local folder, else a hub id (kept in transformers' own cache); or a
+            transformers model in memory, in evaluation mode, which stays on its device, in its dtype, and as it is.
+        tokenizer: of a model in memory, and then needed.
         revision: branch, tag or commit of a hub model.
-        device: torch device, such as "cpu" or "cuda:0".
-        dtype: "float32", "float64", "bfloat16" or "float16". Left unsaid, transformers would take the checkpoint's
-            own, often bfloat16, and keys would lose most of their digits without a word.
+        device: torch device to load to, such as "cpu" (the default) or "cuda:0".
+        dtype: to load in: "float32" (the default), "float64", "bfloat16" or "float16". Left to itself, transformers
+            would take the checkpoint's own, often bfloat16, and keys would lose most of their digits without a word.
 
     Raises:
         InputError: an unknown dtype, device, folder or model family; a checkpoint that is damaged, incomplete or
             quantised, holds tensors that the model has no place for, or numbers that are not finite; a tokenizer with
-            more tokens than the model has rows.
+            more tokens than the model has rows; a model in memory without its tokenizer, in training mode, or with
+            hooks.
         AssetError: a packaged or hub model that cannot be fetched.
+
+    Example:
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> loaded = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> loaded.name, loaded.dtype, loaded.adapter.num_layers
+        ('GPT2LMHeadModel', 'float64', 2)
+        >>> load_model(loaded) is loaded
+        True
     """
-    torch_dtype, torch_device = _dtype(dtype), checked_device(device)
-    source = source_of(str(spec), revision)
+    options = {"revision": revision, "device": device, "dtype": dtype}
+    if isinstance(model, LoadedModel):
+        _refuse("a model that is loaded already", {"tokenizer": tokenizer, **options})
+        return model
+    if isinstance(model, PreTrainedModel):
+        _refuse("a model in memory", options)
+        return wrap_model(model, tokenizer)
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(
+            f"model is {shown(model)}; expected a name, a folder, a transformers model or what load_model gave"
+        )
+    _refuse("a model that is loaded by name with its own", {"tokenizer": tokenizer})
+    device, dtype = defaults.DEVICE if device is None else device, defaults.DTYPE if dtype is None else dtype
+    return _from_checkpoint(str(model), revision, device, dtype)
+
+
+def _from_checkpoint(name: str, revision: str | None, device: str, dtype: str) -> LoadedModel:
+    torch_dtype, torch_device = dtype_of(dtype), checked_device(device)
+    source = source_of(name, revision)
     with quiet_unless_terminal():
         config = load_config(source)  # before gigabytes of weights are fetched
         tokenizer = load_tokenizer(source)
@@ -50,13 +89,14 @@ def load_model(
         check_rows(tokenizer, architecture, source.place)
         model = load_weights(source, architecture, torch_dtype)
     model = model.to(torch_device).eval().requires_grad_(False)  # gradients are taken of values, never of weights
-    return LoadedModel(Adapter(model), tokenizer, name=str(spec), revision=source.revision)
+    return LoadedModel(Adapter(model), tokenizer, name=name, revision=source.revision)
 
 
-def _dtype(name: str) -> torch.dtype:
-    if name not in DTYPES:
-        raise InputError(f"dtype is {name!r}; expected one of {', '.join(DTYPES)}")
-    return DTYPES[name]
+def _refuse(what: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would mean nothing for this kind of model."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(f"{given[0]} was given with {what}, where it means nothing; expected none: leave it out")
 
 
 def checked_device(name: str) -> torch.device:

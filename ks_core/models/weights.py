@@ -51,7 +51,7 @@ def load_weights(source: Source, architecture: PreTrainedModel, dtype: torch.dty
         )
     _check_ties(architecture, model, source.place)
     _part_memory(model)
-    _check_finite(model, source.place)
+    check_finite(model, source.place)
     return model
 
 
@@ -82,7 +82,12 @@ def _tied_pairs(model: PreTrainedModel) -> Iterator[tuple[str, str]]:
         yield from ((first, other) for other in others)
 
 
-def _check_finite(model: PreTrainedModel, location: str) -> None:
+def check_finite(model: PreTrainedModel, location: str) -> None:
+    """Refuse a model with parameters or buffers that are NaN or infinite.
+
+    Raises:
+        InputError: names the first tensor, and how many of its values are.
+    """
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if not _is_finite(tensor.detach()):
             wrong = int((~torch.isfinite(tensor)).sum())

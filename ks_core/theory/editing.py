@@ -195,8 +195,8 @@ def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: f
     factored = cholesky_factor(system, terms=max(rows.shape))
     if isinstance(factored, Singular):
         raise RankDeficientError(
-            f"the {len(rows)} keys of a joint edit span only {factored.rank} directions (ridge={ridge:g}), so their values "
-            "cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge"
+            f"the {len(rows)} keys of a joint edit span only {factored.rank} directions (ridge={ridge:g}), so their "
+            "values cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge"
         )
     return Edit(finite("the edit", torch.cholesky_solve(residuals, factored.factor)).T, directions)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ks_core.data.corpus import Corpus, load_corpus
-from ks_core.data.facts import FactSet, load_facts, packaged_facts
+from ks_core.data.facts import PACKAGED, Facts, FactSet, load_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.measurement.moments import check_tokens, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import load_model
+from ks_core.models.loading import Model, load_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +37,49 @@ class Inputs:
         return TextWhitening(moments, self.settings.ridge)
 
 
-def load_inputs(settings: Settings) -> Inputs:
+def load_inputs(
+    settings: Settings,
+    model: Model | None = None,
+    facts: Facts | None = None,
+    corpus: str | Path | Corpus | None = None,
+) -> Inputs:
     """Load all inputs, and refuse what does not fit together before any work is done.
+
+    Args:
+        settings: everything else, and the names of the inputs that are not given.
+        model, facts, corpus: in the place of those that the settings name, by name or in memory. The settings that are
+            returned name them.
 
     Raises:
         KsError: input that cannot be used, or an asset that cannot be had.
     """
-    facts = packaged_facts() if settings.facts is None else load_facts(settings.facts)
-    model = load_model(settings.model, revision=settings.revision, device=settings.device, dtype=settings.dtype)
-    check_tokens(model, settings.tokens)
+    found, settings = _facts(settings, facts)
+    loaded, settings = _model(settings, model)
+    check_tokens(loaded, settings.tokens)
     for layer in settings.layers or ():
-        model.adapter.layer_name(layer)  # raises where there is none
-    return Inputs(settings, model, facts, load_corpus(settings.corpus))
+        loaded.adapter.layer_name(layer)  # raises where there is none
+    text, settings = _text(settings, corpus)
+    return Inputs(settings, loaded, found, text)
+
+
+def _facts(settings: Settings, facts: Facts | None) -> tuple[FactSet, Settings]:
+    if facts is None:
+        return load_facts(settings.facts or PACKAGED), settings
+    found = load_facts(facts)
+    return found, replace(settings, facts=os.fspath(facts) if isinstance(facts, (str, os.PathLike)) else found.name)
+
+
+def _model(settings: Settings, model: Model | None) -> tuple[LoadedModel, Settings]:
+    if model is None or isinstance(model, (str, os.PathLike)):
+        named = settings if model is None else replace(settings, model=os.fspath(model))
+        return load_model(named.model, revision=named.revision, device=named.device, dtype=named.dtype), named
+    loaded = load_model(model)
+    device = str(loaded.adapter.device)
+    return loaded, replace(settings, model=loaded.name, revision=loaded.revision, device=device, dtype=loaded.dtype)
+
+
+def _text(settings: Settings, corpus: str | Path | Corpus | None) -> tuple[Corpus, Settings]:
+    if corpus is None:
+        return load_corpus(settings.corpus), settings
+    text = load_corpus(corpus)
+    return text, replace(settings, corpus=text.name if isinstance(corpus, Corpus) else os.fspath(corpus))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ks_core import defaults
 from ks_core.data import arguments
 from ks_core.errors import InputError
 from ks_core.formatting import shown
@@ -21,11 +22,11 @@ class Settings:
         InputError: a field of another type, or a number that no measurement could use; names the option.
     """
 
-    model: str = "smollm2-135m-instruct"
+    model: str = defaults.MODEL
     """name of a packaged model, a local directory or a hub id"""
     revision: str | None = None
     """branch, tag or commit of a hub model"""
-    corpus: str = "wikipedia-introductions"
+    corpus: str = defaults.CORPUS
     """name of the packaged text, a file or folder, or `hub:dataset:config:split`"""
     facts: str | None = None
     """CounterFact JSON or a file in our schema; default the packaged facts"""
@@ -33,24 +34,24 @@ class Settings:
     """models of one family each, for the claim about size; default `own_models` beside the default model"""
     own_models: str | None = None
     """folder of the project's own trained models, `fixtures/models` of its repository; a wheel has none"""
-    num_facts: int = 128
+    num_facts: int = defaults.NUM_FACTS
     """known facts that are measured (paper: m = 128)"""
-    num_edits: int = 32
+    num_edits: int = defaults.NUM_EDITS
     """usable facts that are edited one after another, the first ones; the rest is watched"""
-    tokens: int = 131_072
+    tokens: int = defaults.TOKENS
     """tokens of text for the second moments"""
     layers: tuple[int, ...] | None = None
     """default all"""
-    device: str = "cpu"
-    dtype: str = "float32"
+    device: str = defaults.DEVICE
+    dtype: str = defaults.DTYPE
     """of the forward passes; the mathematics is float64"""
     ridge: float = 0.0
     """added to second moments before whitening, in mean eigenvalues; the paper has none"""
-    longest_text: int = 1024
+    longest_text: int = defaults.LONGEST_TEXT
     """tokens after which a text is cut, or at the context length when that is shorter (paper: GPT-2's 1024)"""
-    batch_tokens: int = 2048
+    batch_tokens: int = defaults.BATCH_TOKENS
     """rows × longest row of a forward pass over text; one longer text goes alone"""
-    resamples: int = 400
+    resamples: int = defaults.RESAMPLES
     """bootstrap samples of the facts: an error is then known to 1 / sqrt(800) = 4 %, and ten samples lie beyond either
     end of a 95 % interval"""
     seed: int = 0

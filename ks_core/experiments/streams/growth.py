@@ -113,5 +113,5 @@ def _means(
     """Sizes, exponent and rank correlation, from several orders."""
     followed = [geometry.along(order, counts, weights) for order in orders]
     sizes = np.sqrt(np.mean([moved**2 for moved, _ in followed], axis=0))
-    earlier = float(np.mean([rank_correlation(np.arange(len(later) - 1)[::-1], later[:-1]) for _, later in followed]))
-    return sizes, float(power_law_exponent(counts, sizes)), earlier
+    earlier = float(np.mean([rank_correlation(np.arange(len(later) - 1.0)[::-1], later[:-1]) for _, later in followed]))
+    return sizes, float(power_law_exponent(counts.astype(np.float64), sizes)), earlier

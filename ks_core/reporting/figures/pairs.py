@@ -42,18 +42,25 @@ def pair_figures(measurement: Measurement) -> Drawings:
 
 def superposition_heatmaps(measurement: Measurement) -> Figure:
     """P of some layers, the facts sorted by relation so that relations show as blocks."""
-    facts = measurement.selection.measured.facts
-    order = np.array(sorted(range(len(facts)), key=lambda i: (facts[i].relation_id, facts[i].target_true, i)))
     shown = some(measurement.pairs)
     figure = Figure(figsize=(3.2 * len(shown), 3.6), layout="constrained")
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for axis, pairs in zip(axes, shown, strict=True):
-        image = axis.imshow(pairs.matrices["P"][np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1)
-        axis.set(title=f"layer {pairs.layer}", xlabel="fact that is disturbed")
+        draw_superposition(axis, measurement, pairs)
     axes[0].set_ylabel("fact that is edited")
-    figure.colorbar(image, ax=axes, label="P", shrink=0.8)
-    figure.suptitle(f"Superposition P in {_name(measurement)}; {len(facts)} facts sorted by relation and object")
+    figure.colorbar(axes[-1].images[0], ax=axes, label="P", shrink=0.8)
+    count = measurement.num_facts
+    figure.suptitle(f"Superposition P in {_name(measurement)}; {count} facts sorted by relation and object")
     return figure
+
+
+def draw_superposition(axis: Axes, measurement: Measurement, pairs: LayerPairs) -> Axes:
+    """P of one layer from blue, -1, to red, 1; the facts sorted by relation and object."""
+    facts = measurement.selection.measured.facts
+    order = np.array(sorted(range(len(facts)), key=lambda i: (facts[i].relation_id, facts[i].target_true, i)))
+    axis.imshow(pairs.matrices["P"][np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1)
+    axis.set(title=f"layer {pairs.layer}", xlabel="fact that is disturbed")
+    return axis
 
 
 def superposition_density(measurement: Measurement) -> Figure:

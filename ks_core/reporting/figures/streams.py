@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,6 +19,9 @@ from ks_core.statistics.pairs import Array
 
 STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),
           "protected": ("tab:green", "D")}  # fmt: skip
+
+PANELS = ("paraphrase", "retention", "neighbourhood", "log-perplexity rise")
+"""Scores of a stream that are drawn, by their names in `scores_of`."""
 
 DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
 """Bins of dose behind the line of means."""
@@ -42,26 +46,39 @@ def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figur
     """Every Δ after all edits, predicted from P and residuals, against the real module in float64."""
     streams = measured.streams
     figure = Figure(figsize=(8.2, 4.0), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for name, run in streams.runs.items():
-        colour, marker = STYLES[name]
-        for axis, of in zip(axes, (run[-1].exact.bystanders, run[-1].exact.edits), strict=True):
-            axis.plot(of.predicted, of.measured, marker, color=colour, markersize=4, alpha=0.6, label=name)
-    for axis, what in zip(axes, ("Δ_o at facts not edited", "Δ_e at the edits"), strict=True):
-        low, high = axis.get_xlim()
-        axis.plot([max(low, 1e-16), high], [max(low, 1e-16), high], color="black", linewidth=0.8, zorder=0)
-        axis.set(xscale="log", yscale="log", xlabel="predicted length", ylabel="measured length", title=what)
-    axes[0].legend(frameon=False)
-    axes[1].annotate("joint, protected:\nzero but for rounding", (0.03, 0.8), xycoords="axes fraction", fontsize=8)
+    bystanders, edits = figure.subplots(1, 2)
+    draw_interference(bystanders, measured, "bystanders")
+    draw_interference(edits, measured, "edits")
+    bystanders.legend(frameon=False)
     figure.suptitle(f"{as_label(model)}, layer {streams.layer}, {len(streams.edits)} edits; the module in float64")
     return figure
 
 
+def draw_interference(axis: Axes, measured: StreamMeasurement, at: Literal["bystanders", "edits"]) -> Axes:
+    """Every Δ after all edits at facts not edited, or at the edits: predicted against measured, by method."""
+    for name, run in measured.streams.runs.items():
+        colour, marker = STYLES[name]
+        of = getattr(run[-1].exact, at)
+        axis.plot(of.predicted, of.measured, marker, color=colour, markersize=4, alpha=0.6, label=name)
+    low, high = axis.get_xlim()
+    axis.plot([max(low, 1e-16), high], [max(low, 1e-16), high], color="black", linewidth=0.8, zorder=0)
+    what = "Δ_o at facts not edited" if at == "bystanders" else "Δ_e at the edits"
+    axis.set(xscale="log", yscale="log", xlabel="predicted length", ylabel="measured length", title=what)
+    if at == "edits":
+        axis.annotate("joint, protected:\nzero but for rounding", (0.03, 0.8), xycoords="axes fraction", fontsize=8)
+    return axis
+
+
 def growth_with_edits(measured: StreamMeasurement, model: str) -> Figure:
     """Δ_o against the number of edits: over many orders, and of each method in the stream's own order."""
-    grown, streams = measured.growth, measured.streams
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axis = figure.subplots()
+    draw_growth(figure.subplots(), measured, model)
+    return figure
+
+
+def draw_growth(axis: Axes, measured: StreamMeasurement, model: str) -> Axes:
+    """The same into an axis."""
+    grown, streams = measured.growth, measured.streams
     counts = np.array(grown.counts, dtype=float)
     exponent, error = float(grown.exponent.value), float(grown.exponent.error)
     label = f"sequential, mean of orders: n^({exponent:.2f} ± {error:.2f})"
@@ -77,50 +94,65 @@ def growth_with_edits(measured: StreamMeasurement, model: str) -> Figure:
     axis.minorticks_off()
     axis.set_title(f"{as_label(model)}, layer {streams.layer}; {len(streams.bystanders)} bystanders")
     axis.legend(frameon=False)
-    return figure
+    return axis
 
 
 def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
     """Efficacy, retention, neighbourhood and perplexity of each method after 1, 2, 4, … N edits."""
     streams = measured.streams
-    panels = ("paraphrase", "retention", "neighbourhood", "log-perplexity rise")
     figure = Figure(figsize=(11.0, 3.4), layout="constrained")
-    for axis, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name, run in streams.runs.items():
-            _score_curve(axis, name, [of.edits for of in run], [scores_of(streams, of)[panel] for of in run])
-        axis.set(xscale="log", xlabel="edits n", title=panel)
-        axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
-        axis.minorticks_off()
-        if panel == "neighbourhood":
-            unedited = float(np.nanmean(1 - streams.before.neighbourhood.success()))
-            axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
-        if panel in ("neighbourhood", panels[-1]):
+    for axis, panel in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        draw_score(axis, measured, panel)
+        if panel in ("neighbourhood", PANELS[-1]):
             axis.legend(frameon=False)
     figure.suptitle(f"{as_label(model)}, layer {streams.layer}; bars are one standard error over facts (or texts)")
     return figure
 
 
+def draw_score(axis: Axes, measured: StreamMeasurement, score: str) -> Axes:
+    """One of `PANELS` against the number of edits, by method."""
+    streams = measured.streams
+    for name, run in streams.runs.items():
+        _score_curve(axis, name, [of.edits for of in run], [scores_of(streams, of)[score] for of in run])
+    axis.set(xscale="log", xlabel="edits n", title=score)
+    axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
+    axis.minorticks_off()
+    if score == "neighbourhood":
+        unedited = float(np.nanmean(1 - streams.before.neighbourhood.success()))
+        axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
+    return axis
+
+
 def dose_and_response(found: DoseResponse, model: str) -> Figure:
     """Change of the new object's log-probability at other facts against P, and against the first-order prediction."""
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for colour, layer, place in zip(colours(len(found.layers)), found.layers, range(len(found.layers)), strict=True):
-        for axis, x in zip(axes, (found.dose, found.predicted), strict=True):
-            axis.plot(x[place], found.response[place], ".", color=colour, markersize=3)
-        axes[0].plot([], [], "o", color=colour, label=f"layer {layer}")
-    centres, means = _binned(found.dose, found.response)
-    axes[0].plot(centres, means, "k_-", linewidth=1, label="mean")
-    axes[0].legend(frameon=False)
-    axes[0].set(xlabel="superposition P from the edited fact", ylabel="change of log p(new object), nats")
-    axes[1].set(xlabel="predicted to first order, P g · δ (nats)", xscale="symlog")
+    by_dose, by_prediction = figure.subplots(1, 2, sharey=True)
+    draw_dose(by_dose, found)
+    for colour, predicted, response in zip(colours(len(found.layers)), found.predicted, found.response, strict=True):
+        by_prediction.plot(predicted, response, ".", color=colour, markersize=3)
+    by_prediction.set(xlabel="predicted to first order, P g · δ (nats)", xscale="symlog")
     top = np.linspace(0, float(np.nanmax(found.response)), 50)
-    axes[1].plot(top, top, color="black", linewidth=0.8, label="as predicted")
-    axes[1].legend(frameon=False)
+    by_prediction.plot(top, top, color="black", linewidth=0.8, label="as predicted")
+    by_prediction.legend(frameon=False)
     figure.suptitle(
         f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, {len(found.others)} facts, "
         f"{found.pairs:,} pairs"
     )
     return figure
+
+
+def draw_dose(axis: Axes, found: DoseResponse) -> Axes:
+    """Change of the new object's log-probability at other facts against P, by layer, and its mean."""
+    for colour, layer, dose, response in zip(
+        colours(len(found.layers)), found.layers, found.dose, found.response, strict=True
+    ):
+        axis.plot(dose, response, ".", color=colour, markersize=3)
+        axis.plot([], [], "o", color=colour, label=f"layer {layer}")
+    centres, means = _binned(found.dose, found.response)
+    axis.plot(centres, means, "k_-", linewidth=1, label="mean")
+    axis.legend(frameon=False)
+    axis.set(xlabel="superposition P from the edited fact", ylabel="change of log p(new object), nats")
+    return axis
 
 
 def _score_curve(axis: Axes, name: str, counts: list[int], scores: list[ScoreOf]) -> None:

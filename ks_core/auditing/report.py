@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ks_core.audit.predict import Audit
+from ks_core.auditing.predict import Audit
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened

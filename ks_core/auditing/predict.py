@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,10 +10,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ks_core import defaults
 from ks_core.data.conflicts import warn_of_conflicts
-from ks_core.data.corpus import load_corpus
-from ks_core.data.facts import Fact, FactSet, as_facts, load_facts
+from ks_core.data.corpus import Corpus, load_corpus
+from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
@@ -23,15 +24,12 @@ from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import load_model
+from ks_core.models.loading import Model, load_model
 from ks_core.statistics.crossed import crossed_bootstrap
 from ks_core.statistics.pairs import Array
 from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import Whitening, check_ridge
-
-Facts = FactSet | Sequence[Fact] | str | Path
-"""facts as they are, or a file of them (CounterFact JSON or the package's own schema)"""
 
 RESAMPLES = 200
 """Bootstrap samples behind the error of a layer's interference: the error is then known to 5 %."""
@@ -71,7 +69,7 @@ class LayerInterference:
     """neurons that never fired over the text; they are left out of the whitening"""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Audit:
     """The prediction for a set of edits; nothing was edited."""
 
@@ -104,6 +102,12 @@ class Audit:
     left_out: tuple[LeftOut, ...] = ()
     """edits and facts to keep that the model cannot be asked about"""
 
+    def __repr__(self) -> str:
+        return (
+            f"Audit(edits={len(self.edits)}, kept={len(self.kept)}, layer={self.layer} of {len(self.layers)}, "
+            f"model={shown(self.model)})"
+        )
+
     def worst(self, edit: int, count: int) -> list[Disturbance]:
         """The facts that an edit would disturb most, by the predicted change of their values, falling.
 
@@ -126,13 +130,13 @@ class Audit:
 
 
 def audit(
-    model: LoadedModel | str | Path,
+    model: Model,
     edits: Facts,
     keep: Facts,
     *,
     layer: int | None = None,
-    corpus: str | Path = "wikipedia-introductions",
-    tokens: int = 131_072,
+    corpus: str | Path | Corpus = defaults.CORPUS,
+    tokens: int = defaults.TOKENS,
     ridge: float = 0.0,
     settings: ValueSettings | None = None,
 ) -> Audit:
@@ -145,9 +149,9 @@ def audit(
     (about a second each for the packaged model on two cores), one forward and one backward pass over the kept facts.
 
     Args:
-        model: loaded, or what `load_model` takes.
-        edits: facts whose `target_new` is to become true; like the facts to keep, those that the model cannot be asked
-            about (`readable_facts`) are left out and named in `left_out`.
+        model: as `load_model` takes it.
+        edits: facts, as `load_facts` takes them, whose `target_new` is to become true; like the facts to keep, those
+            that the model cannot be asked about (`readable_facts`) are left out and named in `left_out`.
         keep: facts that are to stay; those with the subject and relation of an edit are left out.
         layer: the layer to edit, and then the only one that is looked at; chosen among all when left out.
         corpus: text of the second moments, as `load_corpus` takes it.
@@ -166,8 +170,8 @@ def audit(
     Warns:
         UserWarning: two edits of one subject and relation; names them.
     """
-    loaded = model if isinstance(model, LoadedModel) else load_model(model)
-    wanted, unread = _readable(loaded, _read(edits, "edits"))
+    loaded = load_model(model)
+    wanted, unread = _readable(loaded, load_facts(edits, "edits").facts)
     if not wanted:
         raise InputError(f"no edit is left that the model can be asked for: {summary(unread)}")
     warn_of_conflicts(wanted)
@@ -175,7 +179,7 @@ def audit(
     if layer is not None:
         loaded.adapter.layer_name(layer)  # raises where there is none
     edited = {(fact.subject, fact.relation_id) for fact in wanted}
-    kept = tuple(fact for fact in _read(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
+    kept = tuple(fact for fact in load_facts(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
     kept, unread_kept = _readable(loaded, kept)
     if not kept:
         raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
@@ -259,12 +263,3 @@ def _root_mean(squares: Array) -> float:
 def _readable(model: LoadedModel, facts: tuple[Fact, ...]) -> tuple[tuple[Fact, ...], tuple[LeftOut, ...]]:
     found = readable_facts(model, facts)
     return found.facts, found.left_out
-
-
-def _read(facts: Facts, what: str) -> tuple[Fact, ...]:
-    if isinstance(facts, (str, Path)):
-        return load_facts(facts).facts
-    read = as_facts(facts, what)
-    if not read:
-        raise InputError(f"no {what} were given; expected at least one")
-    return read

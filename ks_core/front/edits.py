@@ -1,0 +1,254 @@
+"""Edits of a model as a value: made by a method, applied inside a block, audited before they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ks_core import defaults
+from ks_core.auditing.predict import Audit
+from ks_core.auditing.predict import audit as audit_facts
+from ks_core.data.conflicts import warn_of_conflicts
+from ks_core.data.corpus import Corpus
+from ks_core.data.fact import Fact
+from ks_core.data.facts import PACKAGED, Facts, load_facts
+from ks_core.errors import InputError
+from ks_core.formatting import shown
+from ks_core.front.text import text_of
+from ks_core.measurement.kept import kept_target_values
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.moments import SecondMoments
+from ks_core.measurement.values import TargetValues, ValueSettings
+from ks_core.measurement.whitening import TextWhitening
+from ks_core.models.editing import edited
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.loading import Model, load_model
+from ks_core.theory.editing import Edit
+from ks_core.theory.key_spaces import null_space
+from ks_core.theory.key_spaces import protect as protect_keys
+from ks_core.theory.methods import Joint, Method, Sequential
+
+METHODS: dict[str, Callable[[TextWhitening, int, Tensor | None], Method]] = {
+    "sequential": lambda text, layer, _: Sequential(text.whole(layer)),
+    "joint": lambda text, layer, _: Joint(text.whole(layer)),
+    "null-space": lambda text, layer, _: Joint(null_space(text.second_moment(layer)), ridge=1.0),
+    "protected": lambda text, layer, protected: Joint(protect_keys(text.whole(layer), protected)),
+}
+"""By name; of a layer's text and the keys to protect, which `protected` alone takes."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Edits:
+    """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`."""
+
+    model: str
+    """its name"""
+    layer: int
+    method: str
+    facts: tuple[Fact, ...]
+    """n facts whose `target_new` is to become true, in the order of the edits"""
+    values: TargetValues
+    """their keys and the values that these are to have"""
+    edit: Edit
+    """all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64"""
+    settings: ValueSettings
+    """of the search for the values"""
+    before_sha256: str
+    """of the layer's projection that they were made for"""
+
+    @property
+    def reached(self) -> Tensor:
+        """(n,) float64, probability per token of each new object that its value reaches on its own."""
+        return self.values.probabilities
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    def __repr__(self) -> str:
+        low, high = float(self.reached.min()), float(self.reached.max())
+        return (
+            f"Edits(facts={len(self)}, method={self.method!r}, layer={self.layer}, model={shown(self.model)}, "
+            f"reached={low:.2g} to {high:.2g})"
+        )
+
+
+def edit(
+    model: Model,
+    facts: Facts,
+    layer: int,
+    method: str = "joint",
+    *,
+    protect: Facts | None = None,
+    moments: SecondMoments | None = None,
+    ridge: float = 0.0,
+    settings: ValueSettings | None = None,
+) -> Edits:
+    """Make edits of facts in one layer; the model stays as it is until they are `applied`.
+
+    The value of each edit is searched on the unedited model (kept in the cache), then the method writes all of them:
+
+        sequential   rank-one edits one after another, each exact at the weight that the last one left (the paper's)
+        joint        all at once, so that none disturbs another (MEMIT on one layer, without a ridge)
+        null-space   all at once, where the text hardly has any variance (AlphaEdit)
+        protected    all at once, without any change at the facts of `protect`
+
+    Args:
+        model: as `load_model` takes it.
+        facts: n facts, as `load_facts` takes them, whose `target_new` is to become true.
+        layer: the layer to edit.
+        method: one of the four.
+        protect: facts that must not change, for `protected` and for nothing else.
+        moments: as `second_moments` gives them for this model; with its defaults when left out.
+        ridge: added to the second moment before whitening, in mean eigenvalues.
+        settings: of the search for target values.
+
+    Raises:
+        InputError: an unknown method or layer, facts that the model cannot be asked about, `protect` where it means
+            nothing or is missing.
+        RankDeficientError: joint edits of facts whose keys are not independent, as two facts with one subject can be.
+        InfeasibleEditError: an edit that cannot be made without changing what is protected.
+
+    Warns:
+        UserWarning: two edits of one subject and relation; names them.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
+        >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
+        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> len(edits), edits.edit.left.shape, edits.edit.right.shape
+        (2, torch.Size([8, 2]), torch.Size([2, 12]))
+    """
+    loaded, wanted = load_model(model), load_facts(facts).facts
+    if method not in METHODS:
+        raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}")
+    if (protect is not None) != (method == "protected"):
+        given = "no facts to protect were given" if protect is None else "facts to protect were given"
+        raise InputError(f"{given} with method {method!r}; expected protect=FACTS with 'protected', and with no other")
+    warn_of_conflicts(wanted)
+    settings = settings or ValueSettings()
+    text = text_of(loaded, layer, moments, ridge)
+    keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
+    values = kept_target_values(loaded, wanted, layer, settings)
+    made = METHODS[method](text, layer, keys).edit(
+        loaded.adapter.weight(layer).to("cpu", torch.float64), values.keys, values.values
+    )
+    before = weights_sha256(loaded.adapter.projection(layer))
+    return Edits(loaded.name, layer, method, wanted, values, made, settings, before)
+
+
+def applied(model: LoadedModel, edits: Edits) -> edited:
+    """Edit a model inside a `with` block; bit for bit the old one afterwards, whatever happened inside.
+
+    Edits of different layers may be applied inside each other.
+
+    Args:
+        model: in memory, as `load_model` gives it.
+        edits: as `edit` makes them for this model.
+
+    Raises:
+        InputError: a model that is not in memory, what is no edits, or a layer whose weight is not the one that they
+            were made for.
+        UndoError: at the end of the block, where the layer is gone.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
+        >>> facts = [Fact(1, "Nara", "P17", "{} lies in", "Japan", "Peru")]
+        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> before = model.weights_sha256
+        >>> with applied(model, edits):
+        ...     model.weights_sha256 == before
+        False
+        >>> model.weights_sha256 == before
+        True
+    """
+    if not isinstance(model, LoadedModel):
+        raise InputError(f"model is {shown(model)}; expected one in memory, as load_model gives it: load it first")
+    if not isinstance(edits, Edits):
+        raise InputError(f"edits is {shown(edits)}; expected Edits, as edit(model, facts, layer) makes them")
+    if weights_sha256(model.adapter.projection(edits.layer)) != edits.before_sha256:
+        raise InputError(
+            f"layer {edits.layer} of {shown(model.name)} has another weight than the one that the edits were made for "
+            f"(of {shown(edits.model)}); expected the same model, this layer unedited: make the edits for this one"
+        )
+    return edited(model.adapter, edits.layer, edits.edit.delta())
+
+
+def audit(
+    model: Model,
+    edits: Edits | Facts,
+    keep: Facts = PACKAGED,
+    *,
+    layer: int | None = None,
+    corpus: str | Path | Corpus = defaults.CORPUS,
+    tokens: int = defaults.TOKENS,
+    ridge: float = 0.0,
+    settings: ValueSettings | None = None,
+) -> Audit:
+    """Predict what edits would do to facts that are to stay, before any weight is touched.
+
+        P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j
+
+    Each edit is taken as a single one, written along C⁻¹k as `sequential` and `joint` edits are.
+
+    Args:
+        model: as `load_model` takes it.
+        edits: facts whose `target_new` is to become true, as `load_facts` takes them; or `Edits` that were made, in
+            their layer and with their values.
+        keep: facts that are to stay.
+        layer: the layer to edit; the one with the least interference when left out.
+        corpus, tokens, ridge: of the second moments.
+        settings: of the search for target values.
+
+    Returns:
+        `Audit`; `audit.worst(edit=0, count=5)` are the facts that the first edit would disturb most.
+
+    Raises:
+        InputError: nothing to edit or to keep, a layer that does not exist, inputs that cannot be used; `Edits`
+            together with another layer or settings, or made in another space than this predicts.
+
+    Warns:
+        UserWarning: two edits of one subject and relation; names them.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
+        >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
+        >>> found = audit(model, facts[:1], keep=facts[1:], layer=0, corpus=text, tokens=400)
+        >>> found.shares.shape, found.worst(edit=0, count=1)[0].fact.subject
+        ((1, 1), 'Kyoto')
+    """
+    if isinstance(edits, Edits):
+        _refuse_other(edits, layer, settings)
+        facts: Facts = edits.facts
+        layer, settings = edits.layer, edits.settings
+    else:
+        facts = edits
+    return audit_facts(model, facts, keep, layer=layer, corpus=corpus, tokens=tokens, ridge=ridge, settings=settings)
+
+
+def _refuse_other(edits: Edits, layer: int | None, settings: ValueSettings | None) -> None:
+    if edits.method not in ("sequential", "joint"):
+        raise InputError(
+            f"these are {edits.method} edits, and an audit predicts edits that are written along C⁻¹k; expected "
+            "sequential or joint ones: audit edits.facts for those"
+        )
+    if layer not in (None, edits.layer) or settings not in (None, edits.settings):
+        raise InputError(
+            f"another layer or settings were given with {edits!r}; expected none: they have their own, or audit "
+            "edits.facts"
+        )

@@ -1,0 +1,245 @@
+"""Everything that is measured on a model as a value with its numbers, findings and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ks_core.claims.finding import Finding
+from ks_core.claims.registry import judge_all
+from ks_core.data.corpus import Corpus
+from ks_core.data.facts import Facts
+from ks_core.errors import InputError, MissingExtraError
+from ks_core.experiments.measured import Measured, Part, measure_part
+from ks_core.experiments.pairs.measure import measure as measure_pairs
+from ks_core.experiments.pairs.statistics import Statistics
+from ks_core.experiments.request.inputs import load_inputs
+from ks_core.experiments.request.settings import Settings
+from ks_core.formatting import shown
+from ks_core.front.judgement import Judgement
+from ks_core.models.loading import Model
+from ks_core.reporting.rows import statistics_rows
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+PARTS: tuple[Part, ...] = ("stream", "dose")
+"""What is measured besides the pairs of facts, where nothing else is asked for."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """What `measure` found on one model; figures are drawn into `ax`, or into a new one, which is returned."""
+
+    measured: Measured
+    """all of it: pairs of facts, streams of edits, dose and response, sizes"""
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked for."""
+        return self.measured.pairs.settings
+
+    @property
+    def statistics(self) -> Statistics:
+        """Matrix → statistic → one number a layer with its errors: `statistics["P"]["kurtosis"].value`, (L,)."""
+        return self.measured.pairs.statistics
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """The claims of the paper, judged on this; see `judge`."""
+        return Judgement(self.settings.model_name, judge_all(self.measured))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, in the order of the claims."""
+        return self.judgement.findings
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The statistics as a pandas DataFrame, one row for each layer, matrix and statistic.
+
+        Columns: layer, matrix, statistic, value, facts_error and text_error (standard errors), count (pairs of facts).
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError(
+                "to_frame needs pandas, which is not installed; install it: pip install pandas"
+            ) from error
+        return pandas.DataFrame(statistics_rows(self.measured.pairs))
+
+    def plot_kurtosis(self, ax: Axes | None = None) -> Axes:
+        """Excess kurtosis of P over relative depth with its error, published GPT2-small beside it."""
+        from ks_core.reporting.figures.pairs import draw_kurtosis
+
+        return draw_kurtosis(_axes(ax), self.measured.pairs)
+
+    def plot_density(self, ax: Axes | None = None) -> Axes:
+        """Density of the off-diagonal entries of P in some layers, random keys beside it."""
+        from ks_core.reporting.figures.pairs import draw_density
+
+        return draw_density(_axes(ax), self.measured.pairs)
+
+    def plot_angles(self, space: Literal["whitened", "activation"] = "whitened", ax: Axes | None = None) -> Axes:
+        """Distribution of the angles between keys in some layers, in the whitened space or as they are."""
+        from ks_core.reporting.figures.pairs import draw_angles
+
+        if space not in ("whitened", "activation"):
+            raise InputError(f"space is {shown(space)}; expected 'whitened' or 'activation'")
+        return draw_angles(_axes(ax), self.measured.pairs, f"{space}_cosine")
+
+    def plot_superposition(self, layer: int, ax: Axes | None = None) -> Axes:
+        """P of one layer as an image, facts sorted by relation and object."""
+        from ks_core.reporting.figures.pairs import draw_superposition
+
+        pairs = {of.layer: of for of in self.measured.pairs.pairs}
+        if layer not in pairs:
+            raise InputError(f"layer {shown(layer)} was not measured; expected one of {shown(tuple(pairs))}")
+        return draw_superposition(_axes(ax), self.measured.pairs, pairs[layer])
+
+    def plot_interference(self, at: Literal["bystanders", "edits"] = "bystanders", ax: Axes | None = None) -> Axes:
+        """Change of values after a stream of edits, predicted against measured, at facts not edited or at the edits."""
+        from ks_core.reporting.figures.streams import draw_interference
+
+        if at not in ("bystanders", "edits"):
+            raise InputError(f"at is {shown(at)}; expected 'bystanders' or 'edits'")
+        return draw_interference(_axes(ax), self._part("stream"), at)
+
+    def plot_growth(self, ax: Axes | None = None) -> Axes:
+        """Change of the values of facts not edited against the number of edits, by method."""
+        from ks_core.reporting.figures.streams import draw_growth
+
+        return draw_growth(_axes(ax), self._part("stream"), self.settings.model_name)
+
+    def plot_score(self, score: str = "retention", ax: Axes | None = None) -> Axes:
+        """How the edited model behaves against the number of edits, by method.
+
+        Args:
+            score: "paraphrase", "retention", "neighbourhood" or "log-perplexity rise".
+            ax: where to draw.
+        """
+        from ks_core.reporting.figures.streams import PANELS, draw_score
+
+        if score not in PANELS:
+            raise InputError(f"score is {shown(score)}; expected one of {', '.join(PANELS)}")
+        return draw_score(_axes(ax), self._part("stream"), score)
+
+    def plot_dose(self, ax: Axes | None = None) -> Axes:
+        """Gain of the new object at other facts of the relation against their superposition P with the edited one."""
+        from ks_core.reporting.figures.streams import draw_dose
+
+        dose = self._part("dose")
+        if dose.response is None:
+            raise InputError("no relation has three facts that could be used, so there is no dose; give more facts")
+        return draw_dose(_axes(ax), dose.response)
+
+    def _part(self, name: Part) -> Any:
+        part = getattr(self.measured, name)
+        if part is None:
+            raise InputError(f"{name} was not measured; expected it among the parts: measure(…, parts=[{name!r}])")
+        return part
+
+    def __repr__(self) -> str:
+        pairs = self.measured.pairs
+        parts = [name for name in get_args(Part) if getattr(self.measured, name) is not None]
+        return (
+            f"Results(model={shown(self.settings.model_name)}, facts={pairs.num_facts}, layers={len(pairs.layers)}, "
+            f"parts={', '.join(parts)})"
+        )
+
+
+def measure(
+    model: Model | None = None,
+    facts: Facts | None = None,
+    settings: Settings | None = None,
+    *,
+    corpus: str | Path | Corpus | None = None,
+    parts: Collection[Part] = PARTS,
+) -> Results:
+    """Measure everything that the claims of the paper are about on one model.
+
+    Superposition between the first facts that the model knows, in every layer; a stream of edits by four methods, and
+    single edits of one relation, really made and taken back bit for bit. Text and target values are kept in the cache.
+
+    Args:
+        model: as `load_model` takes it; the one of the settings when left out.
+        facts: as `load_facts` takes them; those of the settings when left out.
+        settings: everything else: `Settings(num_facts=64, tokens=500_000)`.
+        corpus: text of the second moments, as `load_corpus` takes it; the one of the settings when left out.
+        parts: what is measured besides the pairs of facts: "stream", "dose", "long_stream" (128 edits), and "sizes"
+            (the families of models that the settings name).
+
+    Raises:
+        InputError: inputs that cannot be used, fewer known facts than asked for, more edits than there is room for.
+        RankDeficientError: less text than the keys have dimensions.
+        AssetError: a model or text that cannot be fetched.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.data.facts import Fact
+        >>> from ks_core.models.loading import load_model
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(80)), "rivers")
+        >>> lands = ("France", "Portugal", "Japan", "Italy")
+        >>> facts = [Fact(n, f"Town {n}", "P17", "{} lies in", lands[n % 4], lands[n % 4 - 1]) for n in range(16)]
+        >>> small = Settings(num_facts=4, resamples=40, tokens=800)
+        >>> found = measure(model, facts, small, corpus=text, parts=())
+        >>> found
+        Results(model='GPT2LMHeadModel', facts=4, layers=2, parts=pairs)
+        >>> found.statistics["P"]["kurtosis"].value.shape
+        (2,)
+    """
+    unknown = [part for part in parts if part not in get_args(Part)]
+    if isinstance(parts, str) or unknown:
+        raise InputError(f"parts is {shown(parts)}; expected a collection of {', '.join(get_args(Part))}")
+    inputs = load_inputs(settings or Settings(), model, facts, corpus)
+    measured = Measured(measure_pairs(inputs.settings, inputs=inputs))
+    for part in parts:
+        measured = measure_part(inputs, measured, part)
+    return Results(measured)
+
+
+def judge(results: Results) -> Judgement:
+    """Judge the claims of the paper on what was measured, as `pytest -m paper` does.
+
+    Args:
+        results: as `measure` gives them.
+
+    Returns:
+        A `Judgement`: it prints as the table of claims, and iterates over findings and over reasons why a claim cannot
+        be judged.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.data.facts import Fact
+        >>> from ks_core.models.loading import load_model
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(80)), "rivers")
+        >>> lands = ("France", "Portugal", "Japan", "Italy")
+        >>> facts = [Fact(n, f"Town {n}", "P17", "{} lies in", lands[n % 4], lands[n % 4 - 1]) for n in range(16)]
+        >>> small = Settings(num_facts=4, resamples=40, tokens=800)
+        >>> verdict = judge(measure(model, facts, small, corpus=text, parts=()))
+        >>> [finding.verdict.value for finding in verdict["universal"]]
+        ['undecided']
+        >>> verdict["lossless"].reason
+        'it was not measured'
+    """
+    if not isinstance(results, Results):
+        raise InputError(f"{shown(results)} was to be judged; expected Results, as measure(model, facts) gives them")
+    return results.judgement
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot
+
+    return pyplot.subplots(layout="constrained")[1]
