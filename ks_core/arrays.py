@@ -65,3 +65,15 @@ def finite(what: str, result: Tensor) -> Tensor:
     if not bool(torch.isfinite(result).all()):
         raise InputError(f"{what} leaves the range of float64 though all inputs are finite; scale the inputs")
     return result
+
+
+def given(tensor: Tensor, array: str, dtype: torch.dtype) -> Any:
+    """A fresh copy for someone's implementation, which may write into it without harm to anything of ours.
+
+    Args:
+        tensor: ours.
+        array: "torch" or "numpy", what the implementation takes.
+        dtype: of the copy.
+    """
+    copy = tensor.detach().clone().to(dtype)
+    return copy.numpy() if array == "numpy" else copy

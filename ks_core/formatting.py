@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 LONGEST = 6
-"""Digits behind the point; an error below that is written with an exponent."""
+"""Digits after the point; an error below that is written with an exponent."""
 
 SHOWN = 60
 """Characters of a value in an error message."""

@@ -38,8 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add = parser.getgroup("ks_core_laws", "laws of editors (ks_core.conformance)").addoption
     for subject, form in FORMS.items():
         add(f"--ks-{subject}", type=given, metavar="MODULE:NAME", help=f"hold {form} against the laws")
-    add("--ks-xfails", type=path, metavar="FILE", help="laws known to be broken, one a line, the reason behind #")
-    add("--ks-skips", type=path, metavar="FILE", help="laws not to be tried, one a line, the reason behind #")
+    add("--ks-xfails", type=path, metavar="FILE", help="laws known to be broken, one a line, the reason after #")
+    add("--ks-skips", type=path, metavar="FILE", help="laws not to be tried, one a line, the reason after #")
     add("--ks-max-examples", type=integer(1), metavar="N", help="examples of each law (default: 50)")
     add("--ks-json", type=path, metavar="FILE", help="write the results of all laws there")
 

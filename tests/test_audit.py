@@ -16,7 +16,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, KsError
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.measurement.values import target_values
 from ks_core.models.editing import module_change
 from ks_core.models.fingerprint import weights_sha256
@@ -136,7 +136,7 @@ def test_facts_that_are_edited_are_not_kept(audited):
     model, paths, edits, keep, _ = audited
     other_wording = replace(edits[0], case_id=999, prompt="{} is found in")
     found = audit(model, edits[:1], [other_wording, *keep], layer=0, corpus=paths["corpus"], tokens=TOKENS)
-    assert found.kept == tuple(keep)
+    assert found.keep == tuple(keep)
     with pytest.raises(InputError, match="no fact to keep is left beside the edits"):
         audit(model, edits, edits, corpus=paths["corpus"], tokens=TOKENS)
 

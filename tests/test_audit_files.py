@@ -26,7 +26,7 @@ def planted(edits=2, kept=3, subject="Paris", model="model"):
         tokens=7,
         ridge=0.0,
         edits=tuple(facts[:edits]),
-        kept=tuple(facts[edits:]),
+        keep=tuple(facts[edits:]),
         layers=(LayerInterference(0, 0.1, 0.01, 0.2, silent_neurons=0),),
         layer=0,
         reached=(0.1,) * edits,

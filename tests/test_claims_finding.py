@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ks_core.claims.comparison import Comparison
 from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
 from ks_core.claims.judging import everywhere, judge_every, judge_number
 from ks_core.reporting import words
@@ -142,3 +143,10 @@ def test_references_are_said_with_what_is_known_of_them():
     )
     found = Finding("c", "q", JUDGED, count=6, references=known)
     assert words.references(found) == "GPT2-small 0.15 to 0.3; random keys 1.000 ± 0.012; p ?"
+
+
+def test_what_is_not_known_does_not_agree():
+    for measured, tolerance in ((math.nan, 1.0), (1.0, math.nan)):
+        for at_most in (False, True):
+            assert not Comparison("x", measured, 1.0, tolerance, "why", layer=0, at_most=at_most).agrees
+    assert Comparison("x", -5.0, 1.0, 0.1, "why", layer=0, at_most=True).agrees

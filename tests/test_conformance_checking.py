@@ -25,8 +25,8 @@ from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, bits
 from ks_core.conformance.registry import LAWS, laws_for
 from ks_core.conformance.results import OUTCOMES
-from ks_core.conformance.traits import traits_of
 from ks_core.errors import InputError
+from ks_core.theory.traits import traits_of
 
 
 def result_of(editor: Any, law: str, claims: Traits | None = None) -> LawResult:

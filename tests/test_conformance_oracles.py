@@ -13,7 +13,7 @@ from ks_core.conformance.oracles import closed_form
 from ks_core.conformance.problems import MAX_CONDITION, in_dtype, problems
 from ks_core.conformance.rational import exact, inverse, rounded
 from ks_core.conformance.tolerances import allowed, free_rows, tolerance, whitened, whitened_norms
-from ks_core.conformance.traits import Traits
+from ks_core.theory.traits import Traits
 
 KINDS = st.builds(
     Traits,

@@ -57,9 +57,9 @@ def test_a_pair_is_what_one_edit_made_by_hand_gives(inputs, measured):
     whitening = inputs.text().whole(layer)
     values = target_values(model, found.edits, layer)
     edit = single_edit(model.adapter.weight(layer), values.keys[number], values.values[number], whitening)
-    keys = subject_keys(model, found.others, [layer])[layer]
+    keys = subject_keys(model, found.neighbours, [layer])[layer]
     dose = superposition(whitening.whiten(values.keys), whitening.whiten(keys))[number]
-    for place, other in enumerate(found.others):
+    for place, other in enumerate(found.neighbours):
         if other == fact or other.target_true == fact.target_new:
             assert math.isnan(found.dose[1, number, place])
             continue
@@ -79,7 +79,7 @@ def test_the_first_order_prediction_is_the_limit_of_small_shares(inputs, measure
     found, model = measured.response, inputs.model
     layer, number, share = found.layers[1], 1, 1e-2
     fact, place = found.edits[number], int(np.nanargmax(np.abs(found.predicted[1, number])))
-    other = found.others[place]
+    other = found.neighbours[place]
     values = target_values(model, found.edits, layer)
     residual = values.values[number] - model.adapter.weight(layer).double() @ values.keys[number]
     prompts = model.tokenizer(f"{other.text} {fact.target_new}", return_tensors="pt")

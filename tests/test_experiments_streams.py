@@ -14,7 +14,7 @@ from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.streams.lossless import orthogonalised
 from ks_core.experiments.streams.measure import measure_stream
-from ks_core.experiments.streams.plan import checkpoints, split_kept
+from ks_core.experiments.streams.plan import checkpoints, split_unedited
 from ks_core.experiments.streams.run import edit_streams
 from ks_core.experiments.streams.scores import scores_of
 from ks_core.measurement.keys import subject_keys
@@ -115,7 +115,8 @@ def test_a_shorter_stream_is_the_beginning_of_a_longer_one(measured):
     """No state survives; values that are searched in batches of other sizes round differently in float32."""
     inputs, selection, found = measured
     pool = selection.pool.facts
-    shorter = edit_streams(inputs.model, inputs.text(), inputs.corpus, pool, 2)
+    text = inputs.text()
+    shorter = edit_streams(inputs.model, text, text.whole(found.streams.layer), inputs.corpus, pool, 2)
     for name in ("sequential", "joint"):  # the others' spaces depend on the facts that are left
         before, after = (of.runs[name][0].answers.rewrite.new for of in (found.streams, shorter))
         np.testing.assert_allclose(before, after, rtol=1e-4)
@@ -153,9 +154,11 @@ def test_report_and_figures_are_written(measured, tmp_path):
 
 @pytest.mark.parametrize("num_edits", [7, 100])
 def test_more_edits_than_facts_or_directions_are_refused(measured, num_edits):
-    inputs, selection, _ = measured
+    inputs, selection, found = measured
+    text = inputs.text()
+    whitening = text.whole(found.streams.layer)
     with pytest.raises(InputError, match=f"{num_edits} edits were asked for .* expected at most 6"):
-        edit_streams(inputs.model, inputs.text(), inputs.corpus, selection.pool.facts, num_edits)
+        edit_streams(inputs.model, text, whitening, inputs.corpus, selection.pool.facts, num_edits)
 
 
 def test_a_fact_that_a_neighbourhood_prompt_asks_is_not_protected(measured):
@@ -164,10 +167,10 @@ def test_a_fact_that_a_neighbourhood_prompt_asks_is_not_protected(measured):
     asked = facts[0]
     edit = next(fact for fact in facts if fact.neighborhood_prompts)
     edit = type(edit)(**{**vars(edit), "neighborhood_prompts": (facts[3].text,)})
-    bystanders, protected = split_kept([edit], [asked, facts[1], facts[2], facts[3], facts[4], facts[5]], most=10)
+    bystanders, protected = split_unedited([edit], [asked, facts[1], facts[2], facts[3], facts[4], facts[5]], most=10)
     assert protected == (facts[1], facts[5])
     assert set(bystanders) == {asked, facts[2], facts[3], facts[4]}
-    assert split_kept([edit], facts[:6], most=1)[1] == (facts[1],)
+    assert split_unedited([edit], facts[:6], most=1)[1] == (facts[1],)
 
 
 def test_checkpoints_end_at_all_edits():

@@ -13,7 +13,7 @@ from ks_core.data.facts import load_facts
 from ks_core.errors import KsError
 from ks_core.files import cache_dir
 from ks_core.measurement.accumulator import SecondMomentAccumulator
-from ks_core.measurement.kept import kept_target_values
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.known import known_facts
 from ks_core.measurement.provenance import MomentProvenance
 from ks_core.measurement.store import load_sum, save_moments
@@ -53,7 +53,7 @@ def keep_values(folder):
     facts = load_facts(write_facts(folder / "facts.json")).facts[:3]
 
     def ask():
-        found = kept_target_values(model, facts, 0, ValueSettings(steps=1))
+        found = cached_target_values(model, facts, 0, ValueSettings(steps=1))
         return [getattr(found, name).tolist() for name in ("keys", "values", "probabilities", "steps")]
 
     ask()

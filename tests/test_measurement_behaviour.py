@@ -11,7 +11,7 @@ from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_chec
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError
-from ks_core.measurement.behaviour import Scores, ask, held_out_text, text_losses
+from ks_core.measurement.behaviour import Scores, held_out_text, read_answers, text_losses
 from ks_core.measurement.text import take_tokens
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
@@ -57,7 +57,7 @@ def naive_score(model, prompt, continuation):
 
 
 def test_scores_equal_one_prompt_at_a_time(model, facts):
-    answers = ask(model, facts)
+    answers = read_answers(model, facts)
     for kind, prompts_of in KINDS.items():
         scores, place = getattr(answers, kind), 0
         for number, fact in enumerate(facts):
@@ -71,13 +71,13 @@ def test_scores_equal_one_prompt_at_a_time(model, facts):
 
 def test_planted_fault_the_objects_swapped_are_caught(model, facts):
     swapped = [replace(fact, target_new=fact.target_true, target_true=fact.target_new) for fact in facts]
-    right, wrong = ask(model, facts).rewrite, ask(model, swapped).rewrite
+    right, wrong = read_answers(model, facts).rewrite, read_answers(model, swapped).rewrite
     np.testing.assert_allclose(right.new, wrong.true, rtol=RTOL)
     assert not np.allclose(right.new, wrong.new, rtol=RTOL)
 
 
 def test_success_and_magnitude_of_a_model_equal_counts_fact_by_fact(model, facts):
-    answers = ask(model, facts)
+    answers = read_answers(model, facts)
     for kind, prompts_of in KINDS.items():
         success, magnitude = getattr(answers, kind).success(), getattr(answers, kind).magnitude()
         for number, fact in enumerate(facts):
@@ -109,7 +109,7 @@ def test_success_and_magnitude_are_means_by_fact_and_a_tie_is_no_success():
 
 
 def test_asking_changes_nothing_and_gives_the_same_twice(model, facts):
-    first, second = ask(model, facts), ask(model, facts)
+    first, second = read_answers(model, facts), read_answers(model, facts)
     for kind in KINDS:
         np.testing.assert_array_equal(getattr(first, kind).new, getattr(second, kind).new)
     assert weights_sha256(model.model) == model.weights_sha256
@@ -117,7 +117,7 @@ def test_asking_changes_nothing_and_gives_the_same_twice(model, facts):
 
 def test_asking_for_an_object_of_no_tokens_is_refused(model, facts):
     with pytest.raises(InputError, match="no tokens"):
-        ask(replace(model, tokenizer=dropping_tokenizer("!")), [facts[0], replace(facts[1], target_new="!")])
+        read_answers(replace(model, tokenizer=dropping_tokenizer("!")), [facts[0], replace(facts[1], target_new="!")])
 
 
 def naive_loss(model, ids):

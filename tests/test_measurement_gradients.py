@@ -173,7 +173,7 @@ def test_a_log_probability_that_is_not_a_number_is_refused_with_the_fact(model):
     kept = weight.clone()
     weight.fill_(float("nan"))
     try:
-        with pytest.raises(InputError, match=r"'Russian' behind 'The city of Paris lies in' is nan; .* float32"):
+        with pytest.raises(InputError, match=r"'Russian' after 'The city of Paris lies in' is nan; .* float32"):
             value_gradients(model, FACTS, OBJECTS, 0)
     finally:
         weight.copy_(kept)

@@ -16,7 +16,7 @@ from tiny_models import dropping_tokenizer, save_tiny_checkpoint
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
-from ks_core.measurement.kept import FORMAT, kept_target_values
+from ks_core.measurement.cached_values import FORMAT, cached_target_values
 from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
 from ks_core.models.loading import load_model
 
@@ -74,23 +74,23 @@ def searched(model, facts):
 
 
 def test_kept_values_are_those_that_are_searched(model, facts):
-    kept = kept_target_values(model, facts, 0, SETTINGS)
+    kept = cached_target_values(model, facts, 0, SETTINGS)
     assert_same_bytes(kept, searched(model, facts))
     assert len(kept_files()) == BATCHES
 
 
 def test_a_second_call_takes_them_from_the_cache_without_a_forward_pass(model, facts):
-    first, passes = passes_of(model, lambda: kept_target_values(model, facts, 0, SETTINGS))
+    first, passes = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert passes == BATCHES * PASSES_OF_A_BATCH
-    second, passes = passes_of(model, lambda: kept_target_values(model, facts, 0, SETTINGS))
+    second, passes = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert passes == 0
     assert_same_bytes(second, first)
 
 
 def test_the_settings_that_are_left_unsaid_are_the_same_as_the_default_ones(model, facts):
     some = facts[:2]
-    kept_target_values(model, some, 0)
-    _, passes = passes_of(model, lambda: kept_target_values(model, some, 0, ValueSettings()))
+    cached_target_values(model, some, 0)
+    _, passes = passes_of(model, lambda: cached_target_values(model, some, 0, ValueSettings()))
     assert passes == 0
 
 
@@ -106,20 +106,20 @@ def test_an_interrupted_search_goes_on_where_it_was(model, facts, interrupted_in
 
     hook = model.adapter.backbone.register_forward_pre_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        kept_target_values(model, facts, 0, SETTINGS)
+        cached_target_values(model, facts, 0, SETTINGS)
     hook.remove()
     assert len(kept_files()) == interrupted_in
     assert all(path.suffix == ".safetensors" for path in kept_files()), "half-written files were left"
     before = {path: path.stat().st_mtime_ns for path in kept_files()}
-    resumed, count = passes_of(model, lambda: kept_target_values(model, facts, 0, SETTINGS))
+    resumed, count = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert count == (BATCHES - interrupted_in) * PASSES_OF_A_BATCH
     assert_same_bytes(resumed, straight)
     assert {path: path.stat().st_mtime_ns for path in before} == before, "a finished batch was written again"
 
 
 def test_a_longer_list_of_edits_takes_its_whole_batches_from_the_cache(model, facts):
-    kept_target_values(model, facts[: 2 * EDITS_AT_ONCE], 0, SETTINGS)
-    found, passes = passes_of(model, lambda: kept_target_values(model, facts, 0, SETTINGS))
+    cached_target_values(model, facts[: 2 * EDITS_AT_ONCE], 0, SETTINGS)
+    found, passes = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert passes == PASSES_OF_A_BATCH
     assert_same_bytes(found, searched(model, facts))
 
@@ -166,11 +166,11 @@ def changed(model, how):
 @pytest.mark.parametrize("what", CHANGED)
 def test_what_is_searched_otherwise_is_kept_elsewhere(model, facts, what):
     some = facts[:3]
-    kept_target_values(model, some, 0, SETTINGS)
+    cached_target_values(model, some, 0, SETTINGS)
     (first,) = kept_files()
     before = first.read_bytes()
     arguments = CHANGED[what](model, some)
-    other, passes = passes_of(arguments[0], lambda: kept_target_values(*arguments))
+    other, passes = passes_of(arguments[0], lambda: cached_target_values(*arguments))
     assert passes > 0
     assert len(kept_files()) == 2
     assert first.read_bytes() == before
@@ -180,10 +180,10 @@ def test_what_is_searched_otherwise_is_kept_elsewhere(model, facts, what):
 @pytest.mark.parametrize("what", ["case_id", "target_true", "relation_id", "paraphrase_prompts"])
 def test_what_makes_no_difference_to_the_search_shares_the_file(model, facts, what):
     some = facts[:3]
-    kept_target_values(model, some, 0, SETTINGS)
+    cached_target_values(model, some, 0, SETTINGS)
     value = {"case_id": 99, "paraphrase_prompts": ()}.get(what, "another")
     others = [replace(some[0], **{what: value}), *some[1:]]
-    _, passes = passes_of(model, lambda: kept_target_values(model, others, 0, SETTINGS))
+    _, passes = passes_of(model, lambda: cached_target_values(model, others, 0, SETTINGS))
     assert passes == 0
 
 
@@ -192,7 +192,7 @@ def kept(model, facts):
     """A function that asks again, and the file that it reads."""
 
     def ask():
-        return kept_target_values(model, facts[:3], 0, SETTINGS)
+        return cached_target_values(model, facts[:3], 0, SETTINGS)
 
     ask()
     (path,) = kept_files()
@@ -219,7 +219,7 @@ def test_a_file_of_another_format_is_refused_by_name(kept, content):
 
 def test_a_file_of_other_edits_under_this_name_is_refused(kept, model, facts):
     ask, path = kept
-    kept_target_values(model, facts[3:6], 0, SETTINGS)
+    cached_target_values(model, facts[3:6], 0, SETTINGS)
     (other,) = (file for file in kept_files() if file != path)
     path.write_bytes(other.read_bytes())
     with pytest.raises(ProvenanceError, match=rf"{path.name} holds target values of other edits.*remove it"):
@@ -276,5 +276,5 @@ def test_a_file_is_a_header_of_json_and_the_plain_numbers_and_no_pickle(kept):
 def test_a_search_that_fails_leaves_no_file(model, facts):
     dropping = replace(model, tokenizer=dropping_tokenizer("!"))
     with pytest.raises(InputError, match="no tokens"):
-        kept_target_values(dropping, [replace(facts[0], target_new="!")], 0, SETTINGS)
+        cached_target_values(dropping, [replace(facts[0], target_new="!")], 0, SETTINGS)
     assert kept_files() == []

@@ -144,7 +144,7 @@ def test_scores_that_are_not_finite_are_refused_and_nothing_is_kept(model, facts
     kept = weight.clone()
     weight.fill_(bad)
     try:
-        with pytest.raises(InputError, match=r"'France' behind '.* in' is nan; .* float32"):
+        with pytest.raises(InputError, match=r"'France' after '.* in' is nan; .* float32"):
             known_facts(model, facts)
     finally:
         weight.copy_(kept)

@@ -21,7 +21,7 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, ProvenanceError, RankDeficientError
-from ks_core.measurement.moments import KEPT, collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.second_moments import KEPT, collect_second_moments, moment_provenance, moments_folder
 from ks_core.measurement.store import load_sum, save_moments
 from ks_core.measurement.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
@@ -101,7 +101,7 @@ def test_planted_fault_a_text_that_loses_its_context_at_a_checkpoint_is_caught(m
         for segment in segments(texts, boundaries):
             yield [Piece(piece.ids[piece.start :], 0) for piece in segment]
 
-    monkeypatch.setattr("ks_core.measurement.moments.segments", torn)
+    monkeypatch.setattr("ks_core.measurement.second_moments.segments", torn)
     moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
     expected = naive_moment(model, take_tokens(corpus.texts(), model.tokenizer, TOKENS, 64), 1)
     assert not torch.allclose(moments.at(1).matrix, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
@@ -297,7 +297,7 @@ def test_a_resume_looks_again_when_another_process_has_finished_meanwhile(model,
         path.unlink()
     sums = [load_sum(max(whole.folder.iterdir()), layer, TOKENS // 4, whole.provenance) for layer in (0, 1)]
     save_moments(passing, dict(enumerate(sums)), 3 * TOKENS // 8, whole.provenance)
-    monkeypatch.setattr("ks_core.measurement.moments.load_sum", finish_when_read)
+    monkeypatch.setattr("ks_core.measurement.second_moments.load_sum", finish_when_read)
     passes, hook = count_forward_passes(model)
     again = collect_second_moments(model, corpus, tokens=TOKENS)
     hook.remove()
@@ -321,7 +321,7 @@ COLLECT = """
 import sys, time
 from pathlib import Path
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.moments import collect_second_moments
+from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.models.loading import load_model
 model, text, folder, wait = load_model(sys.argv[1]), load_corpus(sys.argv[2]), Path(sys.argv[3]), "wait" in sys.argv
 def pause(*_):

@@ -150,7 +150,7 @@ def test_an_audit_goes_on_without_edits_and_facts_that_cannot_be_read(model, pat
     some = with_fact(with_fact(facts, 25, subject="Yahoo!"), 33, subject="Wow!").facts
     found = audit(dropping, some[24:28], some[30:40], layer=0, corpus=paths["corpus"], tokens=1600)
     assert [of.subject for of in found.left_out] == ["Yahoo!", "Wow!"]
-    assert (len(found.edits), len(found.kept)) == (3, 9)
+    assert (len(found.edits), len(found.keep)) == (3, 9)
     assert "2 left out, the first is fact 25 ('Yahoo!'): no token covers" in table(found)
     assert [of["case_id"] for of in as_json(found)["left_out"]] == [25, 33]
     with pytest.raises(InputError, match=r"no edit is left that the model can be asked for: 1 left out, .*fact 25"):

@@ -273,7 +273,7 @@ def test_a_prompt_or_a_prefix_longer_than_the_context_is_refused(model, prefixes
         target_values(model, [fact], 0, replace(SHORT, prefixes=prefixes))
 
 
-@pytest.mark.parametrize(("layer", "says"), [(0, r"'Russian' behind 'The .* in' is nan"), (1, r"fact 0 \('Paris'\)")])
+@pytest.mark.parametrize(("layer", "says"), [(0, r"'Russian' after 'The .* in' is nan"), (1, r"fact 0 \('Paris'\)")])
 def test_numbers_that_are_none_are_refused_with_the_fact(model, layer, says):
     weight = model.adapter.weight(1 - layer)  # behind the layer, or before it so that its keys are not numbers
     kept = weight.clone()

@@ -144,15 +144,16 @@ def test_the_ridge_reaches_the_streams(ridged):
     assert np.abs(found.geometry.among - plain).max() > 0.01, "the ridge moves nothing here: the test sees nothing"
     for run in found.runs.values():  # the edits themselves are made with it, or what P predicts would not be measured
         assert run[-1].exact.bystanders.relative() < 1e-10
-    lossless = losslessness(ridged.model, ridged.text(), found)
-    assert lossless.orthogonal.max() < 1e-10 < losslessness(ridged.model, without, found).as_they_are.max()
+    lossless = losslessness(ridged.model, ridged.text().whole(found.layer), found)
+    other = losslessness(ridged.model, without.whole(found.layer), found)
+    assert lossless.orthogonal.max() < 1e-10 < other.as_they_are.max()
 
 
 def test_the_ridge_reaches_doses(ridged):
     selection = select_facts(ridged.model, ridged.facts, 6)
     found = measure_dose(ridged, selection).response
     layer = found.layers[0]
-    edits, others = (subject_keys(ridged.model, of, [layer])[layer] for of in (found.edits, found.others))
+    edits, others = (subject_keys(ridged.model, of, [layer])[layer] for of in (found.edits, found.neighbours))
     whitening = whiten(ridged.text().second_moment(layer), ridge=RIDGE)
     expected = superposition(whitening.whiten(edits), whitening.whiten(others)).numpy()
     counts = np.isfinite(found.dose[0])

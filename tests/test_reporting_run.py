@@ -5,6 +5,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+import pytest
 from measured import write_everything
 from tiny_models import save_tiny_checkpoint
 from warm import run_module
@@ -29,63 +30,97 @@ def run_paper(inputs, folder, *options, family=()):
     return run_module("pytest", *arguments, cwd=ROOT, env=environment)
 
 
-def test_paper_run_from_first_run_to_regression(tmp_path):
-    """Without a baseline, writing one, passing against it, and failing on a planted fault."""
-    inputs = write_everything(tmp_path, "gpt_neox", layers=3)
-    family = inputs["model"], str(save_tiny_checkpoint(tmp_path / "larger", "gpt_neox", layers=4))
-    run = partial(run_paper, inputs, tmp_path, family=family)
-    first = run()
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run the claims on a tiny model beside a family of two; results and baselines in one folder, as `run.folder`."""
+    folder = tmp_path_factory.mktemp("run")
+    inputs = write_everything(folder, "gpt_neox", layers=3)
+    family = inputs["model"], str(save_tiny_checkpoint(folder / "larger", "gpt_neox", layers=4))
+    started = partial(run_paper, inputs, folder, family=family)
+    started.folder = folder
+    return started
+
+
+@pytest.fixture(scope="module")
+def first(run):
+    """The first run, without a baseline."""
+    return run()
+
+
+@pytest.fixture(scope="module")
+def baseline(run, first):
+    """The baseline that the first run is followed by."""
+    assert first.returncode == 0
+    written = run("--ks-update-baseline")
+    assert "written anew" in written.stdout, written.stdout
+    return read_json(run.folder / "baselines" / "model.json", FORMAT)
+
+
+def planted(run, tmp_path, baseline):
+    """A run against another baseline."""
+    write_json(tmp_path / "model.json", FORMAT, baseline)
+    return run(f"--ks-baselines={tmp_path}")
+
+
+def test_a_first_run_judges_each_claim_alone_and_writes_everything(run, first):
     assert first.returncode == 0, first.stdout + first.stderr
     assert "none for this model" in first.stdout
     assert "not compared with the published numbers: model is" in first.stdout, "skipped, and seen to be"
     assert "expected openai-community/gpt2 with CounterFact" in first.stdout
     assert "xfailed" in first.stdout, "a claim that a random model does not satisfy must not count as passed"
-    results = tmp_path / "results" / "model"
-    found = json.loads((results / "results.json").read_text())["findings"]
-    judged = {name for name, claim in CLAIMS.items() if claim.gate == "baseline"} - {"heavy-tail"}
-    assert {finding["claim"] for finding in found} == judged, "eight facts have too few pairs for the tail"
-    assert all(finding["id"] in first.stdout for finding in found)
-    assert {path.stem for path in results.glob("*.png")} >= {"kurtosis", "growth", "dose", "scaling"}
     assert "protection of " in first.stdout, "the table of methods"
+    results = run.folder / "results" / "model"
     written = json.loads((results / "results.json").read_text())
+    judged = {name for name, claim in CLAIMS.items() if claim.gate == "baseline"} - {"heavy-tail"}
+    assert {finding["claim"] for finding in written["findings"]} == judged, "eight facts have too few pairs for a tail"
+    assert all(finding["id"] in first.stdout for finding in written["findings"])
+    assert {path.stem for path in results.glob("*.png")} >= {"kurtosis", "growth", "dose", "scaling"}
     assert set(written["editing"]) == {"stream", "dose"}
     assert [member["name"] for member in written["scaling"][0]["members"]] == ["model", "larger"]
 
-    written = run("--ks-update-baseline")
-    assert "written anew" in written.stdout, written.stdout
+
+@pytest.mark.usefixtures("baseline")
+def test_a_run_is_within_its_own_baseline(run):
     again = run()
     assert again.returncode == 0, again.stdout
     assert "xfailed" not in again.stdout
-    skipped = [line for line in again.stdout.splitlines() if line.startswith("SKIPPED")]
-    reasons = " ".join(skipped)
+    reasons = " ".join(line for line in again.stdout.splitlines() if line.startswith("SKIPPED"))
     assert "not compared with the published numbers" in reasons, "what is for GPT2-small alone"
     assert "8 facts have 56 pairs" in reasons
 
-    (results / "results.json").unlink()
-    (results / "results.json").mkdir()
-    blocked = run()
-    assert blocked.returncode == 4, "before the work"
-    assert "results.json is no regular file; expected results or nothing there" in blocked.stdout + blocked.stderr
-    assert "INTERNALERROR" not in blocked.stdout + blocked.stderr
-    (results / "results.json").rmdir()
 
-    path = tmp_path / "baselines" / "model.json"
-    baseline = read_json(path, FORMAT)
-    written_verdict = baseline["findings"]["universal"]
-    other = {"holds": "does not hold", "does not hold": "undecided", "undecided": "holds"}[written_verdict["verdict"]]
-    baseline["findings"]["universal"] = {**written_verdict, "verdict": other}
-    baseline["statistics"]["kurtosis of P, all facts"]["value"][1] += 1.0
-    write_json(path, FORMAT, baseline)
-    failed = run()
+@pytest.mark.usefixtures("first")
+def test_results_that_could_not_be_written_end_a_run_before_the_work(run, tmp_path):
+    (tmp_path / "model" / "results.json").mkdir(parents=True)
+    blocked = run(f"--ks-results={tmp_path}")
+    said = blocked.stdout + blocked.stderr
+    assert blocked.returncode == 4, said
+    assert "results.json is no regular file; expected results or nothing there" in said
+    assert "INTERNALERROR" not in said
+
+
+def test_a_planted_verdict_and_a_planted_statistic_fail_the_run(run, baseline, tmp_path):
+    universal = baseline["findings"]["universal"]
+    other = {"holds": "does not hold", "does not hold": "undecided", "undecided": "holds"}[universal["verdict"]]
+    kurtosis = baseline["statistics"]["kurtosis of P, all facts"]
+    moved = [kurtosis["value"][0], kurtosis["value"][1] + 1.0, *kurtosis["value"][2:]]
+    changed = {
+        "findings": baseline["findings"] | {"universal": universal | {"verdict": other}},
+        "statistics": baseline["statistics"] | {"kurtosis of P, all facts": kurtosis | {"value": moved}},
+    }
+    failed = planted(run, tmp_path, baseline | changed)
     assert failed.returncode == 1
     assert f"verdict was {other!r}" in failed.stdout
     assert "kurtosis of P, all facts, layer 1" in failed.stdout
 
-    baseline["findings"] |= {"universal": written_verdict, "zero-mean:gone": written_verdict}
-    baseline["tests"]["bench/paper/test_claims.py::test_claim[zero-mean]"].append("zero-mean:gone")
-    baseline["statistics"]["kurtosis of P, all facts"]["value"][1] -= 1.0
-    write_json(path, FORMAT, baseline)
-    failed = run()
+
+def test_a_finding_of_the_baseline_that_is_not_made_any_more_fails_the_run(run, baseline, tmp_path):
+    test = "bench/paper/test_claims.py::test_claim[zero-mean]"
+    gone = {
+        "findings": baseline["findings"] | {"zero-mean:gone": baseline["findings"]["universal"]},
+        "tests": baseline["tests"] | {test: [*baseline["tests"][test], "zero-mean:gone"]},
+    }
+    failed = planted(run, tmp_path, baseline | gone)
     assert failed.returncode == 1
     assert "zero-mean:gone is in the baseline but was not found" in failed.stdout
 

@@ -104,7 +104,7 @@ def as_json(audit: Audit, matrices: Mapping[str, Any] | None = None) -> dict[str
         "layer": audit.layer,
         "layers": [vars(of) for of in audit.layers],
         "edits": [_record(fact) | {"reached": p} for fact, p in zip(audit.edits, audit.reached, strict=True)],
-        "kept": [_record(fact) for fact in audit.kept],
+        "kept": [_record(fact) for fact in audit.keep],
         "left_out": [asdict(of) for of in audit.left_out],
         "matrices": matrices,
         "order": [fact.case_id for fact in audit.order],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.gradients import value_gradients
-from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import collect_second_moments
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
+from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
@@ -75,9 +76,9 @@ class Audit:
 
     model: str
     tokens: int
-    """of text behind the second moment"""
+    """of text that the second moment was made from"""
     edits: tuple[Fact, ...]
-    kept: tuple[Fact, ...]
+    keep: tuple[Fact, ...]
     """facts to keep, without those that are edited"""
     ridge: float
     """added to second moments, in mean eigenvalues"""
@@ -119,7 +120,7 @@ class Audit:
         return [
             Disturbance(
                 self.edits[edit],
-                self.kept[place],
+                self.keep[place],
                 float(self.shares[edit, place]),
                 float(self.share_errors[edit, place]),
                 float(self.changes[edit, place]),
@@ -127,6 +128,19 @@ class Audit:
             )
             for place in places
         ]
+
+
+@dataclass(frozen=True, eq=False)
+class _LayerShares:
+    """P in one layer, whitened once."""
+
+    felt: LayerInterference
+    onto: Tensor
+    """(E, M) from edits to facts to keep"""
+    among: Tensor
+    """(E, E) among the edits"""
+    norms: Tensor
+    """(E,) lengths of the whitened keys of the edits"""
 
 
 def audit(
@@ -186,12 +200,8 @@ def audit(
     looked_at = None if layer is None else [layer]
     text = TextWhitening(collect_second_moments(loaded, load_corpus(corpus), tokens=tokens, layers=looked_at), ridge)
     keys = subject_keys(loaded, [*wanted, *kept], looked_at)
-    layers = tuple(
-        _interference(number, text.whole(number), keys[number], len(wanted))
-        for number in tqdm(sorted(keys), desc="superposition", unit="layer", disable=None)
-    )
-    chosen = min(layers, key=lambda of: of.onto_kept).layer if layer is None else layer
-    found = _in_layer(loaded, text, wanted, kept, layers, chosen, keys[chosen], settings)
+    layers, gentlest = _gentlest(text, keys, len(wanted))
+    found = _in_layer(loaded, text, wanted, kept, layers, gentlest, keys[gentlest.felt.layer], settings)
     return replace(found, left_out=unread + unread_kept)
 
 
@@ -201,29 +211,28 @@ def _in_layer(
     edits: tuple[Fact, ...],
     kept: tuple[Fact, ...],
     layers: tuple[LayerInterference, ...],
-    layer: int,
+    chosen: _LayerShares,
     keys: Tensor,
     settings: ValueSettings | None,
 ) -> Audit:
     """Everything about the chosen layer."""
-    values = kept_target_values(model, edits, layer, settings)
+    layer, shares = chosen.felt.layer, chosen.onto
+    values = cached_target_values(model, edits, layer, settings)
     weight, bias = model.adapter.weight(layer).to("cpu", torch.float64), model.adapter.bias(layer)
     own = keys[len(edits) :] @ weight.T + (0 if bias is None else bias.to("cpu", torch.float64))
-    residuals = values.values - values.keys @ weight.T
-    rows = text.whole(layer).whiten(keys)
-    shares = superposition(rows[: len(edits)], rows[len(edits) :])
+    residuals = values.residuals(weight)
     halves = [_shares(half, keys, len(edits)) for half in text.halves(layer)]
     errors = torch.stack([(half - shares).square() for half in halves]).mean(dim=0).sqrt()
     sizes = residuals.norm(dim=1)
     gradients = value_gradients(model, kept, [fact.target_true for fact in kept], layer)
-    order = gentlest_order(rows[: len(edits)].norm(dim=1), sizes)
-    groups = interfering_groups(superposition(rows[: len(edits)]), TIED)
+    order = gentlest_order(chosen.norms, sizes)
+    groups = interfering_groups(chosen.among, TIED)
     return Audit(
         model=model.name,
         tokens=text.moments.provenance.tokens,
         ridge=text.ridge,
         edits=edits,
-        kept=kept,
+        keep=kept,
         layers=layers,
         layer=layer,
         reached=tuple(values.probabilities.tolist()),
@@ -241,19 +250,39 @@ def _shares(whitening: Whitening, keys: Tensor, edits: int) -> Tensor:
     return superposition(rows[:edits], rows[edits:])
 
 
-def _interference(layer: int, whitening: Whitening, keys: Tensor, edits: int) -> LayerInterference:
+def _gentlest(
+    text: TextWhitening, keys: Mapping[int, Tensor], edits: int
+) -> tuple[tuple[LayerInterference, ...], _LayerShares]:
+    """How much edits are felt in each layer, and the shares of the layer where they are felt least.
+
+    Of many layers no more than two hold their shares at a time.
+    """
+    layers = []
+    gentlest: _LayerShares | None = None
+    for number in tqdm(sorted(keys), desc="superposition", unit="layer", disable=None):
+        found = _layer_shares(number, text.whole(number), keys[number], edits)
+        layers.append(found.felt)
+        if gentlest is None or found.felt.onto_kept < gentlest.felt.onto_kept:
+            gentlest = found
+    if gentlest is None:
+        raise InputError("no layer was looked at; expected one at least")
+    return tuple(layers), gentlest
+
+
+def _layer_shares(layer: int, whitening: Whitening, keys: Tensor, edits: int) -> _LayerShares:
     rows = whitening.whiten(keys)
-    squares = superposition(rows[:edits], rows[edits:]).square().numpy()
-    among = superposition(rows[:edits])
+    onto, among = superposition(rows[:edits], rows[edits:]), superposition(rows[:edits])
+    squares = onto.square().numpy()
     off = among[~torch.eye(edits, dtype=torch.bool)]
     samples = crossed_bootstrap(_root_mean, squares[None], resamples=RESAMPLES, seed=0)
-    return LayerInterference(
+    felt = LayerInterference(
         layer,
         onto_kept=_root_mean(squares),
         onto_kept_error=float(samples.std(ddof=1)),
         among_edits=float(off.square().mean().sqrt()) if len(off) else 0.0,
         silent_neurons=whitening.silent,
     )
+    return _LayerShares(felt, onto, among, rows[:edits].norm(dim=1))
 
 
 def _root_mean(squares: Array) -> float:

@@ -32,7 +32,7 @@ def table(audit: Audit, top: int = 5) -> str:
         raise InputError(f"top is {top}; expected how many facts to show for each edit, 0 or more")
     model = printable(audit.model)
     lines = [
-        f"{len(audit.edits)} edits against {len(audit.kept)} facts to keep, {model}; nothing was edited",
+        f"{len(audit.edits)} edits against {len(audit.keep)} facts to keep, {model}; nothing was edited",
         *([printable(summary(audit.left_out))] if audit.left_out else []),
         "",
         *_layers(audit),

@@ -1,4 +1,4 @@
-"""Arrays as an implementation wants them, and what it returns as a checked float64 tensor."""
+"""What an implementation raises or returns, as a finding or a checked float64 tensor."""
 
 from __future__ import annotations
 
@@ -23,12 +23,6 @@ class Misbehaviour(Exception):  # noqa: N818 - not an error of this package but 
 
 # What libraries raise when they refuse an input: torch.linalg.LinAlgError is a RuntimeError, NumPy's a ValueError.
 REFUSALS = (ValueError, ArithmeticError, RuntimeError, TypeError)
-
-
-def given(tensor: Tensor, array: str, dtype: torch.dtype) -> Any:
-    """A fresh copy for the implementation: it may write into it without harm to anything of ours."""
-    copy = tensor.detach().clone().to(dtype)
-    return copy.numpy() if array == "numpy" else copy
 
 
 def called(implementation: Any, what: str, *arguments: Any) -> Any:

@@ -12,7 +12,7 @@ from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Law
 from ks_core.conformance.registry import laws_for
 from ks_core.conformance.results import LawResult
-from ks_core.conformance.traits import Traits
+from ks_core.theory.traits import Traits
 
 
 class BoundLaw:

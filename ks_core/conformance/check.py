@@ -13,8 +13,8 @@ from ks_core.conformance.editors import Editor
 from ks_core.conformance.extractors import Extractor
 from ks_core.conformance.registry import laws_for
 from ks_core.conformance.results import LawResult
-from ks_core.conformance.traits import Traits
 from ks_core.errors import InputError
+from ks_core.theory.traits import Traits
 
 NONE: Mapping[str, str] = MappingProxyType({})
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ks_core.conformance.arrays import Misbehaviour, called, given, name_of, returned
+from ks_core.arrays import given
+from ks_core.conformance.arrays import Misbehaviour, called, name_of, returned
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.traits import DTYPES, Traits, traits_of
 from ks_core.errors import InputError
+from ks_core.theory.traits import DTYPES, Traits, traits_of
 
 Stream = Callable[[EditProblem], Tensor]
 """Makes a problem's edits in one call and returns the new weight, (d_value, d_key) float64."""

@@ -46,7 +46,7 @@ def version_of(spec: str) -> str:
 
 
 def laws_in(option: str, path: Path) -> dict[str, str]:
-    """Read a file of laws, one a line, with the reason behind `#`; lines with nothing before `#` are comments.
+    """Read a file of laws, one a line, with the reason after `#`; lines with nothing before `#` are comments.
 
     Returns:
         Law → reason, empty where none is given. Names of no law are left in: the caller warns of them.
@@ -63,7 +63,7 @@ def laws_in(option: str, path: Path) -> dict[str, str]:
         name, _, reason = (part.strip() for part in line.partition("#"))
         if len(name.split()) > 1:
             raise InputError(
-                f"{option}: line {number} of {path} is {line.strip()!r}; expected one law a line, its reason behind #"
+                f"{option}: line {number} of {path} is {line.strip()!r}; expected one law a line, its reason after #"
             )
         if name:
             laws[name] = reason

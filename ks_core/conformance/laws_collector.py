@@ -11,7 +11,7 @@ import torch
 from ks_core.conformance.arrays import called
 from ks_core.conformance.collectors import Collector, Layout, Text, mean_of_outer_products, rounding_of_sums, texts
 from ks_core.conformance.law import Gap, bits, law
-from ks_core.conformance.traits import DTYPES
+from ks_core.theory.traits import DTYPES
 
 LOUD = 1e3
 """what stands in the padding where it must not be read: a thousand times a key"""

@@ -24,7 +24,7 @@ from ks_core.conformance.strategies import (
     white_rows,
 )
 from ks_core.conformance.tolerances import allowed
-from ks_core.conformance.traits import DTYPES, Traits
+from ks_core.theory.traits import DTYPES, Traits
 
 ILL_CONDITION = {"float64": 1e8, "float32": 1e3}
 

@@ -13,9 +13,9 @@ from ks_core.conformance.law import Gap, law
 from ks_core.conformance.problems import INDEPENDENT, one_constraint, problems
 from ks_core.conformance.strategies import EditProblem
 from ks_core.conformance.tolerances import allowed, free_rows
-from ks_core.conformance.traits import Traits
 from ks_core.theory.interference import measured_original, predicted_original
 from ks_core.theory.superposition import superposition
+from ks_core.theory.traits import Traits
 from ks_core.theory.whitening import whiten
 
 

@@ -15,7 +15,7 @@ from ks_core.conformance.law import Gap, law
 from ks_core.conformance.problems import MAX_CONDITION, in_dtype, problems, some_edits
 from ks_core.conformance.strategies import EditProblem, SecondMomentCase, invertible_matrices
 from ks_core.conformance.tolerances import allowed
-from ks_core.conformance.traits import Traits
+from ks_core.theory.traits import Traits
 
 SCALES = (2.0**-16, 2.0**16)
 """Powers of two, which no array's digits notice."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ks_core.conformance.rational import Matrix, dot, exact, inverse, rounded, times
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.traits import Traits
+from ks_core.theory.traits import Traits
 
 
 def closed_form(problem: EditProblem, traits: Traits) -> Tensor:

@@ -18,7 +18,7 @@ from ks_core.conformance.strategies import (
     weights,
     white_rows,
 )
-from ks_core.conformance.traits import DTYPES, Traits
+from ks_core.theory.traits import DTYPES, Traits
 
 MAX_WIDTH = 5
 """d_key; wider ones show no other faults, and the exact oracle's cost grows with the fourth power"""

@@ -8,36 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ks_core.conformance.traits import traits
 from ks_core.measurement.accumulator import SecondMomentAccumulator
-from ks_core.theory.editing import joint_edit, lifelong_edits
+from ks_core.theory.editors import editor_of
+from ks_core.theory.methods import Joint, Sequential
+from ks_core.theory.traits import Traits, traits
 from ks_core.theory.whitening import whiten
 
 RIDGE = 0.5
 
 
-@traits(order="sequential")
-def sequential(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
-    """One exact edit after another, as a triangular solve."""
-    if len(keys) == 0:
-        return weight.clone()
-    return lifelong_edits(weight, keys, values, whiten(second_moment)).edit.apply(weight)
+sequential = editor_of(lambda second_moment: Sequential(whiten(second_moment)), name="sequential")
+"""One exact edit after another, as a triangular solve."""
 
+joint = editor_of(lambda second_moment: Joint(whiten(second_moment)), Traits(order="joint"), name="joint")
+"""All edits at once, each exact."""
 
-@traits(order="joint")
-def joint(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
-    """All edits at once, each exact."""
-    if len(keys) == 0:
-        return weight.clone()
-    return joint_edit(weight, keys, values, whiten(second_moment)).apply(weight)
-
-
-@traits(order="joint", ridge=RIDGE)
-def ridged(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
-    """All edits at once, giving way to the text."""
-    if len(keys) == 0:
-        return weight.clone()
-    return joint_edit(weight, keys, values, whiten(second_moment), ridge=RIDGE).apply(weight)
+ridged = editor_of(
+    lambda second_moment: Joint(whiten(second_moment), RIDGE), Traits(order="joint", ridge=RIDGE), name="ridged"
+)
+"""All edits at once, giving way to the text."""
 
 
 @traits(order="sequential", dtype="float32")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ks_core.conformance.strategies import EditProblem, SecondMomentCase
-from ks_core.conformance.traits import DTYPES, Traits
+from ks_core.theory.traits import DTYPES, Traits
 
 UNIT_ROUNDOFF = torch.finfo(torch.float64).eps / 2
 

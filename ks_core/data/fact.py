@@ -84,7 +84,7 @@ class Fact:
 
     @property
     def statement(self) -> str:
-        """The fact as it is true: `text` with its object behind it."""
+        """The fact as it is true: `text` with its object after it."""
         return join(self.text, self.target_true)
 
     @property

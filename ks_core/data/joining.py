@@ -38,10 +38,10 @@ def separator(text: str, continuation: str) -> str:
     * where both sides are of scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese,
       Tibetan …): for the text its last letter decides where digits or punctuation of no script follow it, and digits
       and punctuation at the start of the continuation go with the text. Between "東京" and "Tokyo" there is a space;
-    * behind full-width punctuation, an opening bracket or an opening quotation mark; a straight one is taken for
+    * after full-width punctuation, an opening bracket or an opening quotation mark; a straight one is taken for
       opening at the start of a word;
-    * behind a hyphen, dash or slash that is attached to a word ("Franco-"; behind "Paris -" there is a space);
-    * behind an apostrophe where a vowel is left out ("l'"; behind "the boys'" there is a space).
+    * after a hyphen, dash or slash that is attached to a word ("Franco-"; after "Paris -" there is a space);
+    * after an apostrophe where a vowel is left out ("l'"; after "the boys'" there is a space).
     Everywhere else there is a space.
 
     Args:
@@ -77,7 +77,7 @@ def _is_letter(character: str) -> bool:
 
 
 def join(text: str, continuation: str) -> str:
-    """A text with its continuation behind it, as one would write them; the one place where the two are put together.
+    """A text with its continuation after it, as one would write them; the one place where the two are put together.
 
     Example:
         >>> join("The capital of France is", "Paris"), join("フランスの首都は", "パリ")

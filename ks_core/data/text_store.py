@@ -23,7 +23,7 @@ IN_MEMORY = 16 << 20
 class TextStore:
     """Texts that were read once, in hashed order.
 
-    They stand one behind the other in a file without a name in the cache folder, which ends with the store or with the
+    They stand one after the other in a file without a name in the cache folder, which ends with the store or with the
     process, however that ends; the index takes 48 bytes a text while it is made and 16 afterwards.
 
     Args:

@@ -19,9 +19,9 @@ from ks_core.data.facts import PACKAGED, Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.front.text import text_of
-from ks_core.measurement.kept import kept_target_values
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments
+from ks_core.measurement.second_moments import SecondMoments
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.editing import edited
@@ -137,7 +137,7 @@ def edit(
     settings = settings or ValueSettings()
     text = text_of(loaded, layer, moments, ridge)
     keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
-    values = kept_target_values(loaded, wanted, layer, settings)
+    values = cached_target_values(loaded, wanted, layer, settings)
     made = METHODS[method](text, layer, keys).edit(
         loaded.adapter.weight(layer).to("cpu", torch.float64), values.keys, values.values
     )

@@ -13,7 +13,7 @@ from ks_core.data.facts import Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments import SecondMoments, collect_second_moments
+from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model

@@ -13,8 +13,8 @@ CHARACTERS_PER_TOKEN = 8
 """Where the first cut of a long text is tried: twice what English has. Elsewhere the cut moves until it is enough."""
 
 LEAST = 4096
-"""Characters of the first cut at least: what stands that far behind decides nothing that is known (WordPiece looks at a
-hundred letters of a word)."""
+"""Characters of the first cut at least: no known tokenizer looks so far ahead for the first tokens (WordPiece looks at
+a hundred letters of a word)."""
 
 LONG = 6
 """Cuts that fit into a text that is worth cutting: to try the first costs four."""

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Both objects of some facts behind some prompts: mean log-probabilities per token, natural logarithm."""
+    """Both objects of some facts after some prompts: mean log-probabilities per token, natural logarithm."""
 
     facts: int
     """n, how many facts were asked about"""
@@ -55,7 +55,7 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Scores of a set of facts behind the three kinds of prompts that CounterFact has."""
+    """Scores of a set of facts after the three kinds of prompts that CounterFact has."""
 
     rewrite: Scores
     """the edits' own prompts, one each: efficacy"""
@@ -65,8 +65,8 @@ class Answers:
     """other subjects with the same true object: locality"""
 
 
-def ask(model: LoadedModel, facts: Iterable[Fact]) -> Answers:
-    """Ask a model for both objects of each fact behind each of its prompts, in one batched reading.
+def read_answers(model: LoadedModel, facts: Iterable[Fact]) -> Answers:
+    """Ask a model for both objects of each fact after each of its prompts, in one batched reading.
 
     Args:
         model: as it is now, edited or not.
@@ -98,7 +98,7 @@ def ask(model: LoadedModel, facts: Iterable[Fact]) -> Answers:
 def held_out_text(
     model: LoadedModel, corpus: Corpus, *, after: int, tokens: int, longest_text: int = 1024
 ) -> list[TokenIds]:
-    """Whole texts behind the first `after` tokens of a corpus, which second moments may have been made from.
+    """Whole texts after the first `after` tokens of a corpus, which second moments may have been made from.
 
     Args:
         model: whose tokenizer is used.
@@ -113,9 +113,9 @@ def held_out_text(
     longest = min(longest_text, model.context_length)
     taken = take_tokens(corpus.texts(), model.tokenizer, after + tokens + longest, longest)
     begins = np.cumsum([0, *map(len, taken)])[:-1]
-    behind = [text for begin, text in zip(begins, taken, strict=True) if begin >= after]
-    ends = np.cumsum([len(text) for text in behind])
-    cut = [text[: max(0, tokens - (end - len(text)))] for text, end in zip(behind, ends, strict=True)]
+    later = [text for begin, text in zip(begins, taken, strict=True) if begin >= after]
+    ends = np.cumsum([len(text) for text in later])
+    cut = [text[: max(0, tokens - (end - len(text)))] for text, end in zip(later, ends, strict=True)]
     return [text for text in cut if len(text) > 1]  # a token alone is predicted from nothing
 
 

@@ -111,7 +111,7 @@ def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
 def _scores(
     model: LoadedModel, questions: Sequence[tuple[Fact, str]], *, first_token_only: bool = False
 ) -> dict[tuple[int, str], float]:
-    """By case id and object: the log-probability of the object behind the fact's prompt."""
+    """By case id and object: the log-probability of the object after the fact's prompt."""
     if not questions:
         return {}
     scores = continuation_log_probabilities(

@@ -1,4 +1,4 @@
-"""Prompts with objects behind them, read with something added to a layer's values at the subject."""
+"""Prompts with objects after them, read with something added to a layer's values at the subject."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ks_core.models.loaded import LoadedModel
 
 @dataclass(frozen=True, eq=False)
 class ObjectRows:
-    """Padded rows, a prompt with an object behind it each; which tokens are the object's, where the subject ends."""
+    """Padded rows, each a prompt with an object after it; which tokens are the object's, where the subject ends."""
 
     input_ids: Tensor
     """(rows, tokens) int64"""
@@ -33,7 +33,7 @@ class ObjectRows:
     """(rows,) int64, number of the fact that a row is about"""
     targets: Tensor
     """(rows, longest object) int64, the object's tokens, a first one that also holds the prompt's end among them; -1
-    behind its end; all -1 in a row without an object"""
+    after its end; all -1 in a row without an object"""
     places: Tensor
     """(rows, longest object) int64, the columns whose logits predict them; the row's last column where there is none"""
 
@@ -55,7 +55,7 @@ def object_rows(
     prefixes: Sequence[str] = (),
     essence: bool = False,
 ) -> ObjectRows:
-    """Tokenise each fact's prompt with an object behind it.
+    """Tokenise each fact's prompt with an object after it.
 
     Args:
         model: whose tokenizer is used; the rows come on its device.
@@ -63,7 +63,7 @@ def object_rows(
         objects: n objects, without what stands before them.
         prefixes: texts, each of which stands before every prompt in one further row; white space at their ends does
             not count.
-        essence: add a row "SUBJECT is a" without an object for each fact, behind all others.
+        essence: add a row "SUBJECT is a" without an object for each fact, after all others.
 
     Raises:
         InputError: an object of no tokens, a subject that cannot be found among the tokens, or a row that is longer
@@ -75,13 +75,13 @@ def object_rows(
         for context in ("", *map(tidy_prompt, prefixes))
     ]
     prompts = [context + facts[number].text for number, context in asked]
-    behind = [objects[number] for number, _ in asked]
-    questions = questions_of(model, prompts, behind)
-    texts = [join(prompt, text) for prompt, text in zip(prompts, behind, strict=True)]
+    wanted = [objects[number] for number, _ in asked]
+    questions = questions_of(model, prompts, wanted)
+    texts = [join(prompt, text) for prompt, text in zip(prompts, wanted, strict=True)]
     spans = [_moved(facts[number].subject_span, len(context)) for number, context in asked]
     owner = [number for number, _ in asked]
     if essence:
-        texts += [f"{fact.subject} is a" for fact in facts]  # English behind any subject, so a space
+        texts += [f"{fact.subject} is a" for fact in facts]  # English after any subject, so a space
         spans += [(0, len(fact.subject)) for fact in facts]
         owner += range(len(facts))
     tokens = subject_rows(model, texts, spans, [facts[number] for number in owner])
@@ -132,7 +132,7 @@ def refuse_not_finite(log_probabilities: Tensor, facts: Sequence[Fact], objects:
     for score, fact, text in zip(scores, facts, objects, strict=True):
         if not math.isfinite(score):
             raise InputError(
-                f"the log-probability of {quoted(text)} behind {quoted(fact.text)} is {score}; "
+                f"the log-probability of {quoted(text)} after {quoted(fact.text)} is {score}; "
                 "expected a finite number: run the model in float32"
             )
 

@@ -51,7 +51,7 @@ def summary(left_out: Sequence[LeftOut]) -> str:
 def readable_facts(model: LoadedModel, facts: Iterable[Fact]) -> ReadableFacts:
     """Sort out the facts that the model's tokenizer or context does not allow to ask about.
 
-    A fact is readable when its subject's last token can be told, each of its objects has tokens of its own behind the
+    A fact is readable when its subject's last token can be told, each of its objects has tokens of its own after the
     prompt, and its prompts fit into the context with the longest object of its relation.
     Tokenises three texts for each fact (more where the context is short); no forward pass.
 

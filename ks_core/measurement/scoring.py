@@ -1,4 +1,4 @@
-"""Log-probabilities of continuations: how much a model expects an object behind a prompt."""
+"""Log-probabilities of continuations: how much a model expects an object after a prompt."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _sums(model: LoadedModel, asked: Sequence[tuple[tuple[int, ...], int]], batc
 
 
 def questions_of(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[Question]:
-    """Each prompt with its continuation behind it, as the tokenizer reads the whole.
+    """Each prompt with its continuation after it, as the tokenizer reads the whole.
 
     Raises:
         InputError: the first of the reasons that `read_questions` gives.
@@ -171,7 +171,7 @@ def _question(
     longest = max(len(question.ids), question.start + len(question.prompt_end)) - 1
     if longest > model.context_length:
         return Unaskable(
-            f"asking for {quoted(continuation)} behind {quoted(prompt)} takes {longest} tokens; the context "
+            f"asking for {quoted(continuation)} after {quoted(prompt)} takes {longest} tokens; the context "
             f"length of {model.name} is {model.context_length}: shorten the prompt"
         )
     return question
@@ -181,7 +181,7 @@ def _apart(model: LoadedModel, prompt: str, whole: Question) -> Question:
     """The question from where its tokens and those of the prompt alone part."""
     encoded = model.tokenizer(prompt, return_offsets_mapping=True, verbose=False)
     of_text = [end for _, end in encoded["offset_mapping"]]
-    last = max((place for place, end in enumerate(of_text) if end), default=-1)  # behind it special tokens may stand
+    last = max((place for place, end in enumerate(of_text) if end), default=-1)  # after it special tokens may stand
     alone = tuple(encoded["input_ids"][: last + 1])
     start = next(
         (place for place, (a, b) in enumerate(zip(alone, whole.ids, strict=False)) if a != b),
@@ -193,7 +193,7 @@ def _apart(model: LoadedModel, prompt: str, whole: Question) -> Question:
 def _finite(score: float, prompt: str, continuation: str) -> float:
     if not math.isfinite(score):  # a comparison with NaN is never true, so no rival would beat such a score
         raise InputError(
-            f"the log-probability of {quoted(continuation)} behind {quoted(prompt)} is {score}; "
+            f"the log-probability of {quoted(continuation)} after {quoted(prompt)} is {score}; "
             "expected a finite number: run the model in float32"
         )
     return score

@@ -44,7 +44,7 @@ class ValueSettings:
     weight_decay: float = 0.0
     """weight of the squared length of the change, in the same units (ROME: 0.5)"""
     kl_weight: float = 0.0
-    """weight of KL(after || before) of the next token behind "SUBJECT is a", which keeps the subject what it is"""
+    """weight of KL(after || before) of the next token after "SUBJECT is a", which keeps the subject what it is"""
     prefixes: tuple[str, ...] = ()
     """texts put before the prompt, one row each beside the plain prompt, so that the value works in contexts; white
     space at their ends does not count"""
@@ -202,6 +202,6 @@ class _Search:
         return logits_with(self._model, self._layer, rows, written)
 
     def _essence(self, logits: Tensor, rows: ObjectRows) -> Tensor:
-        """Log-probabilities of all tokens behind "SUBJECT is a", (edits, vocabulary), in the order of the edits."""
+        """Log-probabilities of all tokens after "SUBJECT is a", (edits, vocabulary), in the order of the edits."""
         without_object = torch.nonzero(rows.targets[:, 0] < 0).flatten()
         return torch.log_softmax(logits[without_object, rows.places[without_object, 0]].float(), dim=1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ks_core.measurement.accumulator import SecondMoment
-from ks_core.measurement.moments import SecondMoments
+from ks_core.measurement.second_moments import SecondMoments
 from ks_core.theory.whitening import Whitening, check_ridge, whiten
 
 

@@ -1,4 +1,4 @@
-"""Weights that are changed inside a block and put back behind it, whatever happened to the module meanwhile."""
+"""Weights that are changed inside a block and put back after it, whatever happened to the module meanwhile."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def modules_sha256(model: torch.nn.Module) -> str:
     nor hooks before a forward pass (`register_forward_pre_hook`): they are mostly put there to look on.
 
     Raises:
-        InputError: a hook behind a forward pass, or a function without a name of its own (a lambda, one made inside
+        InputError: a hook after a forward pass, or a function without a name of its own (a lambda, one made inside
             another): what they do cannot be told from what others of their kind do.
     """
     _refuse_hooks(model)

@@ -32,8 +32,14 @@ def methods_table(measured: StreamMeasurement) -> list[str]:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in
              (header, *rows)]  # fmt: skip
     freedom = streams.freedom
+    not_predicted = [name for name, run in streams.runs.items() if not run[-1].exact.bystanders.is_predicted]
     return [
         *lines,
+        *(
+            [f"interference not predicted (where they write is not known): {', '.join(not_predicted)}"]
+            if not_predicted
+            else []
+        ),
         f"protection of {len(streams.protected)} facts leaves {freedom.mean():.2f} of the edited keys free (least "
         f"{freedom.min():.2f}), so edits are up to {1 / math.sqrt(freedom.min()):.1f} times as long; the null space "
         f"holds {streams.null_variance:.1%} of the text's variance",
@@ -79,7 +85,7 @@ def dose_numbers(measured: DoseMeasurement) -> dict[str, Any]:
         "relation": found.relation,
         "layers": list(found.layers),
         "edited_case_ids": [fact.case_id for fact in found.edits],
-        "watched_case_ids": [fact.case_id for fact in found.others],
+        "watched_case_ids": [fact.case_id for fact in found.neighbours],
         "by_layer_edit_and_fact": arrays,
         "seconds": dict(measured.seconds),
     }

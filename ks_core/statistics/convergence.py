@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ks_core.errors import InputError
-from ks_core.statistics.moments import weighted_moments
 from ks_core.statistics.pairs import FEWEST_FACTS, Array, as_pair_matrix, as_weights
+from ks_core.statistics.weighted_moments import weighted_moments
 
 
 @dataclass(frozen=True, eq=False)

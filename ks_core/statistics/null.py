@@ -21,11 +21,11 @@ import numpy as np
 
 from ks_core.arrays import as_float64
 from ks_core.errors import InputError
-from ks_core.statistics.moments import weighted_moments
 from ks_core.statistics.pairs import FEWEST_FACTS, Array, as_pair_matrix
 from ks_core.statistics.summaries import SHARE_THRESHOLD
 from ks_core.statistics.tails import weighted_tail_ratio
 from ks_core.statistics.weighted import weighted_statistics
+from ks_core.statistics.weighted_moments import weighted_moments
 
 
 @dataclass(frozen=True)

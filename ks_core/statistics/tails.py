@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from ks_core.statistics.moments import Moments
 from ks_core.statistics.pairs import Array, pair_sums, pair_totals
+from ks_core.statistics.weighted_moments import Moments
 
 TAIL_DEVIATIONS = 4.0
 """Where the tail begins, in standard deviations: a Gaussian has 6e-5 there, one entry of 128 facts' 16,256."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ks_core.statistics.density import weighted_mode
-from ks_core.statistics.moments import weighted_moments
 from ks_core.statistics.pairs import Array
 from ks_core.statistics.tails import RIGHT_ANGLE_COSINE, weighted_share, weighted_tail_ratio
+from ks_core.statistics.weighted_moments import weighted_moments
 
 
 def weighted_statistics(matrix: Array, weights: Array, threshold: float) -> dict[str, Array]:

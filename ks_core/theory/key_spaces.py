@@ -43,10 +43,7 @@ class ProtectedWhitening:
 
     def whiten(self, keys: Any) -> Tensor:
         """Whitened keys less their part in the protected span, (n, r) float64; zero for a protected key."""
-        rows = self.whitening.whiten(keys)
-        for _ in range(2):  # once leaves rounding of the part that is taken away, which may be far larger than the rest
-            rows = rows - (rows @ self.basis.T) @ self.basis
-        return rows
+        return self._free(self.whitening.whiten(keys))
 
     def solve(self, keys: Any) -> Tensor:
         """Directions that no protected key sees, (n, d_key) float64.
@@ -54,8 +51,9 @@ class ProtectedWhitening:
         Raises:
             InfeasibleEditError: a key lies in the protected span, so that it cannot change while they stay.
         """
-        free = self.whiten(keys)
-        _refuse_bound(self.freedom(keys), width=free.shape[1], span=f"{len(self.basis)} protected directions")
+        whitened = self.whitening.whiten(keys)
+        free = self._free(whitened)
+        _refuse_bound(_share(free, whitened), width=free.shape[1], span=f"{len(self.basis)} protected directions")
         return self.whitening.directions(free)
 
     def freedom(self, keys: Any) -> Tensor:
@@ -64,7 +62,14 @@ class ProtectedWhitening:
         It is the price of protection: an edit of the same size at its own key is 1 / √freedom as long in ‖ΔW C^½‖, and
         impossible at 0. It is sin² of the whitened angle to the span.
         """
-        return _share(self.whiten(keys), self.whitening.whiten(keys))
+        whitened = self.whitening.whiten(keys)
+        return _share(self._free(whitened), whitened)
+
+    def _free(self, rows: Tensor) -> Tensor:
+        """Whitened rows less their part in the protected span."""
+        for _ in range(2):  # once leaves rounding of the part that is taken away, which may be far larger than the rest
+            rows = rows - (rows @ self.basis.T) @ self.basis
+        return rows
 
 
 @dataclass(frozen=True, eq=False)

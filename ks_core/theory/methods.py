@@ -9,6 +9,7 @@ no weight is copied on the way.
     joint, with a ridge MEMIT on one layer        whiten(C)                 Joint
     null-space projected, AlphaEdit               null_space(C)             Joint, ridge 1
     protected                                     protect(whiten(C), keys)  either; Joint protects the edits too
+    anyone's editor                               not known                 ks_core.theory.editors.method_of
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class Method(Protocol):
     """A way to make a stream of edits."""
 
     @property
-    def space(self) -> KeySpace:
-        """Where it writes; P taken there predicts its interference."""
+    def space(self) -> KeySpace | None:
+        """Where it writes; P taken there predicts its interference. None where that is not known."""
 
     def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
         """All edits of the stream so far, W_n − W_0.

@@ -18,9 +18,9 @@ def gentlest_order(whitened_norms: Any, sizes: Any = None) -> Tensor:
         minimise Σ_j Σ_{i after j} (P[i, j] s_i)²:   by falling s_i / d_i,   d_i = k_iᵀC⁻¹k_i
 
     Proof. P[i, j] = c_ij / d_i with c symmetric, so of two edits the pair costs (c_ij s_i / d_i)² when i is the later
-    and (c_ij s_j / d_j)² when j is: whatever the other edits, the one with the smaller s / d belongs behind. One order
-    does that for all pairs at once. The sum leaves out how the interferences of one edit add up or cancel, and that
-    residuals change with the order.
+    and (c_ij s_j / d_j)² when j is: whatever the other edits, the one with the smaller s / d belongs after the other.
+    One order does that for all pairs at once. The sum leaves out how the interferences of one edit add up or cancel,
+    and that residuals change with the order.
 
     Args:
         whitened_norms: (n,), lengths of the whitened keys, √d_i.

@@ -181,13 +181,16 @@ def whiten(
         _refuse_negative(factored.lowest, matrix, name)
     rank = factored.rank if isinstance(factored, Singular) else dim
     if ridge > 0:
-        factored = cholesky_factor(_add_ridge(matrix, ridge), terms=dim)
+        factored = cholesky_factor(add_ridge(matrix, ridge), terms=dim)
     if isinstance(factored, Singular):
         raise RankDeficientError(f"{name} {_deficiency(rank, dim, silent, ridge)}")
     return Whitening(factored.factor, support, rank, factored.condition_number, float(ridge), name)
 
 
-def _add_ridge(matrix: Tensor, ridge: float) -> Tensor:
+def add_ridge(matrix: Tensor, ridge: float) -> Tensor:
+    """A second moment with so many mean eigenvalues added to every eigenvalue; itself where the ridge is 0."""
+    if ridge == 0:
+        return matrix
     mean_eigenvalue = matrix.diagonal().mean()
     return matrix + ridge * mean_eigenvalue * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
 

@@ -17,8 +17,8 @@ enough for an edit at the subject to reach the end of the prompt."""
 EDITS = 8
 """Edits a layer: the fewest of which a bootstrap over edits still makes sense."""
 
-OTHERS = 40
-"""Facts of the relation that are watched: one edit is read on all of them in about a second on two cores."""
+NEIGHBOURS = 40
+"""Facts of the relation that are read after each edit; on two cores that takes about a second."""
 
 
 def dose_layers(layers: Sequence[int]) -> tuple[int, ...]:
@@ -32,16 +32,17 @@ def dose_layers(layers: Sequence[int]) -> tuple[int, ...]:
 
 
 def choose_doses(superposition: Tensor) -> tuple[list[int], list[int]]:
-    """Choose edits with a near neighbour, and whom to watch, so that doses run from 0 to near 1.
+    """Choose edits with a near neighbour, and its neighbours to read, so that doses run from 0 to near 1.
 
-    The choice is by dose, never by response. Edits are the facts with the largest P to any other one. Watched are they,
+    The choice is by dose, never by response. Edits are the facts with the largest P to any other one. Read are they,
     their nearest neighbours, and the first of the rest.
 
     Args:
         superposition: (n, n) among the facts of the relation.
 
     Returns:
-        Places of the edits, `EDITS` at most and fewer than n, and of the watched facts, `OTHERS` at most; increasing.
+        Places of the edits, `EDITS` at most and fewer than n, and of the facts that are read, `NEIGHBOURS` at most;
+        increasing.
 
     Example:
         >>> import torch
@@ -52,7 +53,7 @@ def choose_doses(superposition: Tensor) -> tuple[list[int], list[int]]:
     nearest = others.max(dim=1)
     strongest = nearest.values.argsort(descending=True, stable=True)[: min(EDITS, len(others) - 1)].tolist()
     wanted = [*strongest, *nearest.indices[strongest].tolist(), *range(len(others))]
-    return sorted(strongest), sorted(list(dict.fromkeys(wanted))[:OTHERS])
+    return sorted(strongest), sorted(list(dict.fromkeys(wanted))[:NEIGHBOURS])
 
 
 def largest_relation(facts: FactSet) -> tuple[Fact, ...] | None:

@@ -24,7 +24,7 @@ class DoseMeasurement:
 
 
 def measure_dose(inputs: Inputs, selection: Selection) -> DoseMeasurement:
-    """Edit single facts of one relation and read the others; arguments as for `measure_stream`."""
+    """Edit single facts of one relation and read its neighbours; arguments as for `measure_stream`."""
     clock, settings = Clock(), inputs.settings
     usable = inputs.facts.subset(selection.usable)
     response = dose_response(inputs.model, inputs.text(), usable)

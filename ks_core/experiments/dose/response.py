@@ -12,9 +12,9 @@ from ks_core.statistics.pairs import Array
 
 @dataclass(frozen=True, eq=False)
 class DoseResponse:
-    """Edits of one relation in some layers, and what each did to the relation's other facts.
+    """Edits of one relation in some layers, and what each did to the relation's other facts, its neighbours.
 
-    Arrays are (L, E, M): layer, edit, other fact; NaN where the other fact is the edited one or has the new object for
+    Arrays are (L, E, M): layer, edit, neighbour; NaN where the neighbour is the edited one or has the new object for
     its own. Log-probabilities are means over an object's tokens, in nats.
     """
 
@@ -22,26 +22,26 @@ class DoseResponse:
     layers: tuple[int, ...]
     edits: tuple[Fact, ...]
     """E, the facts whose nearest other key is nearest, so that strong doses occur"""
-    others: tuple[Fact, ...]
+    neighbours: tuple[Fact, ...]
     """M, the edited facts among them"""
     reached: Array
     """(L, E) probability of the new object that the search of its value reached"""
     dose: Array
-    """P from the edited fact to the other, over all the text"""
+    """P from the edited fact to the neighbour, over all the text"""
     dose_of_half: Array
     """the same over the first half of the text"""
     predicted: Array
-    """P g · δ: change of the new object's log-probability behind the other's prompt, to first order; g its gradient"""
+    """P g · δ: change of the new object's log-probability after the neighbour's prompt, first order; g its gradient"""
     response: Array
     """that change as measured, after the edit"""
     response_of_half: Array
     """the same after an edit made with the second moment of the first half of the text"""
     overtaken: Array
-    """1 where the new object has become more probable than the other's own"""
+    """1 where the new object has become more probable than the neighbour's own"""
     kept_predicted: Array
-    """P g · δ for the other's own object"""
+    """P g · δ for the neighbour's own object"""
     kept_response: Array
-    """change of the log-probability of the other's own object, measured"""
+    """change of the log-probability of the neighbour's own object, measured"""
 
     @property
     def pairs(self) -> int:

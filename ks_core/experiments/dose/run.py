@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from ks_core.data.facts import Fact, FactSet
 from ks_core.experiments.dose.choice import choose_doses, dose_layers, largest_relation
 from ks_core.experiments.dose.response import DoseResponse
+from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.gradients import value_gradients
-from ks_core.measurement.kept import kept_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.whitening import TextWhitening
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> DoseResponse | None:
-    """Edit facts of one relation, one at a time on the unedited model, and read all others of the relation.
+    """Edit facts of one relation, one at a time on the unedited model, and read all neighbours of the relation.
 
     Args:
         model: unedited; it is edited inside and restored.
@@ -43,16 +43,16 @@ def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> Do
     layers = dose_layers(text.layers)
     keys = subject_keys(model, relation, layers)
     deepest = superposition(text.whole(layers[-1]).whiten(keys[layers[-1]]))
-    edited_places, watched = choose_doses(deepest)
-    edits, others = (tuple(relation[place] for place in places) for places in (edited_places, watched))
-    before = _log_probabilities(model, others, sorted({fact.target_new for fact in edits}))
+    edited_places, places_read = choose_doses(deepest)
+    edits, neighbours = (tuple(relation[place] for place in places) for places in (edited_places, places_read))
+    before = _log_probabilities(model, neighbours, sorted({fact.target_new for fact in edits}))
     found: dict[str, list[Array]] = {}
     for layer in layers:
-        for name, numbers in _of_layer(model, text, layer, keys[layer][watched], edits, others, before).items():
+        for name, numbers in _of_layer(model, text, layer, keys[layer][places_read], edits, neighbours, before).items():
             found.setdefault(name, []).append(numbers)
-        logger.info("dose and response: layer %d, %d edits, %d facts each", layer, len(edits), len(others))
+        logger.info("dose and response: layer %d, %d edits, %d facts each", layer, len(edits), len(neighbours))
     stacked = {name: np.stack(numbers) for name, numbers in found.items()}
-    return DoseResponse(others[0].relation_id, layers, edits, others, **stacked)
+    return DoseResponse(neighbours[0].relation_id, layers, edits, neighbours, **stacked)
 
 
 def _of_layer(
@@ -61,17 +61,17 @@ def _of_layer(
     layer: int,
     keys: Tensor,
     edits: Sequence[Fact],
-    others: Sequence[Fact],
+    neighbours: Sequence[Fact],
     before: Mapping[str, tuple[Array, Array]],
 ) -> dict[str, Array]:
     """All arrays of one layer, (E, M), by their names in `DoseResponse`."""
-    values = kept_target_values(model, edits, layer)
+    values = cached_target_values(model, edits, layer)
     whole, half = text.whole(layer), text.halves(layer)[0]
     weight = model.adapter.weight(layer)
     residuals = values.residuals(weight).numpy()
     dose, dose_of_half = (superposition(w.whiten(values.keys), w.whiten(keys)).numpy() for w in (whole, half))
-    slopes = {name: value_gradients(model, others, [name] * len(others), layer).numpy() for name in before}
-    own_slopes = value_gradients(model, others, [fact.target_true for fact in others], layer).numpy()
+    slopes = {name: value_gradients(model, neighbours, [name] * len(neighbours), layer).numpy() for name in before}
+    own_slopes = value_gradients(model, neighbours, [fact.target_true for fact in neighbours], layer).numpy()
     of_edits = {
         "reached": values.probabilities.numpy(),
         "dose": dose,
@@ -85,26 +85,30 @@ def _of_layer(
         made, of_half = (
             single_edit(weight.to("cpu"), values.keys[number], values.values[number], w) for w in (whole, half)
         )
-        after_new, after_own = _after(model, layer, made, others, fact.target_new)
+        after_new, after_own = _after(model, layer, made, neighbours, fact.target_new)
         of_edits["response"][number] = after_new - new
         of_edits["kept_response"][number] = after_own - own
         of_edits["overtaken"][number] = after_new > after_own
-        of_edits["response_of_half"][number] = _after(model, layer, of_half, others, fact.target_new)[0] - new
-    excluded = np.array([[o == e or o.target_true == e.target_new for o in others] for e in edits])
+        of_edits["response_of_half"][number] = _after(model, layer, of_half, neighbours, fact.target_new)[0] - new
+    excluded = np.array([[o == e or o.target_true == e.target_new for o in neighbours] for e in edits])
     return {name: np.where(excluded, np.nan, n) if n.ndim == 2 else n for name, n in of_edits.items()}
 
 
-def _after(model: LoadedModel, layer: int, edit: Edit, others: Sequence[Fact], new_object: str) -> tuple[Array, Array]:
+def _after(
+    model: LoadedModel, layer: int, edit: Edit, neighbours: Sequence[Fact], new_object: str
+) -> tuple[Array, Array]:
     with edited(model.adapter, layer, edit.delta()):
-        return _log_probabilities(model, others, [new_object])[new_object]
+        return _log_probabilities(model, neighbours, [new_object])[new_object]
 
 
 def _log_probabilities(
-    model: LoadedModel, others: Sequence[Fact], objects: Sequence[str]
+    model: LoadedModel, neighbours: Sequence[Fact], objects: Sequence[str]
 ) -> dict[str, tuple[Array, Array]]:
-    """By object: its log-probability behind each prompt, and that of each prompt's own object, (M,) each."""
+    """By object: its log-probability after each prompt, and that of each prompt's own object, (M,) each."""
     asked = [*objects, None]
-    prompts = [fact.text for _ in asked for fact in others]
-    behind = [name or fact.target_true for name in asked for fact in others]
-    scores = np.array(continuation_log_probabilities(model, prompts, behind, per_token=True)).reshape(len(asked), -1)
+    prompts = [fact.text for _ in asked for fact in neighbours]
+    objects_asked = [name or fact.target_true for name in asked for fact in neighbours]
+    scores = np.array(continuation_log_probabilities(model, prompts, objects_asked, per_token=True)).reshape(
+        len(asked), -1
+    )
     return {name: (scores[place], scores[-1]) for place, name in enumerate(objects)}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ks_core.statistics.moments import weighted_moments
 from ks_core.statistics.pairs import Array
+from ks_core.statistics.weighted_moments import weighted_moments
 
 PLACES: Mapping[str, float] = {"first": 0.0, "middle": 0.5, "last": 1.0}
 """Relative depths at which models of different depth are compared."""

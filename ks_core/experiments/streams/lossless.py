@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ks_core.experiments.streams.stream import EditStreams
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.editing import module_change, promoted
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.pairs import Array
@@ -31,7 +30,7 @@ class Losslessness:
     """(m,) the same with the module in the model's own dtype"""
 
 
-def losslessness(model: LoadedModel, text: TextWhitening, streams: EditStreams) -> Losslessness:
+def losslessness(model: LoadedModel, whitening: Whitening, streams: EditStreams) -> Losslessness:
     """Make the stream's edits one after another on the real module, with real keys and with orthogonal ones.
 
     Edits ask for the same changes of value in both cases. Where key space has fewer directions than there are keys,
@@ -39,10 +38,9 @@ def losslessness(model: LoadedModel, text: TextWhitening, streams: EditStreams) 
 
     Args:
         model: unedited; it is edited inside and restored.
-        text: of this model.
+        whitening: of the stream's layer.
         streams: whose edits, values and bystanders are taken.
     """
-    whitening = text.whole(streams.layer)
     count = len(streams.edits)
     room = max(0, len(whitening.factor) - count)
     bystanders = subject_keys(model, streams.bystanders[:room], [streams.layer])[streams.layer]

@@ -3,186 +3,133 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
-from ks_core.experiments.streams.agreement import agreement
 from ks_core.experiments.streams.growth import StreamGeometry
-from ks_core.experiments.streams.interference import Interference
-from ks_core.experiments.streams.plan import ROOM, checkpoints, split_kept, stream_layer
+from ks_core.experiments.streams.interference import StreamKeys
+from ks_core.experiments.streams.plan import checkpoints, plan_stream, stream_layer
+from ks_core.experiments.streams.setup import MethodInSpace, StreamSetup, set_up
 from ks_core.experiments.streams.stream import Checkpoint, EditStreams
-from ks_core.measurement.behaviour import ask, held_out_text, text_losses
-from ks_core.measurement.kept import kept_target_values
-from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.text import TokenIds
-from ks_core.measurement.values import TargetValues
+from ks_core.measurement.behaviour import read_answers, text_losses
 from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.editing import edited, module_change, promoted
 from ks_core.models.loaded import LoadedModel
-from ks_core.theory.editing import Edit
-from ks_core.theory.interference import predicted_at_edits, predicted_original
-from ks_core.theory.key_spaces import NullSpace, null_space, protect
-from ks_core.theory.methods import Joint, Method, Sequential
+from ks_core.theory.editors import Editor, method_of
+from ks_core.theory.key_spaces import ProtectedWhitening, null_space, protect
+from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.superposition import superposition
-from ks_core.theory.whitening import Whitening
+from ks_core.theory.whitening import Whitening, add_ridge
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT_TOKENS = 512
-"""Tokens of text for the perplexity, read once for each method and count: about two seconds on two cores."""
+METHODS = ("sequential", "joint", "null-space", "protected")
+"""The methods that every stream has, by their names."""
 
-NULL_SPACE = "null-space"
-
-LONGEST_HELD_OUT = 64
-"""Tokens after which such a text is cut, so that several texts are read and the error over texts means something."""
+NO_EDITORS: Mapping[str, Editor] = MappingProxyType({})
 
 
 def edit_streams(
     model: LoadedModel,
     text: TextWhitening,
+    whitening: Whitening,
     corpus: Corpus,
     pool: Sequence[Fact],
     num_edits: int,
+    editors: Mapping[str, Editor] = NO_EDITORS,
 ) -> EditStreams:
     """Make one stream of edits by each method and look at the model on the way.
 
     Args:
         model: unedited; it is edited inside and restored.
         text: of this model.
-        corpus: whose text behind that of the second moments gives the perplexity.
-        pool: usable facts. The first `num_edits` subjects are edited, one fact each, as two edits of one subject may
-            have one key; facts of other subjects are bystanders or protected in turn.
+        whitening: of `stream_layer` over all of this text.
+        corpus: whose text after that of the second moments gives the perplexity.
+        pool: usable facts; see `plan_stream`.
         num_edits: N.
+        editors: anyone's editors by name, run beside the `METHODS`: `edit(weight, keys, values, second_moment)`, see
+            `ks_core.theory.editors`. What they do is measured; it is not predicted, as nobody says where they write.
 
     Raises:
-        InputError: fewer than two facts are left beside the edits, key space is too small for so many, or the corpus
-            has no text left.
+        InputError: fewer than two facts are left beside the edits, key space is too small for so many, the corpus has
+            no text left, or an editor has the name of a method or cannot be used.
     """
-    by_subject = {fact.subject: fact for fact in reversed(pool)}
-    distinct = [fact for fact in pool if by_subject[fact.subject] is fact]
+    _refuse_names_of_ours(editors)
     layer = stream_layer(text.layers)
-    whitening, halves = text.whole(layer), text.halves(layer)
-    directions = min(len(of.factor) for of in (whitening, *halves))
-    most = min(len(distinct) - 2, directions // ROOM)
-    if num_edits > most:
-        raise InputError(
-            f"{num_edits} edits were asked for with {len(distinct)} usable subjects and {directions} directions of key "
-            f"space in layer {layer}; expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
-        )
+    halves = text.halves(layer)
+    plan = plan_stream(layer, pool, num_edits, min(len(of.factor) for of in (whitening, *halves)))
     null = null_space(text.second_moment(layer))
-    edits = tuple(distinct[:num_edits])
-    subjects = {fact.subject for fact in edits}
-    kept = [fact for fact in pool if fact.subject not in subjects]
-    bystanders, protected = split_kept(edits, kept, directions // (2 * ROOM))
-    texts = held_out_text(
-        model, corpus, after=text.moments.provenance.tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
-    )
-    values = kept_target_values(model, edits, layer)
+    stream = set_up(model, corpus, text.moments.provenance.tokens, plan)
     logger.info("target values of %d edits in layer %d", num_edits, layer)
-    keys = subject_keys(model, [*bystanders, *protected], [layer])[layer]
-    stream = _Stream(model, layer, edits, values, keys[: len(bystanders)], keys[len(bystanders) :], texts)
-    before, losses_before = ask(model, edits), text_losses(model, texts)
-    runs = {}
-    for name, method in stream.methods(whitening, null).items():
-        counts = checkpoints(num_edits)
-        runs[name] = tuple(stream.after(method, n, whitening) for n in tqdm(counts, desc=name, disable=None))
-        logger.info("%s: %d edits, looked at after %s", name, num_edits, ", ".join(map(str, counts)))
-    of_first_half = stream.methods(halves[0]).items()
-    of_half = {name: stream.after(method, num_edits, whitening) for name, method in of_first_half}
+    before, losses_before = read_answers(model, plan.edits), text_losses(model, stream.texts)
+    keys = stream.keys
+    rows, *of_halves = (keys.within(of) for of in (whitening, *halves))
+    protecting = protect(whitening, keys.protected)
+    methods = _without_null_space(rows, whitening, protecting, keys)
+    methods["null-space"] = MethodInSpace(Joint(null, ridge=1.0), keys.within(null))
+    methods = {name: methods[name] for name in METHODS} | _of_others(editors, text, layer, keys.protected)
+    runs = {name: _run(stream, name, of, whitening) for name, of in methods.items()}
+    of_half = _without_null_space(of_halves[0], halves[0], protect(halves[0], keys.protected), keys)
     return EditStreams(
         layer=layer,
-        edits=edits,
-        bystanders=bystanders,
-        protected=protected,
-        values=values,
+        edits=plan.edits,
+        bystanders=plan.bystanders,
+        protected=plan.protected,
+        values=stream.values,
         wanted=stream.wanted,
-        freedom=protect(whitening, stream.protected).freedom(values.keys).numpy(),
+        freedom=protecting.freedom(keys.edits).numpy(),
         null_variance=null.variance,
         before=before,
         losses_before=losses_before,
-        text_lengths=np.array([len(text) - 1.0 for text in texts]),
+        text_lengths=np.array([len(text) - 1.0 for text in stream.texts]),
         runs=runs,
-        of_half=of_half,
-        geometry=stream.geometry(whitening),
-        geometry_of_halves=tuple(stream.geometry(half) for half in halves),
+        of_half={name: stream.after(of, num_edits, whitening) for name, of in of_half.items()},
+        geometry=_geometry(rows, stream.wanted),
+        geometry_of_halves=tuple(_geometry(of, stream.wanted) for of in of_halves),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Stream:
-    """What all methods have in common; nothing in it changes."""
+def _refuse_names_of_ours(editors: Mapping[str, Editor]) -> None:
+    taken = [name for name in editors if name in METHODS]
+    if taken:
+        raise InputError(f"an editor is called {taken[0]!r}; expected another name than {', '.join(METHODS)}")
 
-    model: LoadedModel
-    layer: int
-    facts: tuple[Fact, ...]
-    values: TargetValues
-    bystanders: Tensor
-    """(M, d_key) keys"""
-    protected: Tensor
-    """(M', d_key) keys"""
-    texts: Sequence[TokenIds]
 
-    @property
-    def weight(self) -> Tensor:
-        """W_0, (d_value, d_key), on the CPU."""
-        return self.model.adapter.weight(self.layer).cpu()
+def _without_null_space(
+    rows: StreamKeys, whitening: Whitening, protecting: ProtectedWhitening, keys: StreamKeys
+) -> dict[str, MethodInSpace]:
+    """The methods that a whitening is enough for. The protected one is joint, so that edits are protected too."""
+    return {
+        "sequential": MethodInSpace(Sequential(whitening), rows),
+        "joint": MethodInSpace(Joint(whitening), rows),
+        "protected": MethodInSpace(Joint(protecting), keys.within(protecting)),
+    }
 
-    @property
-    def wanted(self) -> Tensor:
-        """v_i − W_0 k_i, (N, d_value) float64."""
-        return self.values.residuals(self.weight)
 
-    def methods(self, whitening: Whitening, null: NullSpace | None = None) -> dict[str, Method]:
-        """All methods; three without a null space. The protected one is joint, so that edits are protected too."""
-        return {
-            "sequential": Sequential(whitening),
-            "joint": Joint(whitening),
-            **({} if null is None else {NULL_SPACE: Joint(null, ridge=1.0)}),
-            "protected": Joint(protect(whitening, self.protected)),
-        }
+def _of_others(
+    editors: Mapping[str, Editor], text: TextWhitening, layer: int, protected: Tensor
+) -> dict[str, MethodInSpace]:
+    if not editors:
+        return {}
+    moment = add_ridge(text.second_moment(layer), text.ridge)
+    return {name: MethodInSpace(method_of(editor, moment, protected), None) for name, editor in editors.items()}
 
-    def after(self, method: Method, count: int, whitening: Whitening) -> Checkpoint:
-        """Make the first `count` edits, look at the model, restore it."""
-        adapter, layer = self.model.adapter, self.layer
-        edit = method.edit(self.weight, self.values.keys[:count], self.values.values[:count])
-        delta = edit.delta()
-        with edited(adapter, layer, delta):
-            answers, losses = ask(self.model, self.facts[:count]), text_losses(self.model, self.texts)
-        own_dtype = self._interference(method, edit)
-        with promoted(adapter, layer):
-            exact = self._interference(method, edit)
-        length = whitening.length(delta)
-        return Checkpoint(count, answers, losses, length, exact, own_dtype)
 
-    def _interference(self, method: Method, edit: Edit) -> Interference:
-        keys = self.values.keys[: len(edit.right)]
-        written, wanted = edit.written(keys), self.wanted[: len(keys)]
-        space = method.space
-        rows = space.whiten(keys)
-        predicted = [predicted_original(superposition(rows, space.whiten(of)), written) for of in self._kept]
-        at_edits = predicted_at_edits(superposition(rows), written, wanted)
-        moved = module_change(self.model.adapter, self.layer, edit.delta(), torch.cat([keys, *self._kept]))
-        measured = torch.split(moved, [len(keys), *map(len, self._kept)])
-        return Interference(
-            bystanders=agreement(predicted[0], measured[1]),
-            protected=agreement(predicted[1], measured[2]),
-            edits=agreement(at_edits, measured[0] - wanted),
-        )
+def _run(stream: StreamSetup, name: str, of: MethodInSpace, whitening: Whitening) -> tuple[Checkpoint, ...]:
+    num_edits = len(stream.plan.edits)
+    counts = checkpoints(num_edits)
+    found = tuple(stream.after(of, count, whitening) for count in tqdm(counts, desc=name, disable=None))
+    logger.info("%s: %d edits, looked at after %s", name, num_edits, ", ".join(map(str, counts)))
+    return found
 
-    @property
-    def _kept(self) -> tuple[Tensor, Tensor]:
-        return self.bystanders, self.protected
 
-    def geometry(self, whitening: Whitening) -> StreamGeometry:
-        """Superposition among the edits and onto the bystanders."""
-        rows = whitening.whiten(self.values.keys)
-        onto = superposition(rows, whitening.whiten(self.bystanders))
-        return StreamGeometry(superposition(rows).numpy(), onto.numpy(), (self.wanted @ self.wanted.T).numpy())
+def _geometry(rows: StreamKeys, wanted: Tensor) -> StreamGeometry:
+    """Superposition among the edits and onto the bystanders, from whitened keys."""
+    onto = superposition(rows.edits, rows.bystanders)
+    return StreamGeometry(superposition(rows.edits).numpy(), onto.numpy(), (wanted @ wanted.T).numpy())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
 
@@ -23,8 +23,18 @@ STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-spac
 PANELS = ("paraphrase", "retention", "neighbourhood", "log-perplexity rise")
 """Scores of a stream that are drawn, by their names in `scores_of`."""
 
+OTHERS = [("tab:orange", "v"), ("tab:brown", "P"), ("tab:pink", "X"), ("tab:olive", "<"), ("tab:cyan", ">")]
+"""Styles of methods that are not ours, in the order of their names; they come round again."""
+
+
+def styles(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each method."""
+    others = sorted(set(names) - set(STYLES))
+    return STYLES | {name: OTHERS[place % len(OTHERS)] for place, name in enumerate(others)}
+
+
 DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
-"""Bins of dose behind the line of means."""
+"""Bins of dose for the line of means."""
 
 
 def stream_figures(measured: StreamMeasurement, model: str, suffix: str = "") -> Drawings:
@@ -57,7 +67,7 @@ def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figur
 def draw_interference(axis: Axes, measured: StreamMeasurement, at: Literal["bystanders", "edits"]) -> Axes:
     """Every Δ after all edits at facts not edited, or at the edits: predicted against measured, by method."""
     for name, run in measured.streams.runs.items():
-        colour, marker = STYLES[name]
+        colour, marker = styles(measured.streams.runs)[name]
         of = getattr(run[-1].exact, at)
         axis.plot(of.predicted, of.measured, marker, color=colour, markersize=4, alpha=0.6, label=name)
     low, high = axis.get_xlim()
@@ -87,7 +97,7 @@ def draw_growth(axis: Axes, measured: StreamMeasurement, model: str) -> Axes:
         axis.plot(counts, grown.sizes[0] * counts**power, style, color="grey", label=name)
     for name, run in streams.runs.items():
         sizes = [float(np.sqrt((of.exact.bystanders.measured**2).mean())) for of in run]
-        colour, marker = STYLES[name]
+        colour, marker = styles(streams.runs)[name]
         axis.plot([of.edits for of in run], sizes, marker + "-", color=colour, markersize=3, linewidth=0.8, label=name)
     axis.set(xscale="log", yscale="log", xlabel="edits n", ylabel="root mean square of ‖Δ_o‖")
     axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
@@ -113,7 +123,8 @@ def draw_score(axis: Axes, measured: StreamMeasurement, score: str) -> Axes:
     """One of `PANELS` against the number of edits, by method."""
     streams = measured.streams
     for name, run in streams.runs.items():
-        _score_curve(axis, name, [of.edits for of in run], [scores_of(streams, of)[score] for of in run])
+        scores = [scores_of(streams, of)[score] for of in run]
+        _score_curve(axis, name, styles(streams.runs)[name], [of.edits for of in run], scores)
     axis.set(xscale="log", xlabel="edits n", title=score)
     axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
     axis.minorticks_off()
@@ -135,8 +146,8 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
     by_prediction.plot(top, top, color="black", linewidth=0.8, label="as predicted")
     by_prediction.legend(frameon=False)
     figure.suptitle(
-        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, {len(found.others)} facts, "
-        f"{found.pairs:,} pairs"
+        f"{as_label(model)}, {as_label(found.relation)}: {len(found.edits)} single edits, "
+        f"{len(found.neighbours)} facts, {found.pairs:,} pairs"
     )
     return figure
 
@@ -155,8 +166,8 @@ def draw_dose(axis: Axes, found: DoseResponse) -> Axes:
     return axis
 
 
-def _score_curve(axis: Axes, name: str, counts: list[int], scores: list[ScoreOf]) -> None:
-    colour, marker = STYLES[name]
+def _score_curve(axis: Axes, name: str, style: tuple[str, str], counts: list[int], scores: list[ScoreOf]) -> None:
+    colour, marker = style
     values, errors = [score.value for score in scores], [score.error for score in scores]
     axis.errorbar(counts, values, errors, color=colour, fmt=marker + "-", markersize=3, linewidth=1, label=name)
 

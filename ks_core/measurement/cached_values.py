@@ -21,7 +21,7 @@ FORMAT = "ks_core/target-values/2"
 """Raised when the search changes what it finds, or the file how it is kept."""
 
 
-def kept_target_values(
+def cached_target_values(
     model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None = None
 ) -> TargetValues:
     """`target_values` of a model as it is, edited or not, taken from the cache where they are there.

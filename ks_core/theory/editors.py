@@ -1,0 +1,130 @@
+"""One contract for an editor: a function of four arrays, whether laws are held against it or a real model runs it.
+
+    edit(weight, keys, values, second_moment) -> new weight
+
+with weight (d_value, d_key), keys (n, d_key), values (n, d_value), second_moment (d_key, d_key), and `protected`
+(p, d_key) after them where it protects keys. What it claims, and which arrays it takes, is declared by `traits`.
+`method_of` makes such a function a `Method`, as a stream of edits on a model runs it; `editor_of` makes a method such a
+function, as `ks_core.conformance.check_editor` takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ks_core.arrays import as_float64, given
+from ks_core.errors import InputError
+from ks_core.theory.editing import Edit
+from ks_core.theory.methods import Method
+from ks_core.theory.traits import DTYPES, Traits, traits_of
+
+Editor = Callable[..., Any]
+"""`edit(weight, keys, values, second_moment) -> new weight`, or a factory of such functions where it is stateful."""
+
+
+@dataclass(frozen=True, eq=False)
+class EditorMethod:
+    """Anyone's editor as a method: all edits so far in one call, in the arrays that its traits ask for.
+
+    Attributes:
+        editor: the function.
+        traits: what it claims.
+        second_moment: (d_key, d_key) float64 that it is given.
+        protected: (p, d_key) float64, the keys that it is given where its traits say that it protects keys.
+        space: None; where it writes is not known, so its interference is measured and not predicted.
+    """
+
+    editor: Editor
+    traits: Traits
+    second_moment: Tensor
+    protected: Tensor | None
+    space: None = None
+
+    def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
+        """W_n − W_0 as the editor makes it; its right factor is the identity, as its rank is not known.
+
+        Raises:
+            InputError: the editor returned another shape, or what is not finite. What it raises itself goes through.
+        """
+        before = as_float64("weight", weight, ndim=2)
+        parts = [before, as_float64("keys", keys, ndim=2), as_float64("values", values, ndim=2), self.second_moment]
+        if self.traits.protected and self.protected is not None:
+            parts.append(self.protected)
+        dtype = DTYPES[self.traits.dtype]
+        edit = self.editor() if self.traits.stateful else self.editor
+        after = as_float64("the weight that the editor returned", edit(*self._given(parts, dtype)), ndim=2)
+        if after.shape != before.shape:
+            raise InputError(
+                f"the editor returned a weight of shape {tuple(after.shape)}; expected {tuple(before.shape)}, "
+                "(d_value, d_key): return the whole new weight, not a change of another layout"
+            )
+        change = after.cpu() - before.to(dtype).double()  # from the weight as the editor saw it
+        return Edit(change, torch.eye(before.shape[1], dtype=torch.float64))
+
+    def _given(self, parts: list[Tensor], dtype: torch.dtype) -> list[Any]:
+        return [given(part, self.traits.array, dtype) for part in parts]
+
+
+def method_of(editor: Editor, second_moment: Any, protected: Any = None) -> EditorMethod:
+    """Make anyone's editor a method of lifelong editing, for one layer.
+
+    Args:
+        editor: as `Editor`; what it takes is read off its declared traits.
+        second_moment: (d_key, d_key), of the layer.
+        protected: (p, d_key), keys for an editor that protects keys.
+
+    Raises:
+        InputError: it cannot be called, or it protects keys and there are none.
+
+    Example:
+        >>> def edit(weight, keys, values, second_moment):
+        ...     return weight + (values - keys @ weight.T).T @ keys / keys.square().sum()
+        >>> method_of(edit, torch.eye(2)).edit([[0.0, 0.0]], keys=[[1.0, 1.0]], values=[[4.0]]).delta()
+        tensor([[2., 2.]], dtype=torch.float64)
+    """
+    if not callable(editor):
+        raise InputError(
+            f"the editor is a {type(editor).__name__}; expected a function edit(weight, keys, values, second_moment)"
+        )
+    traits = traits_of(editor)
+    if traits.protected and protected is None:
+        raise InputError("the editor protects keys and got none; expected (p, d_key): pass protected=keys")
+    keys = None if protected is None else as_float64("protected keys", protected, ndim=2)
+    return EditorMethod(editor, traits, as_float64("the second moment", second_moment, ndim=2), keys)
+
+
+def editor_of(method: Callable[..., Method], traits: Traits | None = None, *, name: str = "edit") -> Editor:
+    """Make a method of this package an editor, as laws are held against it.
+
+    Args:
+        method: makes the method from a second moment, and from protected keys after it where the traits say so.
+        traits: what it claims; of a sequential, exact editor when left out. Its arrays are float64 torch tensors.
+        name: what reports call it.
+
+    Raises:
+        InputError: traits of other arrays, or of an editor with a state.
+
+    Example:
+        >>> from ks_core.theory.methods import Sequential
+        >>> from ks_core.theory.whitening import whiten
+        >>> edit = editor_of(lambda second_moment: Sequential(whiten(second_moment)))
+        >>> edit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 1), 4.0), torch.eye(2))
+        tensor([[2., 2.]], dtype=torch.float64)
+    """
+    claims = traits or Traits()
+    if (claims.dtype, claims.array, claims.stateful) != ("float64", "torch", False):
+        raise InputError(f"traits are {claims}; expected float64, torch and no state: a method keeps none")
+
+    def edit(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor, *protected: Tensor) -> Tensor:
+        if not len(keys):
+            return weight.clone()
+        return method(second_moment, *protected).edit(weight, keys, values).apply(weight)
+
+    edit.__name__ = edit.__qualname__ = name
+    edit.ks_traits = claims  # type: ignore[attr-defined]
+    return edit

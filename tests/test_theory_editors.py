@@ -1,0 +1,146 @@
+"""One contract for an editor: what laws are held against runs as a method, and what runs as a method obeys the laws."""
+
+import importlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from measured import write_everything
+
+from ks_core.conformance import check_editor
+from ks_core.errors import InputError
+from ks_core.experiments.request.inputs import load_inputs
+from ks_core.experiments.request.selection import select_facts
+from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.streams.measure import measure_stream
+from ks_core.models.fingerprint import weights_sha256
+from ks_core.reporting.figures.drawing import save_figures
+from ks_core.reporting.figures.streams import stream_figures
+from ks_core.reporting.results import plain
+from ks_core.reporting.streams import methods_table, stream_numbers
+from ks_core.theory.editors import editor_of, method_of
+from ks_core.theory.key_spaces import null_space, protect
+from ks_core.theory.methods import Joint, Sequential
+from ks_core.theory.traits import Traits, traits
+from ks_core.theory.whitening import whiten
+
+JOINT = Traits(order="joint")
+OURS = {
+    "sequential": (editor_of(lambda second_moment: Sequential(whiten(second_moment))), {}),
+    "joint": (editor_of(lambda second_moment: Joint(whiten(second_moment)), JOINT), {}),
+    "protected": (
+        editor_of(
+            lambda second_moment, keys: Joint(protect(whiten(second_moment), keys)),
+            Traits(order="joint", protected=True),
+        ),
+        {},
+    ),
+}
+PUBLISHED = {name: importlib.import_module(name) for name in ("rome", "memit", "alphaedit")}
+EDITORS = {
+    "rome": PUBLISHED["rome"].edit,
+    "memit": PUBLISHED["memit"].edit,
+    "alphaedit": PUBLISHED["alphaedit"].AlphaEdit,
+}
+AGREES = 1e-8
+"""Relative; a plain inverse of a second moment of condition number 1e6 keeps half of the digits."""
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_methods_obey_the_laws_as_editors(name):
+    editor, breaks = OURS[name]
+    results = check_editor(editor, max_examples=10, xfails=breaks)
+    assert {result.law for result in results if result.outcome not in ("passed", "skipped")} == set()
+    assert sum(result.outcome == "passed" for result in results) > 10
+
+
+def test_the_null_space_method_writes_elsewhere_and_the_laws_say_so():
+    claims = Traits(order="joint", ridge=1.0)
+    editor = editor_of(lambda second_moment: Joint(null_space(second_moment), ridge=1.0), claims)
+    outcome = {result.law: result.outcome for result in check_editor(editor, max_examples=10)}
+    assert outcome["direction_is_whitened"] == "failed"
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("editors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+        paths = write_everything(folder, "gpt_neox", layers=3)
+        inputs = load_inputs(Settings(**paths, num_facts=8, num_edits=4, tokens=1600, resamples=40))
+        before = weights_sha256(inputs.model.model)
+        found = measure_stream(inputs, select_facts(inputs.model, inputs.facts, 8), 4, EDITORS)
+        assert weights_sha256(inputs.model.model) == before
+        yield inputs, found
+
+
+def test_an_editor_runs_in_a_stream_beside_our_methods(stream):
+    _, found = stream
+    assert list(found.streams.runs) == ["sequential", "joint", "null-space", "protected", *EDITORS]
+    rome, sequential = (found.streams.runs[name] for name in ("rome", "sequential"))
+    for mine, ours in zip(rome, sequential, strict=True):  # ROME's update one after another is the sequential method
+        np.testing.assert_allclose(mine.exact.bystanders.measured, ours.exact.bystanders.measured, rtol=AGREES)
+        assert mine.length == pytest.approx(ours.length, rel=AGREES)
+
+
+def test_an_editor_that_protects_keys_gets_the_protected_facts(stream):
+    _, found = stream
+    exact = found.streams.runs["alphaedit"][-1].exact
+    assert exact.protected.measured.max() < AGREES * exact.bystanders.measured.max()
+
+
+def test_interference_of_an_editor_is_measured_and_not_predicted(stream):
+    _, found = stream
+    of = found.streams.runs["memit"][-1].exact.bystanders
+    assert not of.is_predicted
+    assert math.isnan(of.relative())
+    assert np.isfinite(of.measured).all()
+    assert found.streams.runs["joint"][-1].exact.bystanders.is_predicted
+
+
+def test_a_stream_with_unknown_methods_is_shown(stream, tmp_path):
+    _, found = stream
+    table = methods_table(found)
+    assert any("not predicted" in line and "rome, memit, alphaedit" in line for line in table)
+    numbers = plain(stream_numbers(found))
+    assert numbers["methods"]["rome"][-1]["float64"]["bystanders"]["relative"] is None
+    written, problems = save_figures(tmp_path, stream_figures(found, "tiny"))
+    assert (len(written), problems) == (3, [])
+
+
+def test_an_editor_may_take_numpy_and_float32():
+    @traits(array="numpy", dtype="float32")
+    def edit(weight, keys, values, second_moment):
+        assert {type(array) for array in (weight, keys, values, second_moment)} == {np.ndarray}
+        assert {array.dtype for array in (weight, keys, values, second_moment)} == {np.dtype("float32")}
+        weight += 1
+        return weight
+
+    weight = torch.full((2, 3), 0.1, dtype=torch.float64)
+    delta = method_of(edit, torch.eye(3)).edit(weight, torch.ones(1, 3), torch.ones(1, 2)).delta()
+    assert torch.equal(weight, torch.full((2, 3), 0.1, dtype=torch.float64)), "it was given a copy"
+    torch.testing.assert_close(delta, torch.ones(2, 3, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("editor", "message"),
+    [
+        ("rome", "the editor is a str; expected a function"),
+        (traits(protected=True)(lambda *_: None), "protects keys and got none"),
+    ],
+)
+def test_what_is_no_editor_is_refused(editor, message):
+    with pytest.raises(InputError, match=message):
+        method_of(editor, torch.eye(2))
+
+
+def test_an_editor_that_returns_another_shape_is_refused():
+    with pytest.raises(InputError, match=r"returned a weight of shape \(3, 2\); expected \(2, 3\)"):
+        method_of(lambda weight, *_: weight.T, torch.eye(3)).edit(torch.ones(2, 3), torch.ones(1, 3), torch.ones(1, 2))
+
+
+def test_an_editor_with_the_name_of_a_method_is_refused(stream):
+    inputs, _ = stream
+    with pytest.raises(InputError, match="an editor is called 'joint'; expected another name than"):
+        measure_stream(inputs, select_facts(inputs.model, inputs.facts, 8), 4, {"joint": EDITORS["rome"]})
