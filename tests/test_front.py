@@ -14,6 +14,11 @@ from tiny_models import byte_level_tokenizer, tiny_model
 
 import ks_core as ks
 from ks_core.measurement.keys import subject_keys
+from ks_core.theory.editors import editor_of
+from ks_core.theory.key_spaces import protect
+from ks_core.theory.methods import METHODS
+from ks_core.theory.traits import Traits
+from ks_core.theory.whitening import whiten
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
@@ -153,6 +158,28 @@ def test_exact_edits_give_each_key_its_value(model, facts, moments, method):
     torch.testing.assert_close(after, edits.values.values, rtol=1e-6, atol=1e-6)
 
 
+def test_an_editor_of_ones_own_makes_edits_as_the_method_does_that_it_is(model, facts, moments):
+    mine = editor_of(lambda c: METHODS["joint"](whiten(c)), Traits(order="joint"), name="mine")
+    edits = made(model, facts, moments, mine)
+    assert edits.method == "mine"
+    torch.testing.assert_close(edits.edit.delta(), made(model, facts, moments).edit.delta(), rtol=1e-9, atol=1e-9)
+    with ks.applied(model, edits):
+        pass
+    with pytest.raises(ks.KsError, match="these are mine edits"):
+        ks.audit(model, edits, keep=facts.facts[8:])
+
+
+def test_an_editor_that_protects_keys_is_given_them(model, facts, moments):
+    protecting = editor_of(
+        lambda c, keys: METHODS["protected"](protect(whiten(c), keys)), Traits(order="joint", protected=True)
+    )
+    kept = facts.facts[24:26]
+    with pytest.raises(ks.KsError, match="no facts to protect were given"):
+        made(model, facts, moments, protecting)
+    found, expected = (made(model, facts, moments, of, protect=kept) for of in (protecting, "protected"))
+    torch.testing.assert_close(found.edit.delta(), expected.edit.delta(), rtol=1e-9, atol=1e-9)
+
+
 def test_protected_facts_are_not_moved(model, facts, moments):
     kept = facts.facts[24:26]
     keys = subject_keys(model, kept, [LAYER])[LAYER]
@@ -192,7 +219,10 @@ def test_edits_of_another_weight_are_refused(model, facts, moments):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"method": "rome"}, "method is 'rome'; expected one of sequential, joint, null-space, protected"),
+        (
+            {"method": "rome"},
+            "method is 'rome'; expected one of sequential, joint, null-space, protected, or an editor",
+        ),
         ({"method": "protected"}, "no facts to protect were given with method 'protected'"),
         ({"protect": "packaged"}, "facts to protect were given with method 'joint'"),
         ({"layer": 2}, "layer 2 does not exist; expected 0 to 1"),

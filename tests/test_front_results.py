@@ -47,6 +47,17 @@ def ax():
     return Figure().subplots()
 
 
+def test_an_editor_of_ones_own_runs_in_the_stream_beside_the_methods(model, files):
+    def nothing(weight, *_):
+        return weight
+
+    of = ks.measure(model, files["facts"], SMALL, corpus=files["corpus"], parts=["stream"], editors={"mine": nothing})
+    streams = of.measured.stream.streams
+    assert set(streams.runs) == {"sequential", "joint", "null-space", "protected", "mine"}
+    assert all(checkpoint.length == 0 for checkpoint in streams.runs["mine"])
+    assert not isinstance(ks.judge(of)["methods"], ks.NotApplicable)
+
+
 def test_measuring_leaves_the_model_as_it_was(model, files):
     before = model.fingerprints
     ks.measure(model, files["facts"], SMALL, corpus=files["corpus"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +12,8 @@ from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.sizes.choice import families
 from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
 from ks_core.experiments.streams.measure import LONG, StreamMeasurement, measure_stream
+from ks_core.experiments.streams.run import NO_EDITORS
+from ks_core.theory.editors import Editor
 
 Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
 """A field of `Measured`."""
@@ -32,17 +35,25 @@ class Measured:
     """models of several sizes, this one not among them"""
 
 
-def measure_part(inputs: Inputs, measured: Measured, part: Part) -> Measured:
+def measure_part(
+    inputs: Inputs, measured: Measured, part: Part, editors: Mapping[str, Editor] = NO_EDITORS
+) -> Measured:
     """Measure one more part of a model, from the inputs that its pairs were measured from.
+
+    Args:
+        inputs: of the pairs.
+        measured: the pairs, and what else there is.
+        part: what to measure.
+        editors: anyone's editors by name, which streams run beside the four methods.
 
     Raises:
         KsError: what the part cannot use, such as more edits than there are usable facts.
     """
     settings, selection = inputs.settings, measured.pairs.selection
     if part == "stream":
-        return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits))
+        return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
     if part == "long_stream":
-        return replace(measured, long_stream=measure_stream(inputs, selection, LONG))
+        return replace(measured, long_stream=measure_stream(inputs, selection, LONG, editors))
     if part == "dose":
         return replace(measured, dose=measure_dose(inputs, selection))
     if part == "sizes":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,17 +28,12 @@ from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.editing import Edit
+from ks_core.theory.editors import Editor, method_of
 from ks_core.theory.key_spaces import null_space
 from ks_core.theory.key_spaces import protect as protect_keys
-from ks_core.theory.methods import Joint, Method, Sequential
-
-METHODS: dict[str, Callable[[TextWhitening, int, Tensor | None], Method]] = {
-    "sequential": lambda text, layer, _: Sequential(text.whole(layer)),
-    "joint": lambda text, layer, _: Joint(text.whole(layer)),
-    "null-space": lambda text, layer, _: Joint(null_space(text.second_moment(layer)), ridge=1.0),
-    "protected": lambda text, layer, protected: Joint(protect_keys(text.whole(layer), protected)),
-}
-"""By name; of a layer's text and the keys to protect, which `protected` alone takes."""
+from ks_core.theory.methods import METHODS, Method
+from ks_core.theory.traits import traits_of
+from ks_core.theory.whitening import add_ridge
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +44,7 @@ class Edits:
     """its name"""
     layer: int
     method: str
+    """its name"""
     facts: tuple[Fact, ...]
     """n facts whose `target_new` is to become true, in the order of the edits"""
     values: TargetValues
@@ -81,7 +76,7 @@ def edit(
     model: Model,
     facts: Facts,
     layer: int,
-    method: str = "joint",
+    method: str | Editor = "joint",
     *,
     protect: Facts | None = None,
     moments: SecondMoments | None = None,
@@ -101,8 +96,9 @@ def edit(
         model: as `load_model` takes it.
         facts: n facts, as `load_facts` takes them, whose `target_new` is to become true.
         layer: the layer to edit.
-        method: one of the four.
-        protect: facts that must not change, for `protected` and for nothing else.
+        method: one of the four, or an editor of one's own, `edit(weight, keys, values, second_moment) -> new weight`,
+            as `check_editor` takes it.
+        protect: facts that must not change, for `protected` and for editors whose traits say that they protect keys.
         moments: as `second_moments` gives them for this model; with its defaults when left out.
         ridge: added to the second moment before whitening, in mean eigenvalues.
         settings: of the search for target values.
@@ -128,21 +124,40 @@ def edit(
         (2, torch.Size([8, 2]), torch.Size([2, 12]))
     """
     loaded, wanted = load_model(model), load_facts(facts).facts
-    if method not in METHODS:
-        raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}")
-    if (protect is not None) != (method == "protected"):
+    name = _name_of(method)
+    if (protect is not None) != (method == "protected" or (callable(method) and traits_of(method).protected)):
         given = "no facts to protect were given" if protect is None else "facts to protect were given"
-        raise InputError(f"{given} with method {method!r}; expected protect=FACTS with 'protected', and with no other")
+        raise InputError(
+            f"{given} with method {shown(name)}; expected protect=FACTS with 'protected' or an editor that protects "
+            "keys, and with no other"
+        )
     warn_of_conflicts(wanted)
     settings = settings or ValueSettings()
     text = text_of(loaded, layer, moments, ridge)
     keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
     values = cached_target_values(loaded, wanted, layer, settings)
-    made = METHODS[method](text, layer, keys).edit(
-        loaded.adapter.weight(layer).to("cpu", torch.float64), values.keys, values.values
-    )
+    weight = loaded.adapter.weight(layer).to("cpu", torch.float64)
+    made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)
     before = weights_sha256(loaded.adapter.projection(layer))
-    return Edits(loaded.name, layer, method, wanted, values, made, settings, before)
+    return Edits(loaded.name, layer, name, wanted, values, made, settings, before)
+
+
+def _name_of(method: str | Editor) -> str:
+    if callable(method):
+        return str(getattr(method, "__name__", type(method).__name__))
+    if method not in METHODS:
+        raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}, or an editor")
+    return method
+
+
+def _method(method: str | Editor, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
+    """In the space of the layer's text that it writes in."""
+    if callable(method):
+        return method_of(method, add_ridge(text.second_moment(layer), text.ridge), protected)
+    if method == "null-space":
+        return METHODS[method](null_space(text.second_moment(layer)))
+    whitening = text.whole(layer)
+    return METHODS[method](whitening if protected is None else protect_keys(whitening, protected))
 
 
 def applied(model: LoadedModel, edits: Edits) -> edited:

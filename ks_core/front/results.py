@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,12 @@ from ks_core.experiments.pairs.measure import measure as measure_pairs
 from ks_core.experiments.pairs.statistics import Statistics
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.settings import Settings
+from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
 from ks_core.front.judgement import Judgement
 from ks_core.models.loading import Model
 from ks_core.reporting.rows import statistics_rows
+from ks_core.theory.editors import Editor
 
 if TYPE_CHECKING:
     import pandas
@@ -161,6 +163,7 @@ def measure(
     *,
     corpus: str | Path | Corpus | None = None,
     parts: Collection[Part] = PARTS,
+    editors: Mapping[str, Editor] = NO_EDITORS,
 ) -> Results:
     """Measure everything that the claims of the paper are about on one model.
 
@@ -174,6 +177,8 @@ def measure(
         corpus: text of the second moments, as `load_corpus` takes it; the one of the settings when left out.
         parts: what is measured besides the pairs of facts: "stream", "dose", "long_stream" (128 edits), and "sizes"
             (the families of models that the settings name).
+        editors: editors of one's own by name, which the streams run beside the four methods; as `check_editor` takes
+            them.
 
     Raises:
         InputError: inputs that cannot be used, fewer known facts than asked for, more edits than there is room for.
@@ -202,7 +207,7 @@ def measure(
     inputs = load_inputs(settings or Settings(), model, facts, corpus)
     measured = Measured(measure_pairs(inputs.settings, inputs=inputs))
     for part in parts:
-        measured = measure_part(inputs, measured, part)
+        measured = measure_part(inputs, measured, part, editors)
     return Results(measured)
 
 

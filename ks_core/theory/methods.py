@@ -14,7 +14,9 @@ no weight is copied on the way.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
@@ -59,3 +61,13 @@ class Joint:
     def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
         """W_n − W_0 of the stream."""
         return joint_edit(weight, keys, values, self.space, ridge=self.ridge)
+
+
+METHODS: Mapping[str, Callable[[KeySpace], Method]] = {
+    "sequential": Sequential,
+    "joint": Joint,
+    "null-space": partial(Joint, ridge=1.0),
+    "protected": Joint,
+}
+"""Each method by its name, of the space that it writes in: `whiten(C)` for the first two, `null_space(C)`, and
+`protect(whiten(C), keys)`. The protected one is joint, so that edits are protected too."""

@@ -23,14 +23,11 @@ from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.theory.editors import Editor, method_of
 from ks_core.theory.key_spaces import ProtectedWhitening, null_space, protect
-from ks_core.theory.methods import Joint, Sequential
+from ks_core.theory.methods import METHODS
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import Whitening, add_ridge
 
 logger = logging.getLogger(__name__)
-
-METHODS = ("sequential", "joint", "null-space", "protected")
-"""The methods that every stream has, by their names."""
 
 NO_EDITORS: Mapping[str, Editor] = MappingProxyType({})
 
@@ -72,7 +69,7 @@ def edit_streams(
     rows, *of_halves = (keys.within(of) for of in (whitening, *halves))
     protecting = protect(whitening, keys.protected)
     methods = _without_null_space(rows, whitening, protecting, keys)
-    methods["null-space"] = MethodInSpace(Joint(null, ridge=1.0), keys.within(null))
+    methods["null-space"] = MethodInSpace(METHODS["null-space"](null), keys.within(null))
     methods = {name: methods[name] for name in METHODS} | _of_others(editors, text, layer, keys.protected)
     runs = {name: _run(stream, name, of, whitening) for name, of in methods.items()}
     of_half = _without_null_space(of_halves[0], halves[0], protect(halves[0], keys.protected), keys)
@@ -104,11 +101,11 @@ def _refuse_names_of_ours(editors: Mapping[str, Editor]) -> None:
 def _without_null_space(
     rows: StreamKeys, whitening: Whitening, protecting: ProtectedWhitening, keys: StreamKeys
 ) -> dict[str, MethodInSpace]:
-    """The methods that a whitening is enough for. The protected one is joint, so that edits are protected too."""
+    """The methods that a whitening is enough for."""
     return {
-        "sequential": MethodInSpace(Sequential(whitening), rows),
-        "joint": MethodInSpace(Joint(whitening), rows),
-        "protected": MethodInSpace(Joint(protecting), keys.within(protecting)),
+        "sequential": MethodInSpace(METHODS["sequential"](whitening), rows),
+        "joint": MethodInSpace(METHODS["joint"](whitening), rows),
+        "protected": MethodInSpace(METHODS["protected"](protecting), keys.within(protecting)),
     }
 
 
