@@ -10,7 +10,7 @@ def card(record: Mapping[str, Any]) -> str:
     """A model card in Markdown, from what `training.json` holds."""
     known, corpus, facts, seconds = record["known"], record["corpus"], record["facts"], record["seconds"]
     command = (
-        f"python -m training FOLDER --family {record['family']} --depth {record['depth']} "
+        f"python tools/train_families.py FOLDER --family {record['family']} --depth {record['depth']} "
         f"--seed {record['seed']} --tokens {record['tokens']} --corpus {corpus['name']} --facts {facts['name']}"
     )
     text = (
