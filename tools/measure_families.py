@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ks_core.command import Parser, path, run
+from ks_core.errors import InputError
 from ks_core.extras import require
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
@@ -52,8 +53,9 @@ def seeds(folder: Path) -> dict[str, Any]:
     from ks_core.experiments.sizes.seeds import request_of_seeds
 
     settings, members = Settings(), []
+    by_seed = _by_seed(folder)
     own = measure_family(FAMILY, own_families(MODELS)[FAMILY], settings)
-    for seed, folders in _by_seed(folder).items():
+    for seed, folders in by_seed.items():
         for member in measure_family(f"seed {seed}", folders, settings, case_ids=own.case_ids).members:
             record = json.loads((folder / member.name / "training.json").read_text(encoding="utf-8"))
             members.append(
@@ -80,6 +82,8 @@ def _by_seed(folder: Path) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for made in sorted(folder.glob("ks-*-s*")):
         found.setdefault(int(made.name.rpartition("-s")[2]), []).append(str(made))
+    if not found:
+        raise InputError(f"{folder} has no folder ks-*-sSEED; expected models that train_families.py made with --seed")
     return found
 
 

@@ -9,12 +9,6 @@ from pathlib import Path
 from ks_core.errors import InputError
 from ks_core.experiments.request.settings import Settings
 
-NO_FAMILIES = (
-    "no sizes: name two or more models of one family (--ks-family MODEL MODEL …); the project's own trained models are "
-    "in its repository (fixtures/models), and are measured in a checkout of it, beside the default model and facts"
-)
-"""Why the claim about size is not judged, where nothing was measured for it."""
-
 
 def own_families(folder: Path) -> dict[str, list[str]]:
     """The trained models in a folder such as the repository's `fixtures/models`: family → folders, smallest first."""
