@@ -13,7 +13,7 @@
 
     edits = ks.edit(model, facts[:8], layer=5, method="joint", moments=moments)
     with ks.applied(model, edits):
-        ...                                                # the edited model; restored bit for bit behind the block
+        ...                                                # the edited model; restored bit for bit after the block
     audit = ks.audit(model, edits, keep=facts[8:])         # whom they disturb, predicted without editing
     audit.worst(edit=0, count=5)
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tiny_models import save_tiny_checkpoint
+
+from ks_core.models.loaded import LoadedModel
+
+T = TypeVar("T")
 
 # fmt: off
 WORDS = ["Paris", "Lisbon", "Kyoto", "river", "stone", "quickly", "above", "seven", "green", "walks", "under", "music",
@@ -60,3 +66,13 @@ def write_everything(folder: Path, model_type: str, *, layers: int = 2) -> dict[
         "corpus": str(write_text(folder / "text.txt", 300)),
         "facts": str(write_facts(folder / "facts.json", 48)),
     }
+
+
+def passes_of(model: LoadedModel, call: Callable[[], T]) -> tuple[T, int]:
+    """What a call returns and how often it ran the model."""
+    passes: list[int] = []
+    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
+    try:
+        return call(), len(passes)
+    finally:
+        hook.remove()

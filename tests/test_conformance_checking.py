@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conformance_mutants import ZOO, edited
+from errors import Parts, refused
 
 from ks_core.conformance import (
     BoundLaw,
@@ -123,7 +124,12 @@ def test_check_editor_takes_expected_failures_and_skips() -> None:
 
 
 def test_results_are_json() -> None:
-    for result in check_editor(ZOO["divides_by_zero"].editor, max_examples=2):
+    """Of laws that hold, that do not apply, and that are broken by numbers that JSON has not."""
+    few = {"every_edit_holds", "inputs_are_not_modified", "last_edit_is_exact"}
+    skips = [law.name for law in laws_for("editor") if law.name not in few]
+    results = check_editor(ZOO["divides_by_zero"].editor, max_examples=2, skips=skips)
+    assert {result.outcome for result in results} == {"passed", "failed", "skipped"}
+    for result in results:
         assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["law"] == result.law
 
 
@@ -142,7 +148,7 @@ def test_check_refuses_what_it_cannot_use() -> None:
         check_extractor(3)
     with pytest.raises(InputError, match="traits are a dict"):
         check_editor(edited, {"order": "joint"})  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="there is no law 'nonsense' of editors; expected some of last_edit_is_exact"):
+    with refused(InputError, what="'nonsense'", expected="last_edit_is_exact"):
         check_editor(edited, skips=["nonsense"])
     with pytest.raises(InputError, match="max_examples is 0"):
         check_editor(edited, max_examples=0)
@@ -161,19 +167,19 @@ def test_numpy_editor_gets_numpy_arrays_of_its_dtype() -> None:
 
 
 @pytest.mark.parametrize(
-    ("claims", "message"),
+    ("claims", "what", "got", "expected"),
     [
-        ({"order": "random"}, "trait order is 'random'; expected 'sequential' or 'joint'"),
-        ({"dtype": "int8"}, "trait dtype is 'int8'; expected 'float64' or 'float32'"),
-        ({"array": "jax"}, "trait array is 'jax'; expected 'torch' or 'numpy'"),
-        ({"ridge": -1.0}, "trait ridge is -1.0; expected a finite number, 0 for exact edits"),
-        ({"ridge": "much"}, "trait ridge is 'much'"),
-        ({"protected": 1}, "trait protected is 1; expected True or False"),
-        ({"exact": True}, "unknown trait 'exact'; expected some of order, ridge, protected"),
+        ({"order": "random"}, "order", "'random'", ("'sequential'", "'joint'")),
+        ({"dtype": "int8"}, "dtype", "'int8'", ("'float64'", "'float32'")),
+        ({"array": "jax"}, "array", "'jax'", ("'torch'", "'numpy'")),
+        ({"ridge": -1.0}, "ridge", "-1.0", ("finite number", "0 for exact edits")),
+        ({"ridge": "much"}, "ridge", "'much'", "a finite number"),
+        ({"protected": 1}, "protected", "1", "True or False"),
+        ({"exact": True}, "unknown", "'exact'", ("order", "ridge", "protected")),
     ],
 )
-def test_unknown_traits_are_refused(claims: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_unknown_traits_are_refused(claims: dict[str, Any], what: str, got: str, expected: Parts) -> None:
+    with refused(InputError, what=what, got=got, expected=expected):
         traits(**claims)
 
 

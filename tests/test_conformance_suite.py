@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from errors import Parts, refused, says
 from warm import run_module
 
 from ks_core.conformance.finding import imported, laws_in, unmatched, version_of
@@ -59,7 +60,7 @@ def run(folder: Path, *arguments: str, target: str = "ks_core.conformance") -> s
 def test_foreign_package_gets_header_table_and_json(elsewhere: Path) -> None:
     ran = run(elsewhere, "--ks-editor", "their_editors:edit", "--ks-max-examples", "5", "--ks-json", "out/laws.json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "editor: their_editors:edit (their-editors 2.5), sequential, exact, float64, numpy" in ran.stdout
+    assert "editor: their_editors:edit (their-editors 2.5)" in ran.stdout
     assert "laws: ks_core" in ran.stdout
     assert "21 passed, 5 skipped" in ran.stdout
     written = json.loads((elsewhere / "out" / "laws.json").read_text())
@@ -81,8 +82,8 @@ def test_faulty_foreign_editor_fails_and_the_table_says_why(elsewhere: Path) -> 
     assert "xfailed" in lines["last_edit_is_exact"]
     assert "as published" in lines["last_edit_is_exact"]
     assert "skipped" in lines["same_input_gives_the_same_output"]
-    assert "--ks-xfails: 'no_such_law' is no law" in ran.stdout
-    assert "'collector_skips_padding' is a law, but not of anything that is tried here" in ran.stdout
+    assert "'no_such_law' is no law" in ran.stdout
+    assert "'collector_skips_padding' is a law, but not of anything" in ran.stdout
     assert "smallest counterexample found" in ran.stdout
 
 
@@ -108,18 +109,21 @@ def test_law_that_holds_though_listed_is_shown_and_does_not_fail_the_run(elsewhe
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
+    ("option", "begins", "parts"),
     [
-        ("--ks-editor=nowhere:edit", "ERROR: --ks-editor: module 'nowhere' cannot be imported"),
-        ("--ks-max-examples=0", "argument --ks-max-examples: '0'; expected an integer of at least 1"),
-        ("--ks-xfails=nowhere", "ERROR: --ks-xfails: nowhere cannot be read"),
-        ("-q", "nothing to hold against the laws; expected at least one of --ks-editor"),
+        ("--ks-editor=nowhere:edit", "ERROR:", {"what": "--ks-editor", "got": ("'nowhere'", "imported")}),
+        ("--ks-max-examples=0", ": error:", {"what": "--ks-max-examples", "got": "'0'", "expected": "at least 1"}),
+        ("--ks-xfails=nowhere", "ERROR:", {"what": "--ks-xfails", "got": ("nowhere", "cannot be read")}),
+        ("-q", "nothing", {"got": "to hold", "expected": "--ks-editor"}),
     ],
 )
-def test_bad_options_are_refused_in_one_line(elsewhere: Path, option: str, message: str) -> None:
+def test_bad_options_are_refused_in_one_line(
+    elsewhere: Path, option: str, begins: str, parts: dict[str, Parts]
+) -> None:
     ran = run(elsewhere, option)
     assert ran.returncode != 0
-    assert message in ran.stdout + ran.stderr
+    (line,) = (line for line in (ran.stdout + ran.stderr).splitlines() if begins in line)
+    says(line, **parts)
     assert "Traceback" not in ran.stdout + ran.stderr
 
 
@@ -150,16 +154,16 @@ def test_missing_tool_is_named_with_its_extra(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "message"),
+    ("spec", "parts"),
     [
-        ("their_editors", "is 'their_editors'; expected an import path of the form their_package.module:function"),
-        (":edit", "expected an import path"),
-        ("json:nothing", "'json' has no 'nothing'"),
-        ("no_module_of_this_name:edit", "cannot be imported: ModuleNotFoundError"),
+        ("their_editors", {"got": "'their_editors'", "expected": "their_package.module:function"}),
+        (":edit", {"got": "':edit'", "expected": "an import path"}),
+        ("json:nothing", {"got": ("'json'", "no 'nothing'")}),
+        ("no_module_of_this_name:edit", {"got": ("cannot be imported", "ModuleNotFoundError")}),
     ],
 )
-def test_import_paths_that_lead_nowhere_are_refused(spec: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_import_paths_that_lead_nowhere_are_refused(spec: str, parts: dict[str, Parts]) -> None:
+    with refused(InputError, **parts):
         imported("--ks-editor", spec)
 
 
@@ -177,7 +181,7 @@ def test_lists_of_laws_are_read_with_reasons_and_odd_lines_refused(tmp_path: Pat
     listed.write_text("# comment\n\nlast_edit_is_exact # why\n every_edit_holds\n")
     assert laws_in("--ks-xfails", listed) == {"last_edit_is_exact": "why", "every_edit_holds": ""}
     listed.write_text("last_edit_is_exact why\n")
-    with pytest.raises(InputError, match=r"line 1 of .* is 'last_edit_is_exact why'; expected one law a line"):
+    with refused(InputError, what="line 1", got="'last_edit_is_exact why'", expected="one law a line"):
         laws_in("--ks-xfails", listed)
     listed.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot be read"):

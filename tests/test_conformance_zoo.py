@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from conformance_mutants import SEQUENTIAL, ZOO, edited
 from conformance_mutants_joint import JOINT, JOINT_ZOO, jointly
@@ -34,10 +36,11 @@ def broken(subject: Subject, *, seed: int = 0, max_examples: int = 20) -> list[s
     return [result.message for result in results if result.outcome == "failed"]
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_reference_editors_break_no_law_whatever_the_seed(seed: int) -> None:
-    for editor in REFERENCES:
-        assert broken(Editor.of(editor), seed=seed, max_examples=4) == []
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("editor", REFERENCES)
+def test_reference_editors_break_no_law_whatever_the_seed(editor: Any, seed: int) -> None:
+    """The first example of any seed is the simplest; ten others are drawn."""
+    assert broken(Editor.of(editor), seed=seed, max_examples=11) == []
 
 
 def test_reference_collector_and_extractor_break_no_law() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_wheels import use_wheels_of, write_wheel
@@ -108,7 +109,7 @@ def test_a_seed_that_is_no_whole_number_is_refused(tmp_path, seed):
 
 
 def test_unknown_corpus_is_refused_with_what_there_is(tmp_path):
-    with pytest.raises(InputError, match=r"'nowhere' does not exist; expected 'wikipedia-introductions', .*hub:"):
+    with refused(InputError, what="'nowhere'", expected=("'wikipedia-introductions'", "hub:")):
         load_corpus("nowhere")
     with pytest.raises(InputError, match="does not exist"):
         load_corpus(tmp_path / "nowhere.txt")
@@ -158,7 +159,7 @@ def test_packaged_text_that_was_altered_is_refused(packaged, tmp_path):
     load_corpus(packaged.name)
     kept = tmp_path / "cache" / "text" / "tiny.json"
     kept.write_bytes(kept.read_bytes().replace(b"Bees", b"Wasp"))  # same length: only the hash can tell
-    with pytest.raises(AssetError, match=r"tiny\.json has sha256 .*; expected .* delete it and run again"):
+    with refused(AssetError, what="tiny.json", got="sha256", expected=packaged.sha256, remedy="delete it"):
         load_corpus("tiny")
 
 

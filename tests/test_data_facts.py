@@ -1,16 +1,14 @@
 """Facts, sets of them, and the files they are read from."""
 
-import copy
-import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from errors import refused, says
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ks_core.data.facts import Fact, FactSet, as_facts, load_facts, packaged_facts, same_text
+from ks_core.data.facts import Fact, FactSet, as_facts, same_text
 from ks_core.data.white_space import tidy_name, tidy_prompt
 from ks_core.errors import InputError
 
@@ -20,34 +18,6 @@ subjects = plain_text.filter(str.strip)
 
 def fact(case_id=1, subject="Victor Hugo", relation="P103", true="French", new="Dutch", prompt="As a child, {} spoke"):
     return Fact(case_id, subject, relation, prompt, true, new, ("Words of Victor Hugo were in",), ("Voltaire spoke",))
-
-
-def record(case_id=5, **changes):
-    rewrite = {
-        "prompt": "As a child, {} spoke",
-        "relation_id": "P103",
-        "subject": "Victor Hugo",
-        "target_new": {"str": "Dutch", "id": "Q7411"},
-        "target_true": {"str": "French", "id": "Q150"},
-    }
-    return {
-        "case_id": case_id,
-        "requested_rewrite": {**rewrite, **changes},
-        "paraphrase_prompts": ["Words of Victor Hugo were in"],
-        "neighborhood_prompts": ["Voltaire spoke", "Molière spoke"],
-        "attribute_prompts": ["Rembrandt spoke"],
-        "generation_prompts": ["Victor Hugo lives in"],
-    }
-
-
-def write(folder, content, name="facts.json"):
-    path = folder / name
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
-
-
-def own_schema(**changes):
-    return {"schema": "ks_core/facts/1", "origin": "a test", "licence": "CC0-1.0", "facts": [record()], **changes}
 
 
 # --- one fact
@@ -71,71 +41,57 @@ def test_subject_span_is_not_the_first_occurrence():
     assert one.text[slice(*one.subject_span)] == "Al"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"prompt": "no place"}, "0 places for the subject; expected exactly one {}"),
-        ({"prompt": "{} and {}"}, "2 places for the subject; expected exactly one {}"),
-        ({"subject": " "}, "subject is ' '; expected a non-empty text"),
-        ({"target_new": "French"}, "target_true and target_new are both 'French'; expected two different objects"),
-    ],
-)
-def test_fact_refuses_what_cannot_be_edited(changes, message):
-    with pytest.raises(InputError) as caught:
-        replace(fact(), **changes)
-    assert message in str(caught.value)
-
-
 UNTIDY = [
-    ({"target_true": " French"}, "target_true is ' French', with white space", "expected 'French'"),
-    ({"target_true": "French "}, "target_true is 'French ', with white space", "expected 'French'"),
-    ({"target_new": "Dutch\n"}, "target_new is 'Dutch\\n', with white space", "expected 'Dutch'"),
-    ({"target_new": "Low\tGerman"}, "target_new is 'Low\\tGerman'", "expected 'Low German'"),
-    ({"subject": "Victor\u00a0Hugo"}, "subject is 'Victor\\xa0Hugo'", "expected 'Victor Hugo'"),
-    ({"subject": "Victor  Hugo"}, "subject is 'Victor  Hugo'", "expected 'Victor Hugo'"),
-    ({"subject": "Victor Hugo\u200b"}, "subject is 'Victor Hugo\\u200b'", "expected 'Victor Hugo'"),
-    ({"relation_id": "P103 "}, "relation_id is 'P103 '", "expected 'P103'"),
-    ({"prompt": "{} spoke "}, "prompt is '{} spoke '", "expected '{} spoke'"),
-    ({"prompt": " {} spoke"}, "prompt is ' {} spoke'", "expected '{} spoke'"),
-    ({"prompt": "As a child,  {}  spoke"}, "prompt is 'As a child,  {}  spoke'", "expected 'As a child, {} spoke'"),
-    ({"paraphrase_prompts": ("fine", "His language was ")}, "paraphrase_prompts[1] is", "'His language was'"),
-    ({"neighborhood_prompts": (" Voltaire spoke",)}, "neighborhood_prompts[0] is", "expected 'Voltaire spoke'"),
+    ({"target_true": " French"}, "' French'", "'French'"),
+    ({"target_true": "French "}, "'French '", "'French'"),
+    ({"target_new": "Dutch\n"}, "'Dutch\\n'", "'Dutch'"),
+    ({"target_new": "Low\tGerman"}, "'Low\\tGerman'", "'Low German'"),
+    ({"subject": "Victor\u00a0Hugo"}, "'Victor\\xa0Hugo'", "'Victor Hugo'"),
+    ({"subject": "Victor  Hugo"}, "'Victor  Hugo'", "'Victor Hugo'"),
+    ({"subject": "Victor Hugo\u200b"}, "'Victor Hugo\\u200b'", "'Victor Hugo'"),
+    ({"relation_id": "P103 "}, "'P103 '", "'P103'"),
+    ({"prompt": "{} spoke "}, "'{} spoke '", "'{} spoke'"),
+    ({"prompt": " {} spoke"}, "' {} spoke'", "'{} spoke'"),
+    ({"prompt": "As a child,  {}  spoke"}, "'As a child,  {}  spoke'", "'As a child, {} spoke'"),
+    ({"paraphrase_prompts": ("fine", "His language was ")}, ("[1]", "'His language was '"), "'His language was'"),
+    ({"neighborhood_prompts": (" Voltaire spoke",)}, ("[0]", "' Voltaire spoke'"), "'Voltaire spoke'"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "message", "remedy"), UNTIDY)
-def test_fact_refuses_white_space_that_means_nothing_and_says_what_to_write(changes, message, remedy):
-    with pytest.raises(InputError) as caught:
+@pytest.mark.parametrize(("changes", "got", "expected"), UNTIDY)
+def test_fact_refuses_white_space_that_means_nothing_and_says_what_to_write(changes, got, expected):
+    with refused(InputError, what=tuple(changes), got=got, expected=expected):
         replace(fact(), **changes)
-    assert message in str(caught.value)
-    assert remedy in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 WRONG = [
-    ({"subject": "A\0B"}, "subject is 'A\\x00B'; expected a text without NUL"),
-    ({"prompt": "{} spoke\0"}, "expected a text without NUL"),
-    ({"target_new": "\ud800"}, "target_new is '\\ud800'; expected a text without NUL and half surrogate pairs"),
-    ({"prompt": "{} \udfff"}, "half surrogate pairs"),
-    ({"paraphrase_prompts": ("\ud800",)}, "paraphrase_prompts[0] is '\\ud800'; expected a text"),
-    ({"subject": 5}, "subject is 5; expected a text"),
-    ({"target_true": None}, "target_true is None; expected a text"),
-    ({"paraphrase_prompts": "abc"}, "paraphrase_prompts is 'abc'; expected a collection of texts"),
-    ({"neighborhood_prompts": (b"abc",)}, "neighborhood_prompts[0] is b'abc'; expected a text"),
-    ({"paraphrase_prompts": ("{} wrote in",)}, "expected its subject in the place of {}"),
-    ({"case_id": "7"}, "case_id is '7'; expected a whole number"),
-    ({"case_id": True}, "case_id is True; expected a whole number"),
-    ({"case_id": 7.0}, "case_id is 7.0; expected a whole number"),
-    ({"case_id": 10**5000}, "case_id is a value of type int; expected at most 9223372036854775807"),
-    ({"target_true": "Caf\u00e9", "target_new": "Cafe\u0301"}, "expected two different objects"),
+    ({"prompt": "no place"}, "0 places", "exactly one {}"),
+    ({"prompt": "{} and {}"}, "2 places", "exactly one {}"),
+    ({"subject": " "}, "' '", "a non-empty text"),
+    ({"target_new": "French"}, "'French'", "two different objects"),
+    ({"subject": "A\0B"}, "'A\\x00B'", "without NUL"),
+    ({"prompt": "{} spoke\0"}, "'{} spoke\\x00'", "without NUL"),
+    ({"target_new": "\ud800"}, "'\\ud800'", "half surrogate pairs"),
+    ({"prompt": "{} \udfff"}, "'{} \\udfff'", "half surrogate pairs"),
+    ({"paraphrase_prompts": ("\ud800",)}, ("[0]", "'\\ud800'"), "a text"),
+    ({"subject": 5}, "5", "a text"),
+    ({"target_true": None}, "None", "a text"),
+    ({"paraphrase_prompts": "abc"}, "'abc'", "a collection of texts"),
+    ({"neighborhood_prompts": (b"abc",)}, ("[0]", "b'abc'"), "a text"),
+    ({"paraphrase_prompts": ("{} wrote in",)}, "'{} wrote in'", "its subject in the place of {}"),
+    ({"case_id": "7"}, "'7'", "a whole number"),
+    ({"case_id": True}, "True", "a whole number"),
+    ({"case_id": 7.0}, "7.0", "a whole number"),
+    ({"case_id": 10**5000}, "type int", "at most 9223372036854775807"),
+    ({"target_true": "Caf\u00e9", "target_new": "Cafe\u0301"}, "'Caf", "two different objects"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "message"), WRONG)
-def test_fact_refuses_what_is_no_fact(changes, message):
+@pytest.mark.parametrize(("changes", "got", "expected"), WRONG)
+def test_fact_refuses_what_is_no_fact(changes, got, expected):
     with pytest.raises(InputError) as caught:
         replace(fact(), **changes)
-    assert message in str(caught.value)
+    says(caught.value, what=tuple(changes), got=got, expected=expected)
     assert len(str(caught.value)) < 300
 
 
@@ -221,179 +177,3 @@ def test_fingerprint_changes_with_any_content_and_with_order():
     prints = {facts.fingerprint, other.fingerprint, facts.subset([1, 3]).fingerprint, facts.subset([3, 1]).fingerprint}
     assert len(prints) == 4
     assert facts.fingerprint == replace(facts, name="renamed").fingerprint
-
-
-# --- files
-
-
-def test_counterfact_file_gives_its_records(tmp_path):
-    path = write(tmp_path, [record(5), record(2, subject="Molière")])
-    facts = load_facts(path)
-    assert [one.case_id for one in facts] == [5, 2]
-    assert facts.facts[1] == Fact(
-        case_id=2,
-        subject="Molière",
-        relation_id="P103",
-        prompt="As a child, {} spoke",
-        target_true="French",
-        target_new="Dutch",
-        paraphrase_prompts=("Words of Victor Hugo were in",),
-        neighborhood_prompts=("Voltaire spoke", "Molière spoke"),
-    )
-    assert facts.name == "facts.json"
-    assert facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_own_schema_gives_the_same_facts_with_an_origin(tmp_path):
-    without_ids = record()
-    for target in ("target_true", "target_new"):
-        del without_ids["requested_rewrite"][target]["id"]
-    own = load_facts(write(tmp_path, own_schema(facts=[without_ids]), "own.json"))
-    assert own.facts == load_facts(write(tmp_path, [record()])).facts
-    assert own.origin == "a test"
-
-
-def test_byte_order_mark_is_accepted(tmp_path):
-    path = tmp_path / "facts.json"
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps([record()]).encode())
-    assert len(load_facts(path)) == 1
-
-
-def test_white_space_is_normalised_at_the_door_and_the_origin_says_so(tmp_path):
-    clean = load_facts(write(tmp_path, [record(5), record(2)], "clean.json"))
-    untidy = record(5, prompt=" As a child,  {} spoke ", target_true={"str": " French\u00a0"}, subject="Victor\tHugo")
-    untidy["paraphrase_prompts"] = ["Words of Victor Hugo were in "]
-    loaded = load_facts(write(tmp_path, [untidy, record(2, target_new={"str": "Dutch\n"})], "untidy.json"))
-    assert loaded.facts == clean.facts
-    assert loaded.fingerprint == clean.fingerprint
-    assert loaded.objects("P103") == ("French",)
-    assert clean.origin == "clean.json, in CounterFact's format"
-    assert loaded.origin == (
-        "untidy.json, in CounterFact's format; white space was normalised in 5 texts of 2 of the 2 records"
-    )
-    own = load_facts(write(tmp_path, own_schema(facts=[untidy]), "own.json"))
-    assert own.origin == "a test; white space was normalised in 4 texts of 1 of the 1 records"
-
-
-def test_objects_that_differ_in_white_space_alone_are_one(tmp_path):
-    with pytest.raises(InputError, match=r"record 0 \(case_id 5\): target_true and target_new are both 'French'"):
-        load_facts(write(tmp_path, [record(5, target_new={"str": "French "})]))
-
-
-def test_an_id_of_more_than_64_bits_is_refused_in_one_short_line(tmp_path):
-    with pytest.raises(InputError, match=r"record 0 \(case_id 1000+\.\.\.\): case_id is 1000+\.\.\.; expected at most"):
-        load_facts(write(tmp_path, [record(10**100)]))
-
-
-@pytest.mark.parametrize("path", ["a\0b.json", "", " ", 5, None, b"facts.json"])
-def test_what_is_no_path_is_refused(path):
-    with pytest.raises(InputError, match=r"facts is .*; expected (a non-empty text without NUL|the path of a JSON)"):
-        load_facts(path)
-
-
-def test_over_long_paths_and_values_are_shortened(tmp_path):
-    for bad in ("x" * 25_000, "two\nlines.json"):
-        with pytest.raises(InputError) as caught:
-            load_facts(bad)
-        assert len(str(caught.value)) < 600
-        assert "\n" not in str(caught.value)
-    with pytest.raises(InputError) as caught:
-        load_facts(write(tmp_path, own_schema(schema="x" * 25_000)))
-    assert len(str(caught.value)) < 600
-
-
-def test_packaged_facts_have_a_name():
-    assert load_facts("packaged") == packaged_facts()
-
-
-BAD_BYTES = [
-    (b"", "is empty; expected a JSON list"),
-    (b" \n", "is empty; expected a JSON list"),
-    (b"{not json", "is not JSON: Expecting property name enclosed in double quotes at line 1"),
-    (b'{"case_id": 1}\n{"case_id": 2}\n', "is not JSON: Extra data at line 2"),
-    (b'["caf\xe9"]', "is not UTF-8 (byte 5)"),
-    (b"[" * 100_000, "is not JSON: it is nested too deeply"),
-    (b'[{"case_id": 1, "case_id": 2}]', "is not JSON: key 'case_id' comes twice in one object"),
-    (b'[{"case_id": NaN}]', "is not JSON: NaN is no JSON number"),
-    (b'[{"case_id": -Infinity}]', "is not JSON: -Infinity is no JSON number"),
-    (b'[{"case_id": ' + b"9" * 5000 + b"}]", "is not JSON: an integer has more digits than can be read"),
-    (b"[]", "the list of records is empty; expected at least one fact"),
-    (b"3", "the records are 3; expected a JSON list"),
-    (b'["x"]', "record 0: the record is 'x'; expected an object"),
-    (b"{}", "schema is missing; expected a non-empty text"),
-]
-
-
-@pytest.mark.parametrize(("raw", "message"), BAD_BYTES)
-def test_bad_file_is_refused_with_its_name(tmp_path, raw, message):
-    path = tmp_path / "bad.json"
-    path.write_bytes(raw)
-    with pytest.raises(InputError) as caught:
-        load_facts(path)
-    assert str(path) in str(caught.value)
-    assert message in str(caught.value)
-
-
-def test_missing_file_is_refused_with_the_packaged_name(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.json cannot be read: No such file.*'packaged'"):
-        load_facts(tmp_path / "nowhere.json")
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
-        load_facts(tmp_path)
-
-
-def test_unknown_schema_is_refused(tmp_path):
-    with pytest.raises(InputError, match="schema is 'other/2'; expected 'ks_core/facts/1'"):
-        load_facts(write(tmp_path, own_schema(schema="other/2")))
-
-
-def test_own_schema_without_facts_is_refused(tmp_path):
-    content = own_schema()
-    del content["facts"]
-    with pytest.raises(InputError, match="facts is missing; expected a JSON list of records"):
-        load_facts(write(tmp_path, content))
-
-
-REWRITE = "requested_rewrite"
-BAD_FIELDS = [
-    ((REWRITE,), None, "requested_rewrite is missing; expected an object"),
-    ((REWRITE,), "x", "requested_rewrite is 'x'; expected an object"),
-    ((REWRITE, "prompt"), None, "requested_rewrite.prompt is missing; expected a non-empty text"),
-    ((REWRITE, "prompt"), "{} {}", "prompt is '{} {}' with 2 places for the subject; expected exactly one {}"),
-    ((REWRITE, "prompt"), "none", "prompt is 'none' with 0 places for the subject; expected exactly one {}"),
-    ((REWRITE, "subject"), "", "requested_rewrite.subject is ''; expected a non-empty text"),
-    ((REWRITE, "relation_id"), 103, "requested_rewrite.relation_id is 103; expected a non-empty text"),
-    ((REWRITE, "target_true"), "French", "requested_rewrite.target_true is 'French'; expected an object"),
-    ((REWRITE, "target_true", "str"), None, "requested_rewrite.target_true.str is missing; expected a non-empty text"),
-    ((REWRITE, "subject"), "A\0B", "subject is 'A\\x00B'; expected a text without NUL"),
-    ((REWRITE, "subject"), "\u200b", "subject is '\\u200b'; expected a non-empty text"),
-    ((REWRITE, "target_new", "str"), "French", "target_true and target_new are both 'French'"),
-    (("paraphrase_prompts",), "one text", "paraphrase_prompts is 'one text'; expected a list of texts"),
-    (("neighborhood_prompts",), ["fine", 4], "neighborhood_prompts[1] is 4; expected a non-empty text"),
-]
-
-
-@pytest.mark.parametrize(("path", "value", "message"), BAD_FIELDS)
-def test_bad_field_is_named_with_file_record_and_id(tmp_path, path, value, message):
-    bad = copy.deepcopy(record(77))
-    holder = bad
-    for key in path[:-1]:
-        holder = holder[key]
-    if value is None:
-        del holder[path[-1]]
-    else:
-        holder[path[-1]] = value
-    file = write(tmp_path, [record(5), bad])
-    with pytest.raises(InputError) as caught:
-        load_facts(file)
-    assert str(caught.value).startswith(f"{file}, record 1 (case_id 77): {message}")
-
-
-@pytest.mark.parametrize("case_id", ["5", True, 5.0])
-def test_bad_case_id_is_named_with_its_record(tmp_path, case_id):
-    with pytest.raises(InputError, match=r"record 0: case_id is .*; expected an integer"):
-        load_facts(write(tmp_path, [record(case_id)]))
-
-
-def test_duplicate_ids_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"facts\.json: case_id 5 occurs 2 times; expected distinct ids"):
-        load_facts(write(tmp_path, [record(5), record(6), record(5)]))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from changed_models import CHANGES, ONE_OF_EACH
-from measured import write_facts
+from measured import passes_of, write_facts
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_models import dropping_tokenizer, save_tiny_checkpoint
@@ -46,16 +46,6 @@ def _own_cache(tmp_path, monkeypatch):
 
 def kept_files():
     return sorted((cache_dir() / "values").glob("*"))
-
-
-def passes_of(model, call):
-    """What a call returns and how often it ran the model."""
-    passes = []
-    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
-    try:
-        return call(), len(passes)
-    finally:
-        hook.remove()
 
 
 def assert_same_bytes(found, expected):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from measured import write_facts
+from measured import passes_of, write_facts
 from tiny_models import byte_level_tokenizer, save_tiny_checkpoint
 
 from ks_core.data.facts import Fact, load_facts
@@ -57,11 +57,8 @@ def test_keys_do_not_depend_on_the_batch(model, facts, batch_tokens):
 
 
 def test_keys_of_all_facts_and_layers_take_one_forward_pass(model, facts):
-    passes = []
-    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
-    subject_keys(model, facts)
-    hook.remove()
-    assert len(passes) == 1
+    _, passes = passes_of(model, lambda: subject_keys(model, facts))
+    assert passes == 1
 
 
 def test_a_prompt_longer_than_the_context_is_refused(model):

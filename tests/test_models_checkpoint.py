@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoints import rewritten
+from errors import refused
 from safetensors.torch import load_file, save_file
 from tiny_models import byte_level_tokenizer, save_tiny_checkpoint, tiny_model
 
@@ -79,7 +80,7 @@ class _Command:
 def test_load_model_never_runs_code_of_a_pickle(pickled, weights, tmp_path, zipped):
     content = weights | {"code": _Command(tmp_path / "ran")}
     torch.save(content, pickled / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match=r"tensors and nothing else \(posix\.mkdir\), .* save_pretrained"):
+    with refused(InputError, what="tensors and nothing else", got="posix.mkdir", remedy="save_pretrained"):
         load_model(pickled)
     assert not (tmp_path / "ran").exists()
     torch.load(pickled / "pytorch_model.bin", weights_only=False)  # the trap is live
@@ -89,7 +90,7 @@ def test_load_model_never_runs_code_of_a_pickle(pickled, weights, tmp_path, zipp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda weights: weights | {"step": 3}, "holds a value of type int as 'step'; expected dense tensors by name"),
+        (lambda weights: weights | {"step": 3}, "type int as 'step'; expected dense tensors"),
         (lambda weights: {"state_dict": weights}, "as 'state_dict'; expected dense .* the state_dict alone"),
         (lambda weights: weights | {7: torch.ones(2)}, "as 7; expected dense tensors by name"),
         (lambda weights: list(weights.values()), "holds a list; expected a dictionary"),
@@ -122,11 +123,11 @@ def test_stored_tensors_refuses_a_damaged_pickle(pickled, weights, damage):
 @pytest.mark.parametrize(
     ("weight_map", "message"),
     [
-        ({"a": "../pytorch_model.bin"}, r"names '\.\./pytorch_model\.bin'; expected a weights file in its folder"),
+        ({"a": "../pytorch_model.bin"}, r"'\.\./pytorch_model\.bin'; expected a weights file"),
         ({"a": "/etc/passwd"}, "names '/etc/passwd'"),
         ({"a": "model.safetensors"}, r"names 'model\.safetensors'"),
         ({"a": 5}, "names 5"),
-        ({"a": "pytorch_model-1.bin"}, r"lacks pytorch_model-1\.bin, which its pytorch_model\.bin\.index\.json names"),
+        ({"a": "pytorch_model-1.bin"}, r"lacks pytorch_model-1\.bin"),
         ({}, "has no weight_map"),
         (["a"], "has no weight_map"),
     ],
@@ -149,9 +150,7 @@ def test_stored_tensors_refuses_a_tensor_in_two_files(pickled, weights):
 def test_load_model_refuses_two_sets_of_weights_in_one_folder(checkpoint, tmp_path):
     folder = rewritten(checkpoint, tmp_path / "two")
     write_index(folder, {"lm_head.weight": "model-00001-of-00002.safetensors"}, "model.safetensors")
-    with pytest.raises(
-        InputError, match=r"has model\.safetensors and, by model\.safetensors\.index\.json, other weights"
-    ):
+    with refused(InputError, got=("model.safetensors", "model.safetensors.index.json", "other weights")):
         load_model(folder)
 
 

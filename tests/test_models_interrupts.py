@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import torch
 from tiny_models import tiny_model
+from warm import run_module
 
 from ks_core.models import editing, stored
 from ks_core.models.adapter import Adapter
@@ -99,11 +99,11 @@ print(json.dumps({"left": left, "places": places}))
 """
 
 
-def test_real_interrupts_at_any_moment_leave_no_edit():
+def test_real_interrupts_at_any_moment_leave_no_edit(tmp_path):
     """A timer sends SIGINT at random moments of an edit and a little after it, a few hundred times in one process."""
-    command = [sys.executable, "-c", INTERRUPTED, "400"]
-    done = subprocess.run(command, check=False, capture_output=True, cwd=Path(__file__).parent, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    done = run_module("interrupted", 400, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.returncode == 0, done.stderr
     assert not done.stderr, "an interrupt was lost"
     found = json.loads(done.stdout)
     assert found["left"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from checkpoints import rewritten, with_settings
+from errors import refused
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.errors import InputError
@@ -64,7 +65,7 @@ def test_load_model_refuses_an_adapter(checkpoint, tmp_path, name, base):
 
 def test_load_model_refuses_weights_that_config_names_itself(checkpoint, tmp_path):
     folder = with_settings(checkpoint, tmp_path / "named", transformers_weights="other.safetensors")
-    with pytest.raises(InputError, match=r"transformers_weights: 'other\.safetensors'\); expected model\.safetensors"):
+    with refused(InputError, what="transformers_weights", got="'other.safetensors'", expected="model.safetensors"):
         load_model(folder)
 
 

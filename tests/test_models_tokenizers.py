@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from errors import refused
 from tiny_models import VOCABULARY, byte_level_tokenizer, sentencepiece_tokenizer, tiny_config, tiny_model
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -123,7 +124,7 @@ def test_load_tokenizer_refuses_a_config_that_names_another_file(tmp_path):
     (folder / "tokenizer_config.json").write_text(
         json.dumps(config | {"fast_tokenizer_files": ["tokenizer.5.0.0.json"]})
     )
-    with pytest.raises(InputError, match=r"does not read .*tokenizer\.json as it is written: another pre_tokenizer"):
+    with refused(InputError, what="tokenizer.json", got="another pre_tokenizer"):
         loaded(folder)
 
 
@@ -191,9 +192,7 @@ def test_load_model_refuses_more_tokens_than_rows_in_one_line(tmp_path, add):
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()  # known before the weights are read
     largest = max(tokenizer.get_vocab().values())
-    with pytest.raises(
-        InputError, match=rf"token ids up to {largest} \('.*'\), but its embedding has 512 rows"
-    ) as caught:
+    with pytest.raises(InputError, match=rf"up to {largest} \('.*'\).* 512 rows") as caught:
         load_model(tmp_path)
     assert str(caught.value).isprintable()
 

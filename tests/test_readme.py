@@ -68,4 +68,4 @@ def test_readme_editor_breaks_the_law_that_it_is_shown_to_break():
     assert shown.items() <= outcomes.items()
     counted = ", ".join(f"{list(outcomes.values()).count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
     assert table.group(1).splitlines()[-1].strip() == counted
-    assert f"against\n{len(outcomes)} laws" in section
+    assert f"{len(outcomes)} laws" in " ".join(section.split())

@@ -8,6 +8,8 @@ import pytest
 import torch
 from measured import write_everything
 
+from ks_core.claims import accumulation
+from ks_core.claims.finding import Verdict
 from ks_core.conformance import check_editor
 from ks_core.errors import InputError
 from ks_core.experiments.request.inputs import load_inputs
@@ -107,6 +109,13 @@ def test_a_stream_with_unknown_methods_is_shown(stream, tmp_path):
     assert numbers["methods"]["rome"][-1]["float64"]["bystanders"]["relative"] is None
     written, problems = save_figures(tmp_path, stream_figures(found, "tiny"))
     assert (len(written), problems) == (3, [])
+
+
+def test_claims_about_our_methods_are_judged_beside_unknown_ones(stream):
+    _, found = stream
+    predicted = accumulation.judge(found)[0]
+    assert predicted.judged.verdict is Verdict.HOLDS
+    assert not any(name in predicted.quantity for name in EDITORS)
 
 
 def test_an_editor_may_take_numpy_and_float32():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import theory_laws as laws
 import torch
+from errors import refused
 from hypothesis import given
 from oracles import assert_close
 from strategies import EditProblem, edit_problems
@@ -102,21 +103,21 @@ def test_relative_difference_is_symmetric_and_bounded() -> None:
 
 
 def test_interference_refuses_shapes_that_do_not_fit() -> None:
-    with pytest.raises(InputError, match="superposition has 2 rows of edits but there are 1 residuals"):
+    with refused(InputError, what="superposition", got=("2 rows", "1 residuals")):
         predicted_original(np.eye(2), [[1.0]])
-    with pytest.raises(InputError, match=r"superposition has shape \(1, 2\); expected \(n, n\)"):
+    with refused(InputError, what="superposition", got="(1, 2)", expected="(n, n)"):
         predicted_earlier([[1.0, 2.0]], [[1.0]])
-    with pytest.raises(InputError, match=r"weight_before has shape \(1, 2\), weight_after \(2, 1\)"):
+    with refused(InputError, what="weight_before", got=("(1, 2)", "weight_after", "(2, 1)")):
         measured_original([[1.0, 2.0]], [[1.0], [2.0]], [[1.0, 1.0]])
     with pytest.raises(InputError, match="transpose the weight"):
         measured_original(np.ones((2, 3)), np.zeros((2, 3)), [[1.0, 1.0]])
-    with pytest.raises(InputError, match=r"values have shape \(1, 2\); expected \(1, 1\)"):
+    with refused(InputError, what="values", got="(1, 2)", expected="(1, 1)"):
         measured_earlier([[1.0]], [[1.0]], [[1.0, 2.0]])
-    with pytest.raises(InputError, match=r"predicted has shape \(1, 1\), measured \(2, 1\)"):
+    with refused(InputError, what="predicted", got=("(1, 1)", "measured", "(2, 1)")):
         relative_difference([[1.0]], [[1.0], [2.0]])
-    with pytest.raises(InputError, match=r"wanted has shape \(2, 2\); expected \(2, 1\), one row per edit"):
+    with refused(InputError, what="wanted", got="(2, 2)", expected="(2, 1)"):
         predicted_at_edits(np.eye(2), np.ones((2, 1)), np.ones((2, 2)))
-    with pytest.raises(InputError, match="superposition has 2 rows of edits but there are 1 residuals"):
+    with refused(InputError, what="superposition", got=("2 rows", "1 residuals")):
         predicted_at_edits(np.eye(2), [[1.0]], [[1.0]])
-    with pytest.raises(InputError, match=r"keys have shape \(1, 3\); expected \(2, 3\), one per edit"):
+    with refused(InputError, what="keys", got="(1, 3)", expected="(2, 3)"):
         Edit(torch.zeros(1, 2), torch.zeros(2, 3)).written(np.ones((1, 3)))

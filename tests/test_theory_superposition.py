@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import theory_laws as laws
 import torch
+from errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import assert_close, tolerance
@@ -121,7 +122,7 @@ def test_zero_key_is_refused_by_row(function: object) -> None:
 
 
 def test_superposition_refuses_two_widths() -> None:
-    with pytest.raises(InputError, match="editors have width 2, the other keys 1; expected the same"):
+    with refused(InputError, what="width", got=("2", "1"), expected="the same"):
         superposition([[1.0, 0.0]], [[1.0]])
 
 

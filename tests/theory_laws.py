@@ -1,4 +1,8 @@
-"""The laws of the theory as functions of an implementation, so that a faulty one can be held against them too."""
+"""The laws of the theory as functions of an implementation, so that a faulty one can be held against them too.
+
+Those of what an edited weight does are the conformance suite's; here are the ones that take more than the weight:
+residuals, prefixes of a stream, predictions, P. `theory_editors.py` makes editors for that suite of an implementation.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ from typing import Any
 import torch
 from oracles import (
     assert_close,
-    joint_by_normal_equations,
     lifelong_step_by_step,
     pca_whitening,
     superposition_by_loops,
@@ -44,14 +47,6 @@ def values_at(weight: Tensor, keys: Tensor) -> Tensor:
 
 
 # --- lifelong edits ---------------------------------------------------------------------------------------------------
-
-
-def orthogonal_keys_are_edited_without_loss(theory: Theory, problem: EditProblem) -> None:
-    """Keys orthogonal in the whitened space: other values stay as they were, and every edit is exact to the end."""
-    after = theory.lifelong(problem).edit.apply(problem.weight)
-    allowed = rounding(problem) * value_scale(problem)
-    assert_close(values_at(after, problem.others), values_at(problem.weight, problem.others), allowed)
-    assert_close(values_at(after, problem.keys), problem.values, allowed)
 
 
 def original_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
@@ -91,68 +86,6 @@ def every_edit_is_exact_when_made(theory: Theory, problem: EditProblem) -> None:
     for i, (key, value) in enumerate(zip(problem.keys, problem.values, strict=True), start=1):
         weight = stream.prefix(i).apply(problem.weight)
         assert_close(weight @ key, value, exactness(problem) * value_scale(problem))
-
-
-# --- one edit ---------------------------------------------------------------------------------------------------------
-
-
-def single_edit_is_exact(theory: Theory, problem: EditProblem) -> None:
-    """(W + ΔW) k = v."""
-    key, value = problem.keys[0], problem.values[0]
-    edit = theory.single_edit(problem.weight, key, value, theory.whiten(problem.moment.matrix))
-    assert_close(edit.apply(problem.weight) @ key, value, exactness(problem) * value_scale(problem))
-
-
-def single_edit_has_rank_one(theory: Theory, problem: EditProblem) -> None:
-    """All singular values of ΔW but the first are rounding."""
-    whitened = theory.whiten(problem.moment.matrix)
-    delta = theory.single_edit(problem.weight, problem.keys[0], problem.values[0], whitened).delta()
-    singular = torch.linalg.svdvals(delta)
-    assert_close(singular[1:], torch.zeros_like(singular[1:]), tolerance(1.0, max(delta.shape)) * float(singular[0]))
-
-
-def single_edit_is_optimal(theory: Theory, problem: EditProblem) -> None:
-    """No other ΔW that meets the constraint has a smaller ‖ΔW C^½‖.
-
-    Each row of ΔW C must be a multiple of kᵀ (Lagrange's condition); what is left over, as a share, is rounding.
-    """
-    key, moment = problem.keys[0], problem.moment
-    delta = theory.single_edit(problem.weight, key, problem.values[0], theory.whiten(moment.matrix)).delta()
-    gradient = delta @ moment.matrix
-    along_key = torch.outer(gradient @ key, key) / key.dot(key)
-    relative = torch.linalg.matrix_norm(gradient - along_key) / torch.linalg.matrix_norm(gradient)
-    assert_close(relative, torch.zeros_like(relative), rounding(problem))
-    wiggle = torch.ones_like(delta) - torch.outer(torch.ones_like(delta) @ key, key) / key.dot(key)  # wiggle @ key = 0
-    for step in (-1.0, -1e-3, 1e-3, 1.0):
-        other = delta + step * wiggle * torch.linalg.matrix_norm(delta)
-        cost, least = (float(torch.linalg.matrix_norm(d @ moment.root)) for d in (other, delta))
-        assert cost >= least * (1 - rounding(problem)), f"a feasible update costs {cost}, the edit {least}"
-
-
-# --- several edits at once --------------------------------------------------------------------------------------------
-
-
-def joint_edit_is_exact_for_all(theory: Theory, problem: EditProblem) -> None:
-    """Every key has its value after a joint edit: Δ_e = 0."""
-    whitened = theory.whiten(problem.moment.matrix)
-    after = theory.joint_edit(problem.weight, problem.keys, problem.values, whitened).apply(problem.weight)
-    rows = whitened.whiten(problem.keys)
-    # The residuals of dependent keys are divided by the smallest singular value of the whitened keys.
-    amplification = float(torch.linalg.cond(rows)) ** 2
-    assert_close(
-        values_at(after, problem.keys), problem.values, rounding(problem) * amplification * value_scale(problem)
-    )
-
-
-def ridged_joint_edit_solves_the_normal_equations(theory: Theory, problem: EditProblem, ridge: float = 0.5) -> None:
-    """Rᵀ (ridge I + G)⁻¹ K C⁻¹ = Rᵀ K (ridge C + KᵀK)⁻¹."""
-    moment = problem.moment
-    edit = theory.joint_edit(problem.weight, problem.keys, problem.values, theory.whiten(moment.matrix), ridge=ridge)
-    expected = joint_by_normal_equations(problem.weight, problem.keys, problem.values, moment.matrix, ridge)
-    # ridge I + G has eigenvalues from ridge up to its trace, which is the sum of the squared whitened norms.
-    amplification = 1 + float(whitened_norms(problem, problem.keys).square().sum()) / ridge
-    allowed = rounding(problem) * amplification * value_scale(problem)
-    assert_close(edit.delta() @ moment.root, expected @ moment.root, allowed)
 
 
 # --- superposition ----------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class Audit:
 
     def __repr__(self) -> str:
         return (
-            f"Audit(edits={len(self.edits)}, kept={len(self.kept)}, layer={self.layer} of {len(self.layers)}, "
+            f"Audit(edits={len(self.edits)}, keep={len(self.keep)}, layer={self.layer} of {len(self.layers)}, "
             f"model={shown(self.model)})"
         )
 

@@ -43,7 +43,8 @@ def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
     streams = measured.streams
     compared = _agreements(measured)
     worst = max(compared, key=lambda name: compared[name].relative())
-    own_dtype = max(run[-1].own_dtype.bystanders.relative() for run in streams.runs.values())
+    own_dtypes = [run[-1].own_dtype.bystanders for run in streams.runs.values()]
+    own_dtype = max(of.relative() for of in own_dtypes if of.is_predicted)
     difference = _relative_difference(compared[worst], measured.resamples, measured.seed)
     return Finding(
         claim="accumulation",
@@ -61,7 +62,7 @@ def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
 
 def _agreements(measured: StreamMeasurement) -> dict[str, Agreement]:
     last = {name: run[-1].exact for name, run in measured.streams.runs.items()}
-    onto = {f"{name}, other facts": of.bystanders for name, of in last.items()}
+    onto = {f"{name}, other facts": of.bystanders for name, of in last.items() if of.bystanders.is_predicted}
     return onto | {f"{name}, edits": last[name].edits for name in WITH_DELTA_E}
 
 

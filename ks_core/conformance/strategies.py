@@ -1,8 +1,13 @@
-"""Hypothesis strategies for second moments, keys and edits, with condition numbers that are bounded and known."""
+"""Hypothesis strategies for second moments, keys and edits, with condition numbers that are bounded and known.
+
+Those of plain arguments are made once each: Hypothesis checks a strategy when it first draws from it, which costs more
+than the draw, and an example is made of a dozen.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,16 +61,19 @@ class EditProblem:
     protected: Tensor | None = None  # (p, d_key), keys whose values must stay; None where the editor takes none
 
 
+@cache
 def generators() -> st.SearchStrategy[np.random.Generator]:
     """Numbers without structure: only the seed is drawn, so that examples replay."""
     return st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
+@cache
 def dims(smallest: int = 1) -> st.SearchStrategy[int]:
     """Widths d_key."""
     return st.integers(smallest, MAX_DIM)
 
 
+@cache
 @st.composite
 def spectra(draw: st.DrawFn, dim: int, kind: str | None = None, max_condition: float = MAX_CONDITION) -> Tensor:
     """Positive eigenvalues, largest first, with λ_max / λ_min ≤ max_condition and any overall scale."""
@@ -84,6 +92,7 @@ def spectra(draw: st.DrawFn, dim: int, kind: str | None = None, max_condition: f
     return torch.from_numpy(np.array(values * scale, dtype=np.float64))
 
 
+@cache
 @st.composite
 def orthogonal_matrices(draw: st.DrawFn, dim: int) -> Tensor:
     """Haar-distributed: QR of a Gaussian matrix, with the signs of R's diagonal taken out.
@@ -97,6 +106,7 @@ def orthogonal_matrices(draw: st.DrawFn, dim: int) -> Tensor:
     return torch.from_numpy(basis * np.where(np.diagonal(upper) < 0, -1.0, 1.0))
 
 
+@cache
 @st.composite
 def second_moments(
     draw: st.DrawFn, dim: int | None = None, kind: str | None = None, max_condition: float = MAX_CONDITION
@@ -117,6 +127,7 @@ def rank_deficient_second_moments(draw: st.DrawFn) -> tuple[Tensor, int]:
     return symmetric(draw(orthogonal_matrices(dim)), eigenvalues), rank
 
 
+@cache
 @st.composite
 def invertible_matrices(draw: st.DrawFn, dim: int, max_condition: float = 10.0) -> Tensor:
     """Changes of basis, of norm 1."""
@@ -124,6 +135,7 @@ def invertible_matrices(draw: st.DrawFn, dim: int, max_condition: float = 10.0) 
     return (draw(orthogonal_matrices(dim)) * singular) @ draw(orthogonal_matrices(dim)).T
 
 
+@cache
 @st.composite
 def weights(draw: st.DrawFn, d_value: int, d_key: int) -> Tensor:
     """Well-conditioned: singular values between 0.5 and 2."""
@@ -132,6 +144,7 @@ def weights(draw: st.DrawFn, d_value: int, d_key: int) -> Tensor:
     return draw(orthogonal_matrices(d_value)) @ torch.from_numpy(singular) @ draw(orthogonal_matrices(d_key))
 
 
+@cache
 @st.composite
 def white_rows(draw: st.DrawFn, dim: int, count: int, kind: str) -> Tensor:
     """Keys in whitened coordinates, (count, dim), lengths within a factor of four.

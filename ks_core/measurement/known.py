@@ -16,7 +16,7 @@ from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 
 DEFINITION = (
-    "a fact is known when its own object is the most probable continuation of its prompt (behind a space, or behind "
+    "a fact is known when its own object is the most probable continuation of its prompt (after a space, or after "
     "nothing where script or punctuation has no space there; the sum of its tokens' log-probabilities) among all "
     "true objects of its relation in the fact file, two or more"
 )

@@ -10,7 +10,7 @@ from ks_core.statistics.pairs import as_pair_matrix, off_diagonal
 from ks_core.statistics.weighted import weighted_statistics
 
 SHARE_THRESHOLD = 0.1
-"""Superposition above this is counted by `share_above`; the value for which the paper's figures give the share."""
+"""Superposition above this is counted by `share_above`; the value for which the paper's figures give the fraction."""
 
 
 def summarise(matrix: Any, *, threshold: float = SHARE_THRESHOLD) -> dict[str, float]:
@@ -19,9 +19,9 @@ def summarise(matrix: Any, *, threshold: float = SHARE_THRESHOLD) -> dict[str, f
     * `mean`, `std` (population), `rms`, `min`, `max`: in the units of the matrix.
     * `mode`, `mode_density`: place and height of the highest point of the kernel density; see `density.weighted_mode`.
     * `skewness`, `kurtosis`: as SciPy by default: biased, and kurtosis in excess of a Gaussian's 3.
-    * `share_above`: share of the entries greater than `threshold`.
-    * `tail_ratio`: share further than four standard deviations from the mean, over a Gaussian's share.
-    * `near_right_angle`: share with |x| < sin 10°; for cosines, the pairs within 10 degrees of a right angle.
+    * `share_above`: fraction of the entries greater than `threshold`.
+    * `tail_ratio`: fraction further than four standard deviations from the mean, over a Gaussian's fraction.
+    * `near_right_angle`: fraction with |x| < sin 10°; for cosines, the pairs within 10 degrees of a right angle.
 
     Args:
         matrix: (n, n) pair matrix between n >= 3 facts; the diagonal is not used.

@@ -1,4 +1,4 @@
-"""Shares of the entries of a pair matrix: above a threshold, near zero, and far out compared with a Gaussian."""
+"""Fractions of the entries of a pair matrix: above a threshold, near zero, and far out compared with a Gaussian."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TAIL_DEVIATIONS = 4.0
 """Where the tail begins, in standard deviations: a Gaussian has 6e-5 there, one entry of 128 facts' 16,256."""
 
 GAUSSIAN_TAIL = float(2 * ndtr(-TAIL_DEVIATIONS))
-"""Share of a Gaussian that is further than `TAIL_DEVIATIONS` from its mean."""
+"""Fraction of a Gaussian that is further than `TAIL_DEVIATIONS` from its mean."""
 
 RIGHT_ANGLE_COSINE = float(np.sin(np.radians(10)))
 """A cosine smaller than this belongs to an angle within 10 degrees of 90."""
 
 
-def weighted_share(mask: Array, weights: Array) -> Array:
-    """Share of the pairs of each weighted sample for which a condition holds.
+def weighted_fraction(mask: Array, weights: Array) -> Array:
+    """Fraction of the pairs of each weighted sample for which a condition holds.
 
     Args:
         mask: (n, n), 1.0 where the condition holds, else 0.0; the diagonal is ignored.
@@ -32,9 +32,9 @@ def weighted_share(mask: Array, weights: Array) -> Array:
 
 
 def weighted_tail_ratio(matrix: Array, weights: Array, moments: Moments) -> Array:
-    """Compare the share of entries far from the mean with a Gaussian's.
+    """Compare the fraction of entries far from the mean with a Gaussian's.
 
-        ratio = share(|X_ij - mean| > 4 std) / (2 Phi(-4))
+        ratio = fraction(|X_ij - mean| > 4 std) / (2 Phi(-4))
 
     1 for a Gaussian, 55 for a Laplace distribution, 0 for a bounded one. Unlike kurtosis it cannot be carried by one
     entry: one of 16,256 counts for 0.97.
@@ -58,5 +58,5 @@ def weighted_tail_ratio(matrix: Array, weights: Array, moments: Moments) -> Arra
     values = matrix[row, column]
     beyond = (values < low[:, None]) | (values > high[:, None])  # (B, candidates)
     far = np.einsum("bc,bc,bc->b", weights[:, row], weights[:, column], beyond.astype(np.float64))
-    share = far / pair_totals(weights)
-    return np.where(varies, share / GAUSSIAN_TAIL, np.nan)
+    fraction = far / pair_totals(weights)
+    return np.where(varies, fraction / GAUSSIAN_TAIL, np.nan)

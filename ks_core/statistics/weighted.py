@@ -6,7 +6,7 @@ import numpy as np
 
 from ks_core.statistics.density import weighted_mode
 from ks_core.statistics.pairs import Array
-from ks_core.statistics.tails import RIGHT_ANGLE_COSINE, weighted_share, weighted_tail_ratio
+from ks_core.statistics.tails import RIGHT_ANGLE_COSINE, weighted_fraction, weighted_tail_ratio
 from ks_core.statistics.weighted_moments import weighted_moments
 
 
@@ -34,7 +34,7 @@ def weighted_statistics(matrix: Array, weights: Array, threshold: float) -> dict
         "rms": np.hypot(moments.mean, np.sqrt(moments.variance)),
         "skewness": moments.skewness,
         "kurtosis": moments.kurtosis,
-        "share_above": weighted_share((matrix > threshold).astype(np.float64), weights),
+        "share_above": weighted_fraction((matrix > threshold).astype(np.float64), weights),
         "tail_ratio": weighted_tail_ratio(matrix, weights, moments),
-        "near_right_angle": weighted_share((np.abs(matrix) < RIGHT_ANGLE_COSINE).astype(np.float64), weights),
+        "near_right_angle": weighted_fraction((np.abs(matrix) < RIGHT_ANGLE_COSINE).astype(np.float64), weights),
     }
