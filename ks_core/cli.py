@@ -10,7 +10,7 @@ from functools import partial
 
 from ks_core import __version__, defaults
 from ks_core.command import Parser, given, integer, number, path, run
-from ks_core.data.facts import PACKAGED, load_facts
+from ks_core.data.facts import PACKAGED_FACTS, load_facts
 from ks_core.data.fixtures import fixture_path
 from ks_core.formatting import one_line, printable
 
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep",
         metavar="FILE",
         type=given,
-        default=PACKAGED,
+        default=PACKAGED_FACTS,
         help="facts to keep (default: the packaged ones the model knows)",
     )
     add("--model", type=given, default=defaults.MODEL, help="packaged model, local folder or hub id")
@@ -65,7 +65,7 @@ def _audit(options: argparse.Namespace) -> int:
     # here, so that `ks --help` is quick and what is not installed is one clear error
     from ks_core.auditing.files import check_audit_files, write_audit
     from ks_core.auditing.predict import audit
-    from ks_core.auditing.report import table
+    from ks_core.auditing.table import table
     from ks_core.measurement.known import known_facts
     from ks_core.models.loading import load_model
 
@@ -76,7 +76,7 @@ def _audit(options: argparse.Namespace) -> int:
         if options.json is not None:
             check_audit_files(options.json, _inputs(options))
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
-        if options.keep == PACKAGED:
+        if options.keep == PACKAGED_FACTS:
             keep = keep.subset(known_facts(model, keep).case_ids)
         found = audit(
             model, edits, keep, layer=options.layer, corpus=options.corpus, tokens=options.tokens, ridge=options.ridge
@@ -93,7 +93,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, str]:
-    keep = str(fixture_path("facts/facts.json")) if options.keep == PACKAGED else options.keep
+    keep = str(fixture_path("facts/facts.json")) if options.keep == PACKAGED_FACTS else options.keep
     return {"EDITS": options.edits, "--keep": keep, "--corpus": options.corpus, "--model": options.model}
 
 

@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not specs and not files and not written:
         return
     try:
-        from ks_core.conformance.finding import imported, laws_in
+        from ks_core.conformance.importing import imported, laws_in
 
         subjects = [_subject(name, imported(f"--ks-{name}", spec), spec) for name, spec in specs.items()]
         config.stash[SUBJECTS] = subjects
@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _warn_of_unmatched(config: pytest.Config, tried: set[str]) -> None:
     if not config.stash[LISTS]:
         return
-    from ks_core.conformance.finding import unmatched
+    from ks_core.conformance.importing import unmatched
 
     for option, laws in config.stash[LISTS].items():
         for complaint in unmatched(laws, tried):

@@ -8,7 +8,7 @@ from pathlib import Path
 from measured import write_text
 from tiny_models import save_tiny_checkpoint
 
-from ks_core.data.published import known_case_ids, published_gpt2_small
+from ks_core.data.published_numbers import known_case_ids, published_gpt2_small
 
 SHAPE = ("gpt2", 12, 12)
 """Of the tiny model; GPT2-small's keys have 3072 entries."""

@@ -11,7 +11,7 @@ from measured import write_everything
 
 from ks_core.auditing.files import as_json
 from ks_core.auditing.predict import audit
-from ks_core.auditing.report import table
+from ks_core.auditing.table import table
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, KsError

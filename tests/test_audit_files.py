@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from ks_core.auditing.files import MATRICES, check_audit_files, write_audit
 from ks_core.auditing.predict import Audit, LayerInterference
-from ks_core.auditing.report import table
+from ks_core.auditing.table import table
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.files import sha256_of

@@ -16,7 +16,7 @@ from ks_core.claims.gpt2_small import (
     not_comparable,
     text_not_comparable,
 )
-from ks_core.data.published import PublishedEntry, known_case_ids, published_gpt2_small
+from ks_core.data.published_numbers import PublishedEntry, known_case_ids, published_gpt2_small
 from ks_core.experiments.pairs.measure import measure
 from ks_core.experiments.request import selection
 from ks_core.experiments.request.settings import Settings

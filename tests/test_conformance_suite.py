@@ -12,7 +12,7 @@ import pytest
 from errors import Parts, refused, says
 from warm import run_module
 
-from ks_core.conformance.finding import imported, laws_in, unmatched, version_of
+from ks_core.conformance.importing import imported, laws_in, unmatched, version_of
 from ks_core.errors import InputError
 
 ROOT = Path(__file__).parent.parent

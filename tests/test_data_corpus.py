@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_wheels import use_wheels_of, write_wheel
 
-from ks_core.data.corpus import PACKAGED, PackagedText, corpus_of, hashed_order, load_corpus
+from ks_core.data.corpus import PACKAGED_TEXTS, PackagedText, corpus_of, hashed_order, load_corpus
 from ks_core.errors import AssetError, InputError
 from ks_core.files import sha256_of
 from ks_core.wheels import WheelMember
@@ -136,7 +136,7 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedText:
         sha256=sha256_of(plain),
         licence="CC0-1.0",
     )
-    monkeypatch.setitem(PACKAGED, "tiny", text)
+    monkeypatch.setitem(PACKAGED_TEXTS, "tiny", text)
     return text
 
 
@@ -164,6 +164,6 @@ def test_packaged_text_that_was_altered_is_refused(packaged, tmp_path):
 
 
 def test_packaged_text_from_another_wheel_is_refused(packaged, monkeypatch):
-    monkeypatch.setitem(PACKAGED, "tiny", replace(packaged, wheel=replace(packaged.wheel, wheel_sha256="0" * 64)))
+    monkeypatch.setitem(PACKAGED_TEXTS, "tiny", replace(packaged, wheel=replace(packaged.wheel, wheel_sha256="0" * 64)))
     with pytest.raises(AssetError, match=f"expected {'0' * 64}"):
         load_corpus("tiny")

@@ -11,7 +11,7 @@ from tokenizers import normalizers
 
 from ks_core.auditing.files import as_json
 from ks_core.auditing.predict import audit
-from ks_core.auditing.report import table
+from ks_core.auditing.table import table
 from ks_core.data.facts import Fact, FactSet, load_facts
 from ks_core.errors import InputError
 from ks_core.experiments.request.selection import select_facts

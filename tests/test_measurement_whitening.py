@@ -10,7 +10,7 @@ from measured import write_everything
 from tiny_models import byte_level_tokenizer, tiny_model
 
 from ks_core.auditing.predict import audit
-from ks_core.auditing.report import table
+from ks_core.auditing.table import table
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.experiments.dose.measure import measure_dose
 from ks_core.experiments.pairs.measure import measure

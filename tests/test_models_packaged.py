@@ -17,7 +17,7 @@ from tiny_wheels import use_wheels_of, write_wheel
 from ks_core.errors import AssetError, InputError
 from ks_core.files import sha256_of
 from ks_core.models import loading
-from ks_core.models.packaged import MANIFEST, PACKAGED, PackagedModel, ensure_packaged, packaged_folder
+from ks_core.models.packaged import MANIFEST, PACKAGED_MODELS, PackagedModel, ensure_packaged, packaged_folder
 from ks_core.wheels import WheelMember
 
 WIDTH, D_KEY, HEADS = 32, 64, 2  # rows of Q4_1 come in blocks of 32
@@ -229,7 +229,7 @@ def test_ensure_packaged_refuses_a_folder_made_from_another_wheel(package, conve
 
 def test_load_model_takes_a_packaged_model_by_name(package, converted, tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path))
-    monkeypatch.setitem(PACKAGED, "tiny-llama", package.model)
+    monkeypatch.setitem(PACKAGED_MODELS, "tiny-llama", package.model)
     packaged_folder("tiny-llama").parent.mkdir()
     copied(converted, packaged_folder("tiny-llama"))
     loaded = loading.load_model("tiny-llama")

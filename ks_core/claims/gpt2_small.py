@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ks_core.claims.comparison import Comparison
-from ks_core.data.corpus import PACKAGED
-from ks_core.data.published import PublishedEntry, PublishedNumbers, known_case_ids
+from ks_core.data.corpus import PACKAGED_TEXTS
+from ks_core.data.published_numbers import PublishedEntry, PublishedNumbers, known_case_ids
 from ks_core.experiments.pairs.layer import LayerPairs
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.selection import PUBLISHED_RULE
@@ -67,7 +67,7 @@ def not_comparable(measurement: Measurement, published: PublishedNumbers) -> str
 def text_not_comparable(measurement: Measurement) -> str | None:
     """Why P in particular cannot be: another population of text is no sampling error. None if it can be."""
     settings, corpus = measurement.settings, str(measurement.provenance["corpus"])
-    if "wikipedia" not in corpus.lower() or corpus in PACKAGED:
+    if "wikipedia" not in corpus.lower() or corpus in PACKAGED_TEXTS:
         return (
             f"text is {corpus}; expected whole articles of English Wikipedia, in a dataset, file or folder that has "
             "wikipedia in its name (--ks-corpus hub:wikimedia/wikipedia:20231101.en:train)"

@@ -13,7 +13,7 @@ import numpy as np
 from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
 from ks_core.claims.judging import judge_number
-from ks_core.data.published import published_gpt2_small
+from ks_core.data.published_numbers import published_gpt2_small
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 from ks_core.statistics.pairs import Array

@@ -20,7 +20,7 @@ from ks_core.claims.gpt2_small import (
     not_comparable,
     text_not_comparable,
 )
-from ks_core.data.published import published_gpt2_small
+from ks_core.data.published_numbers import published_gpt2_small
 from ks_core.experiments.pairs.measure import Measurement
 
 NOT_COMPARED = "not compared with the published numbers"

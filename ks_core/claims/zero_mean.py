@@ -12,7 +12,7 @@ from __future__ import annotations
 from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Bound, Finding, Reference
 from ks_core.claims.judging import judge_every
-from ks_core.data.published import published_gpt2_small
+from ks_core.data.published_numbers import published_gpt2_small
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.statistics.estimate import derive
 

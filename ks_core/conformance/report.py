@@ -15,7 +15,7 @@ import torch
 
 import ks_core
 from ks_core.conformance.checking import Subject
-from ks_core.conformance.finding import version_of
+from ks_core.conformance.importing import version_of
 from ks_core.conformance.registry import LAWS
 from ks_core.conformance.results import OUTCOMES
 from ks_core.formatting import printable

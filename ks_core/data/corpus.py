@@ -72,7 +72,7 @@ WIKIPEDIA_INTRODUCTIONS = PackagedText(
 )
 """10,033 introductions of English Wikipedia articles, about a million tokens"""
 
-PACKAGED: dict[str, PackagedText] = {WIKIPEDIA_INTRODUCTIONS.name: WIKIPEDIA_INTRODUCTIONS}
+PACKAGED_TEXTS: dict[str, PackagedText] = {WIKIPEDIA_INTRODUCTIONS.name: WIKIPEDIA_INTRODUCTIONS}
 
 
 def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> Corpus:
@@ -102,12 +102,12 @@ def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> C
     if spec.startswith(PREFIX):
         stream = open_hub(spec, seed)
         return Corpus(spec, stream.sha256, stream.source.revision, licence=None, source=stream.texts)
-    if spec in PACKAGED:
-        return _packaged_corpus(PACKAGED[spec], seed)
+    if spec in PACKAGED_TEXTS:
+        return _packaged_corpus(PACKAGED_TEXTS[spec], seed)
     path = Path(spec)
     if not _exists(path):
         raise InputError(
-            f"corpus '{shown_path(spec)}' does not exist; expected {' or '.join(map(repr, PACKAGED))}, "
+            f"corpus '{shown_path(spec)}' does not exist; expected {' or '.join(map(repr, PACKAGED_TEXTS))}, "
             "the path of a text, JSON-lines or Parquet file or folder, or hub:dataset:config:split"
         )
     store = TextStore(read_texts(path), seed)

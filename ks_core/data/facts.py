@@ -23,10 +23,20 @@ from ks_core.strict_json import JsonError, parse_json
 SCHEMA = "ks_core/facts/1"
 """marks a facts file in the package's own schema: an object with schema, origin, licence and facts"""
 
-PACKAGED = "packaged"
+PACKAGED_FACTS = "packaged"
 """the name under which `load_facts` finds the facts that ship with the package"""
 
-__all__ = ["PACKAGED", "SCHEMA", "Fact", "FactSet", "Facts", "as_facts", "load_facts", "packaged_facts", "same_text"]
+__all__ = [
+    "PACKAGED_FACTS",
+    "SCHEMA",
+    "Fact",
+    "FactSet",
+    "Facts",
+    "as_facts",
+    "load_facts",
+    "packaged_facts",
+    "same_text",
+]
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ Facts: TypeAlias = FactSet | Iterable[Fact] | str | Path
 """facts as they are, or a file of them: what `load_facts` takes"""
 
 
-def load_facts(facts: Facts = PACKAGED, name: str = "facts") -> FactSet:
+def load_facts(facts: Facts = PACKAGED_FACTS, name: str = "facts") -> FactSet:
     """Read facts from a CounterFact JSON, from a file in the package's own schema, or those that ship with it.
 
     Facts that are in memory already become a set of facts too, so every function that takes facts takes them as this
@@ -134,7 +144,7 @@ def load_facts(facts: Facts = PACKAGED, name: str = "facts") -> FactSet:
         return facts
     if isinstance(facts, (str, os.PathLike)):
         path = Path(arguments.word(name, facts))
-        return packaged_facts() if facts == PACKAGED else _read(path, path.name)
+        return packaged_facts() if facts == PACKAGED_FACTS else _read(path, path.name)
     expected = "the path of a JSON file, a FactSet, or a collection of Facts"
     given = as_facts(arguments.items(name, facts, expected), name)
     return FactSet(given, name, _fingerprint(given), "given in memory")
@@ -147,7 +157,7 @@ def packaged_facts() -> FactSet:
         >>> "P103" in packaged_facts().relations
         True
     """
-    return _read(fixture_path("facts/facts.json"), PACKAGED)
+    return _read(fixture_path("facts/facts.json"), PACKAGED_FACTS)
 
 
 def _fingerprint(facts: Sequence[Fact]) -> str:
@@ -172,7 +182,8 @@ def _bytes_of(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(
-            f"facts file {shown_path(path)} cannot be read: {reason}; expected a JSON file or the name {PACKAGED!r}"
+            f"facts file {shown_path(path)} cannot be read: {reason}; expected a JSON file or the name "
+            f"{PACKAGED_FACTS!r}"
         ) from error
     if not raw.strip():
         raise InputError(f"facts file {shown_path(path)} is empty; expected a JSON list of CounterFact records")

@@ -14,7 +14,7 @@ from ks_core.auditing.predict import audit as audit_facts
 from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus
 from ks_core.data.fact import Fact
-from ks_core.data.facts import PACKAGED, Facts, load_facts
+from ks_core.data.facts import PACKAGED_FACTS, Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.front.text import text_of
@@ -204,7 +204,7 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
 def audit(
     model: Model,
     edits: Edits | Facts,
-    keep: Facts = PACKAGED,
+    keep: Facts = PACKAGED_FACTS,
     *,
     layer: int | None = None,
     corpus: str | Path | Corpus = defaults.CORPUS,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ks_core import defaults
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
@@ -96,7 +97,7 @@ def read_answers(model: LoadedModel, facts: Iterable[Fact]) -> Answers:
 
 
 def held_out_text(
-    model: LoadedModel, corpus: Corpus, *, after: int, tokens: int, longest_text: int = 1024
+    model: LoadedModel, corpus: Corpus, *, after: int, tokens: int, longest_text: int = defaults.LONGEST_TEXT
 ) -> list[TokenIds]:
     """Whole texts after the first `after` tokens of a corpus, which second moments may have been made from.
 
@@ -119,7 +120,7 @@ def held_out_text(
     return [text for text in cut if len(text) > 1]  # a token alone is predicted from nothing
 
 
-def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: int = 2048) -> Array:
+def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: int = defaults.BATCH_TOKENS) -> Array:
     """Negative log-likelihood of each text's tokens given those before them, in nats a token.
 
     exp of its mean weighted by tokens is the perplexity.

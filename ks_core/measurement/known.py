@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks_core.checked_files import read_json, write_json
-from ks_core.data.facts import PACKAGED, Fact, Facts, FactSet, load_facts, same_text
+from ks_core.data.facts import PACKAGED_FACTS, Fact, Facts, FactSet, load_facts, same_text
 from ks_core.errors import ProvenanceError
 from ks_core.files import cache_dir, is_kept, short_hash
 from ks_core.measurement.readable import LeftOut, readable_facts
@@ -41,7 +41,7 @@ class KnownFacts:
         return tuple(fact.case_id for fact in self.facts)
 
 
-def known_facts(model: Model, facts: Facts = PACKAGED) -> KnownFacts:
+def known_facts(model: Model, facts: Facts = PACKAGED_FACTS) -> KnownFacts:
     """Ask the model, as it is, about every fact; the answer is kept in the cache under the hashes of model and facts.
 
     A fact is known when its own object is the most probable continuation of its prompt among all true objects of its

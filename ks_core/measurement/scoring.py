@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ks_core import defaults
 from ks_core.data.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
@@ -52,7 +53,7 @@ def continuation_log_probabilities(
     *,
     first_token_only: bool = False,
     per_token: bool = False,
-    batch_tokens: int = 2048,
+    batch_tokens: int = defaults.BATCH_TOKENS,
 ) -> list[float]:
     """log p(continuation | prompt), natural logarithm, summed over the continuation's tokens.
 

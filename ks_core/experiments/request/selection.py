@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ks_core.data.facts import FactSet
-from ks_core.data.published import known_case_ids
+from ks_core.data.published_numbers import known_case_ids
 from ks_core.errors import InputError
 from ks_core.measurement.known import DEFINITION, known_facts
 from ks_core.measurement.readable import LeftOut, readable_facts, summary

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ks_core.data.published import published_gpt2_small
+from ks_core.data.published_numbers import published_gpt2_small
 from ks_core.experiments.pairs.layer import SHOWN, LayerPairs, shown
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours

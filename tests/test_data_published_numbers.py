@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from ks_core.data.fixtures import fixture_path
-from ks_core.data.published import PublishedEntry, PublishedNumbers, known_case_ids, published_gpt2_small
+from ks_core.data.published_numbers import PublishedEntry, PublishedNumbers, known_case_ids, published_gpt2_small
 
 
 @pytest.fixture(scope="module")
