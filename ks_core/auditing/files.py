@@ -28,7 +28,7 @@ MATRICES = {
     "change_of_value": "changes",
     "change_of_log_probability": "log_probability_changes",
 }
-"""Name in the file → field of `Audit`; edits in rows, kept facts in columns, float64."""
+"""Name in the file → field of `Audit`; edits in rows, facts to keep in columns, float64."""
 
 
 def check_audit_files(path: Path, inputs: Mapping[str, str | Path | None]) -> None:

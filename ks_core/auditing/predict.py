@@ -85,7 +85,7 @@ class Audit:
     layers: tuple[LayerInterference, ...]
     """all of them, or the one asked for"""
     layer: int
-    """the one with the least interference onto kept facts, or the one asked for; the rest is about it"""
+    """the one with the least interference onto facts to keep, or the one asked for; the rest is about it"""
     reached: tuple[float, ...]
     """by edit, probability per token of its new object that a value in this layer reaches"""
     shares: Array
@@ -160,7 +160,7 @@ def audit(
         P[i, j] ‖δ_i‖ / ‖v_j‖,   P[i, j] g_j · δ_i             in the layer with the least of it
 
     One pass over the text (kept in the cache), one over the prompts, a search of each edit's value in the chosen layer
-    (about a second each for the packaged model on two cores), one forward and one backward pass over the kept facts.
+    (about a second each for the packaged model on two cores), one forward and one backward pass over the facts to keep.
 
     Args:
         model: as `load_model` takes it.

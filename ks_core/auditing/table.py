@@ -53,11 +53,11 @@ def _layers(audit: Audit) -> list[str]:
     gentlest = sorted(audit.layers, key=lambda of: of.onto_kept)[:LAYERS_SHOWN]
     chosen = next(of for of in audit.layers if of.layer == audit.layer)
     rows = [*gentlest, *([] if chosen in gentlest else [chosen])]
-    lines = ["layer  P onto kept facts (rms)  P among edits (rms)"]
+    lines = ["layer  P onto facts to keep (rms)  P among edits (rms)"]
     for of in rows:
         onto = plus_minus(of.onto_kept, of.onto_kept_error)
         mark = "  <- audited" if of.layer == audit.layer else ""
-        lines.append(f"{of.layer:>5}  {onto:<23}  {of.among_edits:.3f}{mark}")
+        lines.append(f"{of.layer:>5}  {onto:<26}  {of.among_edits:.3f}{mark}")
     if chosen.silent_neurons:
         lines.append(f"{chosen.silent_neurons} neurons of layer {audit.layer} never fired over the text: left out")
     return lines
