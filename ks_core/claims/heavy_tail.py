@@ -31,7 +31,8 @@ def judge(measurement: Measurement) -> list[Finding] | NotApplicable:
     if expected < ENOUGH:
         return NotApplicable(
             f"{measurement.num_facts} facts have {measurement.num_pairs:,} pairs, of which a Laplace distribution puts "
-            f"{expected:.1f} outside; expected {ENOUGH} at least: measure more facts (--ks-num-facts)"
+            f"{expected:.1f} outside; expected {ENOUGH} at least: measure more facts "
+            "(num_facts; in pytest --ks-num-facts)"
         )
     ratio = measurement.statistics["P"]["tail_ratio"]
     place, judged = judge_every(ratio, Bound("above", LAPLACE_TAIL / GAUSSIAN_TAIL))
