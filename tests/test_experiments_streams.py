@@ -199,5 +199,6 @@ def test_edits_without_neighbourhood_prompts_leave_locality_open_and_the_rest_is
     found = {finding.part: finding for finding in methods.judge(replace(whole, streams=bare))}
     assert found["locality"].verdict is Verdict.UNDECIDED
     assert (found["locality"].count, found["locality"].references) == (0, ())
-    for part in ("retention", "perplexity"):
-        assert found[part] == {finding.part: finding for finding in methods.judge(whole)}[part]
+    for finding in methods.judge(whole):
+        if finding.part != "locality":
+            assert repr(found[finding.part]) == repr(finding), "NaN is no equal of itself"
