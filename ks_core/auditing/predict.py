@@ -159,7 +159,7 @@ def audit(
         P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j, in every layer
         P[i, j] ‖δ_i‖ / ‖v_j‖,   P[i, j] g_j · δ_i             in the layer with the least of it
 
-    One pass over the text (kept in the cache), one over the prompts, a search of each edit's value in the chosen layer
+    One pass over the text (cached), one over the prompts, a search of each edit's value in the chosen layer
     (about a second each for the packaged model on two cores), one forward and one backward pass over the facts to keep.
 
     Args:

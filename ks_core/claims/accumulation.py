@@ -62,7 +62,7 @@ def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
 
 def _agreements(measured: StreamMeasurement) -> dict[str, Agreement]:
     last = {name: run[-1].exact for name, run in measured.streams.runs.items()}
-    onto = {f"{name}, other facts": of.bystanders for name, of in last.items() if of.bystanders.is_predicted}
+    onto = {f"{name}, bystanders": of.bystanders for name, of in last.items() if of.bystanders.is_predicted}
     return onto | {f"{name}, edits": last[name].edits for name in WITH_DELTA_E}
 
 

@@ -30,7 +30,7 @@ class Measured:
     long_stream: StreamMeasurement | None = None
     """the same with as many edits as the paper has facts"""
     dose: DoseMeasurement | None = None
-    """single edits of one relation, read on its other facts"""
+    """single edits of one relation, read on their neighbours"""
     sizes: SizesMeasurement | None = None
     """models of several sizes, this one not among them"""
 

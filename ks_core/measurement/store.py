@@ -42,7 +42,7 @@ def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -
     """The packed sum of one layer; nothing of the other layers is read.
 
     Raises:
-        NotKeptError: there is no such file.
+        NotStoredError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, not ours, or made from something else (names the field).
     """
     with read_tensors(path, FORMAT) as stored:

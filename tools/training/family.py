@@ -142,12 +142,14 @@ class Course:
 
 def _require_same(target: Path, course: Mapping[str, Any]) -> None:
     try:
-        kept = parse_json((target / RECORD).read_text(encoding="utf-8"))
+        recorded = parse_json((target / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ProvenanceError(
             f"{target} is there, but its {RECORD} cannot be read ({error}); remove the folder, or name another"
         ) from error
-    differing = [name for name, value in course.items() if not isinstance(kept, dict) or kept.get(name) != value]
+    differing = [
+        name for name, value in course.items() if not isinstance(recorded, dict) or recorded.get(name) != value
+    ]
     if differing:
         raise ProvenanceError(
             f"{target} is there and was trained with other {', '.join(differing)}; remove it, or name another folder"
