@@ -18,7 +18,7 @@ from ks_core.measurement.provenance import MomentProvenance, check_provenance
 
 FORMAT = "ks_core/second-moments/3"
 
-LIBRARIES = ("torch", "transformers")
+VERSIONED = ("torch", "transformers")
 """Whose versions are written down, to explain a difference in the last digits; they are not compared."""
 
 
@@ -34,7 +34,7 @@ def save_moments(path: Path, sums: Mapping[int, Tensor], count: int, provenance:
     Raises:
         StorageError: it cannot be written.
     """
-    about = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in LIBRARIES}}
+    about = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in VERSIONED}}
     write_tensors(path, FORMAT, about, {_name(layer): packed for layer, packed in sums.items()})
 
 

@@ -13,10 +13,10 @@ import torch
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
-from ks_core.data.records import shown
 from ks_core.data.statements import statements
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir, sha256_of
+from ks_core.formatting import shown
 from ks_core.measurement.known import ask
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import checked_device, load_model
