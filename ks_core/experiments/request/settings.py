@@ -11,6 +11,7 @@ from typing import Any
 from ks_core import defaults
 from ks_core.data import arguments
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import in_pytest
 from ks_core.formatting import shown
 
 
@@ -80,7 +81,7 @@ Check = Callable[[str, Any], Any]
 
 
 def _option(name: str) -> str:
-    return f" (--ks-{name.replace('_', '-')})"
+    return f" ({in_pytest(name)})"
 
 
 def _or_none(check: Check, name: str, value: Any) -> Any:
