@@ -44,7 +44,7 @@ BOUND, FREE = 0.8, 0.05
 def judge(measured: DoseMeasurement) -> list[Finding] | NotApplicable:
     """Judge responses against doses."""
     if measured.response is None:
-        return NotApplicable("no relation has three usable facts")
+        return NotApplicable("no relation has three usable facts, or only the model's last layer was measured")
     return [judge_part(measured, measured.response) for judge_part in (_dose, _bound, _free, _gradient, _kept)]
 
 

@@ -123,7 +123,7 @@ def save_baseline(
                 "value": _plain(finding.value),
                 "error": _plain(finding.error),
                 "verdict": finding.verdict.value,
-                "quantity": finding.quantity,
+                "quantity": words.quantity(finding),
                 "layers": words.place(finding),
                 "threshold": words.required(finding.judged.bound),
                 "reference": words.references(finding),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ks_core.claims.finding import Finding, NotApplicable
+from ks_core.claims.registry import CLAIMS
 from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured
 from ks_core.experiments.pairs.measure import Measurement
@@ -52,6 +53,7 @@ def write_results(
         "provenance": dict(measured.pairs.provenance),
         "baseline": baseline,
         "findings": [finding_numbers(finding) for finding in findings],
+        "claims": {claim.name: {"claims": claim.sentence, "untested": claim.untested} for claim in CLAIMS.values()},
         "not_judged": {name: of.reason for name, of in not_applicable.items()},
         **pairs_numbers(measured.pairs),
         **part_numbers(measured),

@@ -27,7 +27,7 @@ def claims_table(
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
     rule = "  ".join("-" * width for width in widths)
     legend = [
-        f"{row[0].ljust(widths[0])}  {printable(f.quantity)}, {f.count:,} {printable(f.counted)}"
+        f"{row[0].ljust(widths[0])}  {printable(words.quantity(f))}; {f.count:,} {printable(f.counted)}"
         for row, f in zip(rows, findings, strict=True)
     ]
     open_ends = [
