@@ -140,13 +140,13 @@ def test_without_a_relation_of_three_facts_nothing_is_measured(inputs):
 @given(st.integers(0, 10**6), st.integers(3, 60))
 def test_doses_are_chosen_by_the_nearest_neighbours(seed, n):
     shares = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, n)))
-    edits, watched = choose_doses(shares)
+    edits, read = choose_doses(shares)
     off = [max((float(shares[i, j]), j) for j in range(n) if j != i) for i in range(n)]
     expected = sorted(range(n), key=lambda i: -off[i][0])[: min(8, n - 1)]
     assert edits == sorted(expected)
-    assert len(watched) == min(40, n)
-    assert set(edits) | {off[i][1] for i in edits} <= set(watched)
-    assert watched == sorted(set(watched))
+    assert len(read) == min(40, n)
+    assert set(edits) | {off[i][1] for i in edits} <= set(read)
+    assert read == sorted(set(read))
 
 
 def test_dose_layers_are_each_once():

@@ -1,7 +1,7 @@
 """methods: what four methods of editing keep and lose after N edits (not a claim of the paper; what follows from it).
 
 If interference between edits is what forgets them, a method without it (joint) must keep early edits better than the
-paper's sequential one; if interference with other facts is what breaks them, a method that rules part of it out
+paper's sequential one; if interference with bystanders is what breaks them, a method that rules part of it out
 (protected) must leave the neighbourhood more intact. Whether a stream costs the text at large is asked of the
 sequential one. The figure and results.json have all four methods after 1, 2, 4, … N edits.
 

@@ -135,6 +135,6 @@ CLAIM = Claim(
     "in larger models of a family kurtosis is higher and superposition weaker",
     "sizes",
     judge,
-    missing="no sizes: name a family (--ks-family MODEL MODEL …), or take the default model and facts in a checkout of "
-    "the project, which has families of its own",
+    missing="no sizes: name a family (families; in pytest: --ks-family MODEL MODEL …), or take the default model and "
+    "facts in a checkout of the project, which has families of its own",
 )

@@ -11,7 +11,7 @@ from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.sizes.choice import families
 from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
-from ks_core.experiments.streams.measure import LONG, StreamMeasurement, measure_stream
+from ks_core.experiments.streams.measure import LONG_STREAM, StreamMeasurement, measure_stream
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.theory.editors import Editor
 
@@ -30,7 +30,7 @@ class Measured:
     long_stream: StreamMeasurement | None = None
     """the same with as many edits as the paper has facts"""
     dose: DoseMeasurement | None = None
-    """single edits of one relation, read on its other facts"""
+    """single edits of one relation, read on their neighbours"""
     sizes: SizesMeasurement | None = None
     """models of several sizes, this one not among them"""
 
@@ -53,7 +53,7 @@ def measure_part(
     if part == "stream":
         return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
     if part == "long_stream":
-        return replace(measured, long_stream=measure_stream(inputs, selection, LONG, editors))
+        return replace(measured, long_stream=measure_stream(inputs, selection, LONG_STREAM, editors))
     if part == "dose":
         return replace(measured, dose=measure_dose(inputs, selection))
     if part == "sizes":

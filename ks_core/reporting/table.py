@@ -11,7 +11,7 @@ from ks_core.reporting import words
 
 COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
-NAME = 48
+NAME_IN_TABLE = 48
 """Characters of a model's name that the table has room for."""
 
 
@@ -44,7 +44,7 @@ def claims_table(
 def _row(finding: Finding, model: str) -> tuple[str, ...]:
     cells = (
         finding.id,
-        shortened(model, NAME),
+        shortened(model, NAME_IN_TABLE),
         words.place(finding),
         plus_minus(finding.value, finding.error),
         words.interval(finding),

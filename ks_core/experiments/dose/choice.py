@@ -1,4 +1,4 @@
-"""Which layers, edits and other facts a dose experiment takes."""
+"""Which layers, edits and neighbours a dose experiment takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edit facts of one relation, one at a time, and read the relation's other facts."""
+"""Edit facts of one relation, one at a time, and read their neighbours."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def draw_score(axis: Axes, measured: StreamMeasurement, score: str, *, legend: b
 
 
 def dose_and_response(found: DoseResponse, model: str) -> Figure:
-    """Change of the new object's log-probability at other facts against P, and against the first-order prediction."""
+    """Change of the new object's log-probability at neighbours against P, and against the first-order prediction."""
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     by_dose, by_prediction = figure.subplots(1, 2, sharey=True)
     draw_dose(by_dose, found)
@@ -158,7 +158,7 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
 
 
 def draw_dose(axis: Axes, found: DoseResponse) -> Axes:
-    """Change of the new object's log-probability at other facts against P, by layer, and its mean."""
+    """Change of the new object's log-probability at neighbours against P, by layer, and its mean."""
     for colour, layer, dose, response in zip(
         colours(len(found.layers)), found.layers, found.dose, found.response, strict=True
     ):
