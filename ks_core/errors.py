@@ -25,7 +25,7 @@ class ProvenanceError(KsError):
     """Stored data that was made from something else than what is asked for; the message names the field."""
 
 
-class NotKeptError(ProvenanceError):
+class NotStoredError(ProvenanceError):
     """Stored data that is not there."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ks_core.data.arguments import is_unicode
+from ks_core.arguments import is_unicode
 from ks_core.errors import InputError
-from ks_core.formatting import shown as shown
+from ks_core.formatting import shown
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.sizes.choice import families
 from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
-from ks_core.experiments.streams.measure import LONG, StreamMeasurement, measure_stream
+from ks_core.experiments.streams.measure import LONG_STREAM, StreamMeasurement, measure_stream
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
 from ks_core.theory.editors import EditFunction
@@ -32,7 +32,7 @@ class Measured:
     long_stream: StreamMeasurement | None = None
     """the same with as many edits as the paper has facts"""
     dose: DoseMeasurement | None = None
-    """single edits of one relation, read on its other facts"""
+    """single edits of one relation, read on their neighbours"""
     sizes: SizesMeasurement | None = None
     """models of several sizes, this one not among them"""
 
@@ -59,7 +59,7 @@ def measure_part(
         case "stream":
             return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
         case "long_stream":
-            return replace(measured, long_stream=measure_stream(inputs, selection, LONG, editors))
+            return replace(measured, long_stream=measure_stream(inputs, selection, LONG_STREAM, editors))
         case "dose":
             return replace(measured, dose=measure_dose(inputs, selection))
         case "sizes":

@@ -85,7 +85,7 @@ def edit(
 ) -> Edits:
     """Make edits of facts in one layer; the model stays as it is until they are `applied`.
 
-    The value of each edit is searched on the unedited model (kept in the cache), then the method writes all of them:
+    The value of each edit is searched on the unedited model (cached), then the method writes all of them:
 
         sequential   rank-one edits one after another, each exact at the weight that the last one left (the paper's)
         joint        all at once, so that none disturbs another (MEMIT on one layer, without a ridge)
@@ -133,6 +133,7 @@ def edit(
         )
     warn_of_conflicts(wanted)
     settings = settings or ValueSettings()
+    layer = loaded.adapter.layer_number(layer)
     text = text_of(loaded, layer, moments, ridge)
     keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
     values = cached_target_values(loaded, wanted, layer, settings)

@@ -168,7 +168,7 @@ def measure(
     """Measure everything that the claims of the paper are about on one model.
 
     Superposition between the first facts that the model knows, in every layer; a stream of edits by four methods, and
-    single edits of one relation, really made and taken back bit for bit. Text and target values are kept in the cache.
+    single edits of one relation, really made and taken back bit for bit. Text and target values are cached.
 
     Args:
         model: as `load_model` takes it; the one of the settings when left out.

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ks_core import defaults
-from ks_core.data import arguments
+from ks_core import arguments, defaults
 from ks_core.errors import InputError
-from ks_core.formatting import shown
+from ks_core.experiments.request.options import in_pytest
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Settings:
     num_facts: int = defaults.NUM_FACTS
     """known facts that are measured (paper: m = 128)"""
     num_edits: int = defaults.NUM_EDITS
-    """usable facts that are edited one after another, the first ones; the rest is watched"""
+    """usable facts that are edited one after another, the first ones; the rest are bystanders"""
     tokens: int = defaults.TOKENS
     """tokens of text for the second moments"""
     layers: tuple[int, ...] | None = None
@@ -59,7 +58,7 @@ class Settings:
 
     @property
     def model_name(self) -> str:
-        """The last part of the model's name, under which results and baselines are kept; of `.` the folder's own."""
+        """The last part of the model's name, under which results and baselines are stored; of `.` the folder's own."""
         path = Path(self.model)
         return (path.resolve() if path.exists() else path).name or "model"
 
@@ -80,7 +79,7 @@ Check = Callable[[str, Any], Any]
 
 
 def _option(name: str) -> str:
-    return f" (--ks-{name.replace('_', '-')})"
+    return f" ({in_pytest(name)})"
 
 
 def _or_none(check: Check, name: str, value: Any) -> Any:
@@ -99,12 +98,7 @@ def _ridge(name: str, value: Any) -> float:
 
 
 def _layers(name: str, value: Any) -> tuple[int, ...]:
-    expected = "a collection of layer numbers, such as (0, 8)"
-    given = arguments.items(name, value, expected)
-    layers = tuple(arguments.whole_number(f"{name}[{place}]", layer, 0) for place, layer in enumerate(given))
-    if not layers or len(set(layers)) < len(layers):
-        raise InputError(f"{name} is {shown(layers)}; expected {expected}, each once and at least one{_option(name)}")
-    return layers
+    return arguments.distinct_numbers(name, value, "a collection of layer numbers, such as (0, 8)", _option(name))
 
 
 def _families(name: str, value: Any) -> tuple[tuple[str, ...], ...]:

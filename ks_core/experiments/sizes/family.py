@@ -11,6 +11,7 @@ from ks_core.data.corpus import Corpus
 from ks_core.data.facts import FactSet
 from ks_core.errors import InputError
 from ks_core.experiments.request.inputs import load_inputs
+from ks_core.experiments.request.options import set_by
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.member import FamilyMember, measure_member
 from ks_core.experiments.sizes.numbers import at_places, geometric_mean
@@ -105,7 +106,8 @@ def measure_family(
         counts = ", ".join(f"{of.model_name} {len(ids)}" for of, ids in zip(each, known, strict=True))
         raise InputError(
             f"all members of family {name} know {len(common)} of the {len(facts)} facts of {facts.name} ({counts}); "
-            f"expected {settings.num_facts}: give more facts, ask for fewer (--ks-num-facts), or leave the weakest out"
+            f"expected {settings.num_facts}: give more facts, ask for fewer {set_by('num_facts')}, or leave "
+            "the weakest out"
         )
     measured = facts.subset(common[: settings.num_facts] if case_ids is None else case_ids)
     each_measured = (measure_member(of_model, measured, corpus) for of_model in each)
