@@ -129,6 +129,7 @@ def neighbourhood(score):
 
 def locality(measured, value, spread):
     streams = of_many_edits(measured)
+    streams = replace(streams, before=replace(streams.before, neighbourhood=neighbourhood(np.full(MANY, 0.5))))
     intact = {"sequential": np.full(MANY, 0.5), "protected": 0.5 + scattered(value, spread)}
     for name, score in intact.items():
         answers = replace(streams.runs[name][-1].answers, neighbourhood=neighbourhood(score))

@@ -76,10 +76,14 @@ def arguments_of(
     """
     parts = [weight, keys, values, second_moment]
     if traits.protected:
-        if protected is None:
-            raise InputError("the editor protects keys and got none; expected (p, d_key): pass protected=keys")
-        parts.append(protected)
+        parts.append(_protected_keys(protected, "the editor"))
     return [given(part, traits.array, DTYPES[traits.dtype]) for part in parts]
+
+
+def _protected_keys(protected: Any, what: str) -> Any:
+    if protected is None:
+        raise InputError(f"{what} protects keys and got none; expected (p, d_key): pass protected=keys")
+    return protected
 
 
 def new_weight(edit: EditFunction, arguments: list[Any], shape: tuple[int, ...], what: str = "the editor") -> Tensor:
@@ -154,10 +158,8 @@ def method_of(editor: EditFunction, second_moment: Any, protected: Any = None) -
     """
     function = as_edit_function(editor)
     traits = traits_of(function)
-    if traits.protected and protected is None:
-        raise InputError(
-            f"the editor {name_of(function)} protects keys and got none; expected (p, d_key): pass protected=keys"
-        )
+    if traits.protected:
+        protected = _protected_keys(protected, f"the editor {name_of(function)}")
     keys = None if protected is None else as_float64("protected keys", protected, ndim=2)
     return EditorMethod(function, traits, as_float64("the second moment", second_moment, ndim=2), keys)
 
