@@ -188,15 +188,17 @@ def test_edits_without_neighbourhood_prompts_leave_locality_open_and_the_rest_is
     def without(at):
         return replace(at, answers=unasked(at.answers))
 
-    streams = measured.streams
+    _, _, whole = measured
+    streams = whole.streams
     bare = replace(
         streams,
         before=unasked(streams.before),
         runs={name: tuple(map(without, run)) for name, run in streams.runs.items()},
         of_half={name: without(at) for name, at in streams.of_half.items()},
     )
-    found = {finding.part: finding for finding in methods.judge(replace(measured, streams=bare))}
+    found = {finding.part: finding for finding in methods.judge(replace(whole, streams=bare))}
     assert found["locality"].verdict is Verdict.UNDECIDED
     assert (found["locality"].count, found["locality"].references) == (0, ())
-    for part in ("retention", "perplexity"):
-        assert found[part] == {finding.part: finding for finding in methods.judge(measured)}[part]
+    for finding in methods.judge(whole):
+        if finding.part != "locality":
+            assert repr(found[finding.part]) == repr(finding), "NaN is no equal of itself"

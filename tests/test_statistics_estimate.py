@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ks_core.errors import InputError
-from ks_core.statistics.estimate import Replicates, derive
+from ks_core.statistics.estimate import Replicates, derive, mean_replicates
 
 numbers = st.floats(-1e3, 1e3)
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ks_core import defaults
-from ks_core.data import arguments
+from ks_core import arguments, defaults
 from ks_core.data.hub import PREFIX, open_hub
 from ks_core.data.text_files import read_texts
 from ks_core.data.text_store import TextStore, order_key

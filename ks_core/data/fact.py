@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ks_core.data import arguments
+from ks_core import arguments
 from ks_core.data.joining import join, separator
 from ks_core.data.white_space import tidy_name, tidy_prompt
 from ks_core.errors import InputError

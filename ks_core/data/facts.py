@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
-from ks_core.data import arguments
+from ks_core import arguments
 from ks_core.data.fact import TIDY, Fact, as_facts, same_text
 from ks_core.data.fixtures import fixture_path
 from ks_core.data.records import Record
@@ -48,6 +48,8 @@ class FactSet:
         >>> facts = FactSet((hugo,), name="mine", sha256="0" * 64, origin="an example")
         >>> len(facts), facts.relations, facts.objects("P103")
         (1, ('P103',), ('French',))
+        >>> facts[0] == hugo, facts[:1] == (hugo,)
+        (True, True)
     """
 
     facts: tuple[Fact, ...]
@@ -71,6 +73,16 @@ class FactSet:
 
     def __iter__(self) -> Iterator[Fact]:
         return iter(self.facts)
+
+    @overload
+    def __getitem__(self, place: int) -> Fact: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Fact, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Fact | tuple[Fact, ...]:
+        """One fact by its place, or several by a slice, as of a tuple; `subset` takes case ids."""
+        return self.facts[place]
 
     @property
     def relations(self) -> tuple[str, ...]:

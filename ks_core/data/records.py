@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ks_core.data.arguments import is_unicode
+from ks_core.arguments import is_unicode
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from ks_core.errors import InputError
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.inputs import Inputs
@@ -13,6 +14,7 @@ from ks_core.experiments.sizes.choice import families
 from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
 from ks_core.experiments.streams.measure import LONG_STREAM, StreamMeasurement, measure_stream
 from ks_core.experiments.streams.run import NO_EDITORS
+from ks_core.formatting import shown
 from ks_core.theory.editors import Editor
 
 Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
@@ -43,19 +45,24 @@ def measure_part(
     Args:
         inputs: of the pairs.
         measured: the pairs, and what else there is.
-        part: what to measure.
+        part: what to measure; `pairs` are there already.
         editors: anyone's editors by name, which streams run beside the four methods.
 
     Raises:
+        InputError: no part of a measurement.
         KsError: what the part cannot use, such as more edits than there are usable facts.
     """
     settings, selection = inputs.settings, measured.pairs.selection
-    if part == "stream":
-        return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
-    if part == "long_stream":
-        return replace(measured, long_stream=measure_stream(inputs, selection, LONG_STREAM, editors))
-    if part == "dose":
-        return replace(measured, dose=measure_dose(inputs, selection))
-    if part == "sizes":
-        return replace(measured, sizes=measure_sizes(settings, families(settings)))
-    return measured
+    match part:
+        case "pairs":
+            return measured
+        case "stream":
+            return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
+        case "long_stream":
+            return replace(measured, long_stream=measure_stream(inputs, selection, LONG_STREAM, editors))
+        case "dose":
+            return replace(measured, dose=measure_dose(inputs, selection))
+        case "sizes":
+            return replace(measured, sizes=measure_sizes(inputs, families(settings)))
+        case _:
+            raise InputError(f"part is {shown(part)}; expected one of {', '.join(get_args(Part))}")

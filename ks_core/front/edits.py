@@ -133,6 +133,7 @@ def edit(
         )
     warn_of_conflicts(wanted)
     settings = settings or ValueSettings()
+    layer = loaded.adapter.layer_number(layer)
     text = text_of(loaded, layer, moments, ridge)
     keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
     values = cached_target_values(loaded, wanted, layer, settings)

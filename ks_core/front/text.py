@@ -7,17 +7,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ks_core import defaults
+from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Facts, load_facts
-from ks_core.errors import InputError
-from ks_core.formatting import shown
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.superposition import superposition as superposition_of_whitened
+from ks_core.theory.whitening import check_ridge
 
 
 def second_moments(
@@ -33,7 +32,7 @@ def second_moments(
 
     Args:
         model: as `load_model` takes it.
-        tokens: of text that are read; at least twice d_key.
+        tokens: of text that are read, a whole number; at least twice d_key.
         corpus: name, path or `Corpus`, as `load_corpus` takes it; the packaged text when left out.
         layers: which layers; default all, in the same pass.
 
@@ -91,6 +90,7 @@ def superposition(
         (torch.Size([2, 2]), tensor([1., 1.], dtype=torch.float64))
     """
     loaded = load_model(model)
+    layer = loaded.adapter.layer_number(layer)
     whitening = text_of(loaded, layer, moments, ridge).whole(layer)
     return superposition_of_whitened(whitening.whiten(subject_keys(loaded, load_facts(facts), [layer])[layer]))
 
@@ -99,18 +99,13 @@ def text_of(model: LoadedModel, layer: int, moments: SecondMoments | None, ridge
     """The whitening of a model's keys; `moments` that are not of this model and layer are refused.
 
     Raises:
-        InputError: a layer that does not exist or was not measured, or what is no second moments.
+        InputError: a layer that was not measured, what is no second moments, or no ridge.
         ProvenanceError: of another model.
     """
-    model.adapter.layer_name(layer)  # raises where there is none
+    check_ridge(ridge)
     if moments is None:
         return TextWhitening(second_moments(model), ridge)
-    if not isinstance(moments, SecondMoments):
-        raise InputError(f"moments is {shown(moments)}; expected SecondMoments, as second_moments(model) gives them")
-    moments.require_model(model)
-    if layer not in moments.layers:
-        raise InputError(
-            f"the second moments are of layers {shown(moments.layers)}, without layer {layer}; expected them of that "
-            "layer: second_moments(model) has all layers"
-        )
-    return TextWhitening(moments, ridge)
+    given = arguments.instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
+    given.require_model(model)
+    given.layer_number(layer)  # raises where it was not measured
+    return TextWhitening(given, ridge)

@@ -11,7 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ks_core import defaults
-from ks_core.data.arguments import texts
+from ks_core.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
 from ks_core.formatting import quoted

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core import defaults
+from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
 from ks_core.errors import InputError, NotStoredError, ProvenanceError, RankDeficientError
 from ks_core.files import cache_dir, is_stored
@@ -69,13 +69,36 @@ class SecondMoments:
                 f"{shown(model.name)} are others; expected those of this model: collect them from it"
             )
 
+    def layer_number(self, layer: int) -> int:
+        """A layer that was measured, as Python's integer.
+
+        Raises:
+            InputError: it was not measured, or is no whole number.
+        """
+        number = arguments.whole_number("layer", layer)
+        if number not in self.layers:
+            raise InputError(
+                f"the second moments are of layers {shown(self.layers)}, without layer {shown(number)}; expected them "
+                "of that layer: second_moments(model) has all layers"
+            )
+        return number
+
     def at(self, layer: int, count: int | None = None) -> SecondMoment:
-        """The second moment of `layer` over the first `count` tokens (default: all)."""
-        count = self.provenance.tokens if count is None else count
+        """The second moment of a layer over the first `count` tokens, one of `counts` (default: all).
+
+        Raises:
+            InputError: a layer or count that was not measured.
+            ProvenanceError: the file is gone or damaged.
+        """
+        layer = self.layer_number(layer)
+        count = self.provenance.tokens if count is None else arguments.whole_number("count", count)
+        if count not in self.counts:
+            raise InputError(f"count is {shown(count)}; expected one of {shown(self.counts)}, in tokens")
         return load_moment(_file(self.folder, count), layer, count, self.provenance)
 
     def halves(self, layer: int) -> tuple[SecondMoment, SecondMoment]:
-        """The second moments of `layer` over the first and over the second half of the text."""
+        """The second moments of a layer over the first and over the second half of the text; errors as for `at`."""
+        layer = self.layer_number(layer)
         half, whole = self.counts[-2:]
         first = load_sum(_file(self.folder, half), layer, half, self.provenance)
         total = load_sum(_file(self.folder, whole), layer, whole, self.provenance)
@@ -132,11 +155,13 @@ def collect_second_moments(
 
     Raises:
         RankDeficientError: half the text has fewer tokens than d_key.
-        InputError: the corpus has too few tokens, keys are not finite, or the model was changed meanwhile.
+        InputError: tokens or layers that are no such numbers, a layer that does not exist, the corpus has too few
+            tokens, keys are not finite, or the model was changed meanwhile.
         ProvenanceError: a file in `folder` was made from something else.
     """
+    tokens = arguments.whole_number("tokens", tokens, 1)
     every = tuple(range(model.adapter.num_layers))
-    layers = every if layers is None else tuple(layers)
+    layers = every if layers is None else _existing(model, layers)
     check_tokens(model, tokens)
     provenance = moment_provenance(model, corpus, tokens, layers, longest_text)
     moments = SecondMoments(folder or moments_folder(provenance), provenance, layers)
@@ -163,6 +188,11 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
             "error over text needs two halves of full rank; "
             f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
         )
+
+
+def _existing(model: LoadedModel, layers: Sequence[int]) -> tuple[int, ...]:
+    given = arguments.distinct_numbers("layers", layers, "a collection of layer numbers, such as (0, 8)")
+    return tuple(model.adapter.layer_number(layer) for layer in given)
 
 
 def _collect(model: LoadedModel, texts: list[TokenIds], moments: SecondMoments, batch_tokens: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.data import arguments
+from ks_core import arguments
 from ks_core.data.facts import Fact, as_facts
 from ks_core.data.white_space import tidy_prompt
 from ks_core.errors import InputError

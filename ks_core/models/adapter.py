@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ks_core.arguments import whole_number
 from ks_core.errors import InputError
 from ks_core.models.architectures import family_of
 
@@ -56,8 +57,18 @@ class Adapter:
 
     def layer_name(self, layer: int) -> str:
         """Path of the projection inside the model, as in `model.named_modules()`."""
-        self._check_layer(layer)
-        return f"{self._family.backbone}.{self._family.layers}.{layer}.{self._family.projection}"
+        return f"{self._family.backbone}.{self._family.layers}.{self.layer_number(layer)}.{self._family.projection}"
+
+    def layer_number(self, layer: int) -> int:
+        """A layer that there is, as Python's integer.
+
+        Raises:
+            InputError: it does not exist, or is no whole number.
+        """
+        number = whole_number("layer", layer)
+        if not 0 <= number < self.num_layers:
+            raise InputError(f"layer {number} does not exist; expected 0 to {self.num_layers - 1}")
+        return number
 
     def projection(self, layer: int) -> nn.Module:
         """Return the module whose input is the key and whose output is the value."""
@@ -180,10 +191,6 @@ class Adapter:
                 f"{type(self.model).__name__} of model_type {self.model_type!r} has no module {path!r}; "
                 "expected an unwrapped model from AutoModelForCausalLM"
             ) from None
-
-    def _check_layer(self, layer: int) -> None:
-        if not 0 <= layer < self.num_layers:
-            raise InputError(f"layer {layer} does not exist; expected 0 to {self.num_layers - 1}")
 
     def _check_layout(self, layer: int) -> None:
         """Refuse a projection whose class stores its weight otherwise than the table says."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ks_core.arguments import real_number
 from ks_core.arrays import as_float64, finite
 from ks_core.errors import InputError, RankDeficientError
 from ks_core.theory.cholesky import EPS, Singular, cholesky_factor
@@ -163,7 +164,7 @@ def whiten(
         (2, 4.0)
     """
     matrix = check_second_moment(second_moment, name)
-    check_ridge(ridge)
+    ridge = check_ridge(ridge)
     support = matrix.diagonal() > 0
     if ridge > 0:
         support = torch.ones_like(support)
@@ -184,7 +185,7 @@ def whiten(
         factored = cholesky_factor(add_ridge(matrix, ridge), terms=dim)
     if isinstance(factored, Singular):
         raise RankDeficientError(f"{name} {_deficiency(rank, dim, silent, ridge)}")
-    return Whitening(factored.factor, support, rank, factored.condition_number, float(ridge), name)
+    return Whitening(factored.factor, support, rank, factored.condition_number, ridge, name)
 
 
 def add_ridge(matrix: Tensor, ridge: float) -> Tensor:
@@ -225,10 +226,17 @@ def check_second_moment(second_moment: Any, name: str = "the second moment") -> 
     return matrix
 
 
-def check_ridge(ridge: float) -> None:
-    """Refuse a ridge that is negative, infinite or NaN."""
-    if not 0 <= ridge < float("inf"):
-        raise InputError(f"ridge is {ridge}; expected a finite number of mean eigenvalues, 0 or more")
+def check_ridge(ridge: Any) -> float:
+    """A ridge as a float.
+
+    Raises:
+        InputError: negative, infinite or NaN, or no number.
+    """
+    expected = "a finite number of mean eigenvalues, 0 or more"
+    number = real_number("ridge", ridge, expected)
+    if number < 0:
+        raise InputError(f"ridge is {ridge}; expected {expected}")
+    return number
 
 
 def _refuse_negative(lowest: float, matrix: Tensor, name: str) -> None:

@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ks_core import defaults
-from ks_core.data import arguments
+from ks_core import arguments, defaults
 from ks_core.errors import InputError
 from ks_core.experiments.request.options import in_pytest
-from ks_core.formatting import shown
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,7 @@ def _ridge(name: str, value: Any) -> float:
 
 
 def _layers(name: str, value: Any) -> tuple[int, ...]:
-    expected = "a collection of layer numbers, such as (0, 8)"
-    given = arguments.items(name, value, expected)
-    layers = tuple(arguments.whole_number(f"{name}[{place}]", layer, 0) for place, layer in enumerate(given))
-    if not layers or len(set(layers)) < len(layers):
-        raise InputError(f"{name} is {shown(layers)}; expected {expected}, each once and at least one{_option(name)}")
-    return layers
+    return arguments.distinct_numbers(name, value, "a collection of layer numbers, such as (0, 8)", _option(name))
 
 
 def _families(name: str, value: Any) -> tuple[tuple[str, ...], ...]:

@@ -7,12 +7,14 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ks_core.errors import InputError
 from ks_core.formatting import shown
+
+T = TypeVar("T")
 
 LARGEST = 2**63 - 1
 """of a whole number: what fits into 64 bits"""
@@ -86,6 +88,42 @@ def items(name: str, values: Any, expected: str) -> Iterator[Any]:
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise InputError(f"{name} is {shown(values)}; expected {expected}")
     return iter(values)
+
+
+def distinct_numbers(name: str, values: Any, expected: str, hint: str = "") -> tuple[int, ...]:
+    """Whole numbers of 0 or more, such as those of layers, in the order in which they are given.
+
+    Raises:
+        InputError: no collection, none in it, one twice, or something else in it; the message says what was `expected`.
+
+    Example:
+        >>> distinct_numbers("layers", [0, 0], "a collection of layer numbers")
+        Traceback (most recent call last):
+        ...
+        ks_core.errors.InputError: layers is (0, 0); expected a collection of layer numbers, each once and at least one
+    """
+    given = items(name, values, expected)
+    numbers = tuple(whole_number(f"{name}[{place}]", number, 0) for place, number in enumerate(given))
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise InputError(f"{name} is {shown(numbers)}; expected {expected}, each once and at least one{hint}")
+    return numbers
+
+
+def instance(name: str, value: Any, kind: type[T], made: str) -> T:
+    """A value of a type of this package.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        kind: its type.
+        made: how to make one, after the type's name in the message.
+
+    Raises:
+        InputError: something else.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {shown(value)}; expected {kind.__name__}, {made}")
+    return value
 
 
 def texts(name: str, values: Any, expected: str = "a collection of texts") -> Iterator[str]:

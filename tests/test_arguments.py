@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ks_core.data import arguments
+from ks_core import arguments
 from ks_core.errors import InputError
 
 
