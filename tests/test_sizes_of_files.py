@@ -27,9 +27,13 @@ def too_long(name, source):
 
 
 def test_files_and_functions_can_be_read_at_once():
-    files = [file for room in ("ks_core", "tests", "tools", "bench", "fixtures") for file in (ROOT / room).rglob("*.py")]
+    files = [
+        file for room in ("ks_core", "tests", "tools", "bench", "fixtures") for file in (ROOT / room).rglob("*.py")
+    ]
     assert len(files) > 200, "the rooms have moved"
-    assert [fault for file in sorted(files) for fault in too_long(file.relative_to(ROOT), file.read_text("utf-8"))] == []
+    assert [
+        fault for file in sorted(files) for fault in too_long(file.relative_to(ROOT), file.read_text("utf-8"))
+    ] == []
 
 
 def test_planted_fault_a_long_file_and_a_long_function_are_found():
