@@ -13,6 +13,10 @@ class RankDeficientError(InputError):
     """A second moment (or a set of keys) spans fewer directions than the computation needs."""
 
 
+class ReturnedError(InputError):
+    """What someone's own function returned, where it is of no use."""
+
+
 class InfeasibleEditError(InputError):
     """An edit that no update can make without changing what must stay."""
 

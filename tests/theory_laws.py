@@ -50,13 +50,15 @@ def values_at(weight: Tensor, keys: Tensor) -> Tensor:
 # --- lifelong edits ---------------------------------------------------------------------------------------------------
 
 
-def original_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
-    """Δ_o[j] = Σ_i P[i, j] δ_i equals the change of the value at key j."""
+def residuals_predict_interference_at_every_prefix(theory: Theory, problem: EditProblem) -> None:
+    """Σ_{i≤n} P[i, j] δ_i, with the δ_i that the stream reports, is the change at key j after its first n edits."""
     stream, whitened = theory.lifelong(problem), theory.whiten(problem.moment.matrix)
     shares = theory.superposition(whitened.whiten(problem.keys), whitened.whiten(problem.others))
-    predicted = theory.predicted_original(shares, stream.residuals)
-    measured = interference.measured_original(problem.weight, stream.edit.apply(problem.weight), problem.others)
-    assert_close(predicted, measured, rounding(problem) * value_scale(problem))
+    for count in range(1, len(problem.keys) + 1):
+        predicted = theory.predicted_original(shares[:count], stream.residuals[:count])
+        after = stream.prefix(count).apply(problem.weight)
+        measured = interference.measured_original(problem.weight, after, problem.others)
+        assert_close(predicted, measured, rounding(problem) * value_scale(problem))
 
 
 def earlier_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:

@@ -15,7 +15,7 @@ from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
 from ks_core.experiments.streams.measure import LONG_STREAM, StreamMeasurement, measure_stream
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
-from ks_core.theory.editors import Editor
+from ks_core.theory.editors import EditFunction
 
 Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
 """A field of `Measured`."""
@@ -38,7 +38,7 @@ class Measured:
 
 
 def measure_part(
-    inputs: Inputs, measured: Measured, part: Part, editors: Mapping[str, Editor] = NO_EDITORS
+    inputs: Inputs, measured: Measured, part: Part, editors: Mapping[str, EditFunction] = NO_EDITORS
 ) -> Measured:
     """Measure one more part of a model, from the inputs that its pairs were measured from.
 

@@ -28,7 +28,7 @@ from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.editing import Edit
-from ks_core.theory.editors import Editor, method_of
+from ks_core.theory.editors import EditFunction, method_of
 from ks_core.theory.key_spaces import null_space
 from ks_core.theory.key_spaces import protect as protect_keys
 from ks_core.theory.methods import METHODS, Method
@@ -76,7 +76,7 @@ def edit(
     model: Model,
     facts: Facts,
     layer: int,
-    method: str | Editor = "joint",
+    method: str | EditFunction = "joint",
     *,
     protect: Facts | None = None,
     moments: SecondMoments | None = None,
@@ -143,7 +143,7 @@ def edit(
     return Edits(loaded.name, layer, name, wanted, values, made, settings, before)
 
 
-def _name_of(method: str | Editor) -> str:
+def _name_of(method: str | EditFunction) -> str:
     if callable(method):
         return str(getattr(method, "__name__", type(method).__name__))
     if method not in METHODS:
@@ -151,7 +151,7 @@ def _name_of(method: str | Editor) -> str:
     return method
 
 
-def _method(method: str | Editor, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
+def _method(method: str | EditFunction, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
     """In the space of the layer's text that it writes in."""
     if callable(method):
         return method_of(method, add_ridge(text.second_moment(layer), text.ridge), protected)

@@ -23,7 +23,7 @@ from ks_core.formatting import shown
 from ks_core.front.judgement import Judgement
 from ks_core.models.loading import Model
 from ks_core.reporting.rows import statistics_rows
-from ks_core.theory.editors import Editor
+from ks_core.theory.editors import EditFunction
 
 if TYPE_CHECKING:
     import pandas
@@ -163,7 +163,7 @@ def measure(
     *,
     corpus: str | Path | Corpus | None = None,
     parts: Collection[Part] = PARTS,
-    editors: Mapping[str, Editor] = NO_EDITORS,
+    editors: Mapping[str, EditFunction] = NO_EDITORS,
 ) -> Results:
     """Measure everything that the claims of the paper are about on one model.
 
