@@ -10,14 +10,18 @@ from torch import Tensor
 
 from ks_core.errors import InputError
 
+OVERFLOW = "look for an overflow in a half-precision forward pass"
+"""Where entries that are not finite mostly come from."""
 
-def as_float64(name: str, array: Any, ndim: int) -> Tensor:
+
+def as_float64(name: str, array: Any, ndim: int, remedy: str = OVERFLOW) -> Tensor:
     """Convert an array to a float64 tensor and refuse what no formula here can use.
 
     Args:
         name: what the array is, for the error message.
         array: torch tensor, NumPy array or nested sequence of real numbers.
         ndim: the number of dimensions it must have.
+        remedy: what to do about NaN and infinity, for the error message.
 
     Returns:
         A float64 tensor on the array's own device (no copy when it already is one).
@@ -44,8 +48,7 @@ def as_float64(name: str, array: Any, ndim: int) -> Tensor:
     bad = int((~torch.isfinite(tensor)).sum())
     if bad:
         raise InputError(
-            f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; "
-            "expected finite numbers: look for an overflow in a half-precision forward pass"
+            f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; expected finite numbers: {remedy}"
         )
     return tensor
 

@@ -10,21 +10,26 @@ function, as `ks_core.conformance.check_editor` takes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ks_core.arguments import word
 from ks_core.arrays import as_float64, given
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.theory.editing import Edit
-from ks_core.theory.methods import Method
+from ks_core.theory.methods import METHODS, Method
 from ks_core.theory.traits import DTYPES, Traits, traits_of
 
 Editor = Callable[..., Any]
 """`edit(weight, keys, values, second_moment) -> new weight`, or a factory of such functions where it is stateful."""
+
+REMEDY = "hold the editor against the laws with check_editor"
+"""What to do about an editor that fails."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,7 @@ class EditorMethod:
         traits: what it claims.
         second_moment: (d_key, d_key) float64 that it is given.
         protected: (p, d_key) float64, the keys that it is given where its traits say that it protects keys.
+        name: what errors call it.
         space: None; where it writes is not known, so its interference is measured and not predicted.
     """
 
@@ -43,40 +49,50 @@ class EditorMethod:
     traits: Traits
     second_moment: Tensor
     protected: Tensor | None
+    name: str
     space: None = None
 
     def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
         """W_n − W_0 as the editor makes it; its right factor is the identity, as its rank is not known.
 
         Raises:
-            InputError: the editor returned another shape, or what is not finite. What it raises itself goes through.
+            InputError: the editor raised an error, or returned another shape or what is not finite; names the editor.
         """
         before = as_float64("weight", weight, ndim=2)
         parts = [before, as_float64("keys", keys, ndim=2), as_float64("values", values, ndim=2), self.second_moment]
         if self.traits.protected and self.protected is not None:
             parts.append(self.protected)
         dtype = DTYPES[self.traits.dtype]
-        edit = self.editor() if self.traits.stateful else self.editor
-        after = as_float64("the weight that the editor returned", edit(*self._given(parts, dtype)), ndim=2)
+        returned = f"the weight that editor {shown(self.name)} returned"
+        after = as_float64(returned, self._called(parts, dtype), ndim=2, remedy=REMEDY)
         if after.shape != before.shape:
             raise InputError(
-                f"the editor returned a weight of shape {tuple(after.shape)}; expected {tuple(before.shape)}, "
-                "(d_value, d_key): return the whole new weight, not a change of another layout"
+                f"editor {shown(self.name)} returned a weight of shape {tuple(after.shape)}; expected "
+                f"{tuple(before.shape)}, (d_value, d_key): return the whole new weight, not a change of another layout"
             )
         change = after.cpu() - before.to(dtype).double()  # from the weight as the editor saw it
         return Edit(change, torch.eye(before.shape[1], dtype=torch.float64))
 
-    def _given(self, parts: list[Tensor], dtype: torch.dtype) -> list[Any]:
-        return [given(part, self.traits.array, dtype) for part in parts]
+    def _called(self, parts: list[Tensor], dtype: torch.dtype) -> Any:
+        arrays = [given(part, self.traits.array, dtype) for part in parts]
+        try:
+            edit = self.editor() if self.traits.stateful else self.editor
+            return edit(*arrays)
+        except Exception as error:
+            raise InputError(
+                f"editor {shown(self.name)} raised {type(error).__name__}: {shown(str(error))}; expected a new weight: "
+                f"{REMEDY}"
+            ) from error
 
 
-def method_of(editor: Editor, second_moment: Any, protected: Any = None) -> EditorMethod:
+def method_of(editor: Editor, second_moment: Any, protected: Any = None, name: str | None = None) -> EditorMethod:
     """Make anyone's editor a method of lifelong editing, for one layer.
 
     Args:
         editor: as `Editor`; what it takes is read off its declared traits.
         second_moment: (d_key, d_key), of the layer.
         protected: (p, d_key), keys for an editor that protects keys.
+        name: what errors call it; the function's own when left out.
 
     Raises:
         InputError: it cannot be called, or it protects keys and there are none.
@@ -95,7 +111,38 @@ def method_of(editor: Editor, second_moment: Any, protected: Any = None) -> Edit
     if traits.protected and protected is None:
         raise InputError("the editor protects keys and got none; expected (p, d_key): pass protected=keys")
     keys = None if protected is None else as_float64("protected keys", protected, ndim=2)
-    return EditorMethod(editor, traits, as_float64("the second moment", second_moment, ndim=2), keys)
+    moment = as_float64("the second moment", second_moment, ndim=2)
+    return EditorMethod(editor, traits, moment, keys, name or name_of(editor))
+
+
+def name_of(editor: Editor) -> str:
+    """The name of an editor: that of the function, or of the type of what is called."""
+    return str(getattr(editor, "__name__", type(editor).__name__))
+
+
+def check_editors(editors: Any) -> dict[str, Editor]:
+    """Editors of one's own by name, each tried on two edits of a small weight, before it costs any work.
+
+    Args:
+        editors: name → editor.
+
+    Raises:
+        InputError: no mapping, a name that is empty or a method's, what is no editor, or one that fails; names it.
+
+    Example:
+        >>> list(check_editors({"mine": lambda weight, keys, values, second_moment: weight}))
+        ['mine']
+    """
+    if not isinstance(editors, Mapping):
+        raise InputError(f"editors is {shown(editors)}; expected a mapping of names to editors: {{'mine': my_editor}}")
+    named = {word("the name of an editor", name): editor for name, editor in editors.items()}
+    for name, editor in named.items():
+        if name in METHODS:
+            raise InputError(f"an editor is called {name!r}; expected another name than {', '.join(METHODS)}")
+        keys = torch.eye(4, dtype=torch.float64)  # two are edited and one is protected, independently
+        moment = torch.diag(torch.tensor([4.0, 1.0, 0.1, 0.01], dtype=torch.float64))
+        method_of(editor, moment, keys[3:], name).edit(torch.ones(3, 4), keys[:2], torch.zeros(2, 3))
+    return named
 
 
 def editor_of(method: Callable[..., Method], traits: Traits | None = None, *, name: str = "edit") -> Editor:
