@@ -102,5 +102,3 @@ def test_facts_are_taken_by_place_and_by_slice(facts):
     assert isinstance(facts[:8], tuple)
     with pytest.raises(IndexError):
         _ = facts[48]
-
-
