@@ -91,15 +91,18 @@ def test_what_edits_were_not_made_with_is_refused(model, facts, texts, moments):
     for name, value in wrong.items():
         with refused(InputError, what=f"{name} given with Edits(", expected="none", remedy="audit edits.facts"):
             ks.audit(model, edits, keep=facts[24:], **{name: value})
+    for name, value in {"layer": np.array([0, 1]), "ridge": "50", "moments": 5}.items():
+        with refused(InputError, what=f"{name} is", expected=""):
+            ks.audit(model, edits, keep=facts[24:], **{name: value})
     with pytest.raises(InputError, match="layer and ridge given with Edits"):
         ks.audit(model, edits, keep=facts[24:], layer=1, ridge=3.0)
     with pytest.raises(InputError, match="ridge given with Edits"):
         ks.audit(model, made(model, facts, moments, ridge=50.0), keep=facts[24:], ridge=0.0)
 
 
-def test_what_edits_were_made_with_may_be_said_again(model, facts, texts, moments):
-    edits = made(model, facts, moments, ridge=0.5)
-    of_layer = ks.second_moments(model, tokens=TOKENS, corpus=texts[0], layers=[LAYER])
+def test_what_edits_were_made_with_may_be_said_again(model, facts, texts):
+    of_layer = ks.second_moments(model, tokens=TOKENS // 2, corpus=texts[0], layers=[LAYER])
+    edits = made(model, facts, ks.second_moments(model, tokens=TOKENS // 2, corpus=texts[0]), ridge=0.5)
     again = {"layer": LAYER, "ridge": 0.5, "moments": of_layer, "search": ks.ValueSettings()}
     found = ks.audit(model, edits, keep=facts[24:], **again)
     np.testing.assert_array_equal(found.shares, ks.audit(model, edits, keep=facts[24:]).shares)
@@ -195,6 +198,11 @@ def test_a_ridge_that_would_do_nothing_is_refused(model, facts, moments):
     with refused(InputError, what="ridge is 1.0 with method 'null-space'", expected="none"):
         made(model, facts, moments, "null-space", ridge=1.0)
     assert made(model, facts, moments, "null-space", ridge=0).ridge == 0.0
+
+
+def test_what_cannot_be_protected_is_refused_before_a_model_is_loaded(facts, moments):
+    with refused(InputError, what="protect is 5", expected="the path of a JSON file"):
+        made("no model", facts, moments, "protected", protect=5)
 
 
 @pytest.mark.parametrize("method", [["joint"], None, 5, {"joint": 1}], ids=repr)

@@ -206,6 +206,7 @@ def test_every_plot_is_tried():
     ("name", "options", "message"),
     [
         ("superposition", {"layer": 2}, r"layer 2 was not measured; expected one of \(0, 1\)"),
+        ("superposition", {"layer": [1]}, r"layer is \[1\]; expected a whole number"),
         ("angles", {"space": "P"}, "space is 'P'; expected 'whitened' or 'activation'"),
         ("score", {"score": "rank"}, "score is 'rank'; expected one of paraphrase"),
         ("interference", {"at": "facts"}, "at is 'facts'; expected 'bystanders' or 'edits'"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ks_core.arguments import instance, whole_number
 from ks_core.auditing.predict import audit as audit_facts
 from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import PACKAGED_FACTS, Facts
@@ -10,6 +13,7 @@ from ks_core.front.edits import Edits
 from ks_core.measurement.second_moments import SecondMoments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import Model, load_model
+from ks_core.theory.whitening import check_ridge
 
 
 def audit(
@@ -89,11 +93,10 @@ def _refuse_other(
             f"these are {edits.method} edits, and an audit predicts edits that are written along C⁻¹k; expected "
             "sequential or joint ones: audit edits.facts for those"
         )
-    text = moments.provenance if isinstance(moments, SecondMoments) else moments  # which layers they have is no matter
     pairs = {
-        "layer": (layer, edits.layer),
-        "moments": (text, edits.moments.provenance),
-        "ridge": (ridge, edits.ridge),
+        "layer": (None if layer is None else whole_number("layer", layer), edits.layer),
+        "moments": (None if moments is None else _text(moments), _text(edits.moments)),
+        "ridge": (None if ridge is None else check_ridge(ridge), edits.ridge),
         "search": (search, edits.search),
     }
     other = [name for name, (given, own) in pairs.items() if given is not None and given != own]
@@ -102,3 +105,9 @@ def _refuse_other(
             f"{' and '.join(other)} given with {edits!r}, which were made with others; expected none, as they have "
             "their own: or audit edits.facts"
         )
+
+
+def _text(moments: SecondMoments) -> str:
+    """What second moments were made from, whichever layers they have."""
+    given = instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
+    return replace(given.provenance, layers=()).digest()

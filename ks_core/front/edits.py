@@ -141,11 +141,12 @@ def edit(
     arguments.instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
     name, ridge = _name_of(method), check_ridge(ridge)
     _refuse_without_meaning(method, name, protect, ridge)
-    loaded, wanted = load_model(model), load_facts(facts).facts
+    wanted, kept = load_facts(facts).facts, None if protect is None else load_facts(protect, "protect")
+    loaded = load_model(model)
     layer = loaded.adapter.layer_number(layer)
     warn_of_conflicts(wanted)
     text = text_of(loaded, layer, moments, ridge)
-    keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
+    keys = None if kept is None else subject_keys(loaded, kept, [layer])[layer]
     values = cached_target_values(loaded, wanted, layer, search)
     weight = loaded.adapter.weight(layer).to("cpu", torch.float64)
     made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)

@@ -92,7 +92,7 @@ class Results:
         from ks_core.reporting.figures.pairs import draw_superposition
 
         pairs = {of.layer: of for of in self.measured.pairs.pairs}
-        if layer not in pairs:
+        if arguments.whole_number("layer", layer) not in pairs:
             raise InputError(f"layer {shown(layer)} was not measured; expected one of {shown(tuple(pairs))}")
         return draw_superposition(_axes(ax), self.measured.pairs, pairs[layer])
 
