@@ -4,7 +4,7 @@
 
     model = ks.load_model("gpt2")                          # or ks.load_model(hf_model, tokenizer)
     facts = ks.known_facts(model, "counterfact.json").facts
-    moments = ks.second_moments(model)                     # one pass over text, kept in the cache
+    moments = ks.second_moments(model)                     # one pass over text, cached
     p = ks.superposition(model, facts, layer=5, moments=moments)
 
     found = ks.measure(model, "counterfact.json")          # superposition in every layer, and edits really made

@@ -8,20 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ks_core.errors import InputError
-
-OVERFLOW = "look for an overflow in a half-precision forward pass"
-"""Where entries that are not finite mostly come from."""
+from ks_core.errors import InputError, ReturnedError
 
 
-def as_float64(name: str, array: Any, ndim: int, remedy: str = OVERFLOW) -> Tensor:
+def as_float64(name: str, array: Any, ndim: int) -> Tensor:
     """Convert an array to a float64 tensor and refuse what no formula here can use.
 
     Args:
         name: what the array is, for the error message.
         array: torch tensor, NumPy array or nested sequence of real numbers.
         ndim: the number of dimensions it must have.
-        remedy: what to do about NaN and infinity, for the error message.
 
     Returns:
         A float64 tensor on the array's own device (no copy when it already is one).
@@ -48,7 +44,8 @@ def as_float64(name: str, array: Any, ndim: int, remedy: str = OVERFLOW) -> Tens
     bad = int((~torch.isfinite(tensor)).sum())
     if bad:
         raise InputError(
-            f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; expected finite numbers: {remedy}"
+            f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; "
+            "expected finite numbers: look for an overflow in a half-precision forward pass"
         )
     return tensor
 
@@ -80,3 +77,39 @@ def given(tensor: Tensor, array: str, dtype: torch.dtype) -> Any:
     """
     copy = tensor.detach().clone().to(dtype)
     return copy.numpy() if array == "numpy" else copy
+
+
+def returned(result: Any, what: str, shape: tuple[int, ...], hint: str = "") -> Tensor:
+    """Check what someone's implementation returned and widen it.
+
+    Args:
+        result: torch tensor or NumPy array; one that requires a gradient is detached.
+        what: returned it, for the error message.
+        shape: that it must have.
+        hint: what to do about another shape, after the error's own words.
+
+    Returns:
+        A float64 copy on the CPU: it stays what it is if the implementation writes into its own later.
+
+    Raises:
+        ReturnedError: not an array of real numbers, another shape, or NaN or infinity inside.
+
+    Example:
+        >>> returned(torch.ones(2, requires_grad=True), "the editor", (2,))
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    if not isinstance(result, (Tensor, np.ndarray)):
+        raise ReturnedError(f"{what} returned a {type(result).__name__}; expected an array")
+    try:
+        # torch takes no array that runs backwards, which a copy does not
+        tensor = (result if isinstance(result, Tensor) else torch.from_numpy(result.copy())).detach().cpu()
+    except TypeError as error:
+        raise ReturnedError(f"{what} returned an array of {result.dtype}; expected real numbers") from error
+    if tuple(tensor.shape) != shape:
+        raise ReturnedError(f"{what} returned shape {tuple(tensor.shape)}; expected {shape}{hint}")
+    if tensor.is_complex():
+        raise ReturnedError(f"{what} returned complex numbers; expected real ones")
+    bad = int((~torch.isfinite(tensor)).sum())
+    if bad:
+        raise ReturnedError(f"{what} returned {bad} NaN or infinite entries of {tensor.numel()}")
+    return tensor.to(torch.float64, copy=True)

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ks_core.errors import NotKeptError, ProvenanceError
-from ks_core.files import atomic_path, is_kept
+from ks_core.errors import NotStoredError, ProvenanceError
+from ks_core.files import atomic_path, is_stored
 from ks_core.formatting import shown
 from ks_core.strict_json import parse_json
 
@@ -49,10 +49,10 @@ def read_json(path: Path, form: str, *, remedy: str = REMEDY) -> dict[str, Any]:
         remedy: what to do about a damaged file.
 
     Raises:
-        NotKeptError: there is no such file.
+        NotStoredError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, or has another format.
     """
-    _require_kept(path)
+    _require_stored(path)
     with _damage(path, remedy):
         content = parse_json(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
@@ -127,19 +127,19 @@ def read_tensors(path: Path, form: str) -> Iterator[StoredTensors]:
     """Open a file of `write_tensors`.
 
     Raises:
-        NotKeptError: there is no such file.
+        NotStoredError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, or has another format.
     """
-    _require_kept(path)
+    _require_stored(path)
     with ExitStack() as opened:
         with _damage(path):
             stored = StoredTensors(path, form, opened.enter_context(safe_open(path, framework="pt")))
         yield stored
 
 
-def _require_kept(path: Path) -> None:
-    if not is_kept(path):
-        raise NotKeptError(f"{path} does not exist; expected what was kept there: make it again")
+def _require_stored(path: Path) -> None:
+    if not is_stored(path):
+        raise NotStoredError(f"{path} does not exist; expected what was stored there: make it again")
 
 
 def _require_format(path: Path, found: Iterable[Any], expected: str, remedy: str = REMEDY) -> None:
@@ -156,7 +156,9 @@ def _damage(path: Path, remedy: str = REMEDY) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:  # removed since it was looked for
-        raise NotKeptError(f"{path} does not exist any more; expected what was kept there: make it again") from error
+        raise NotStoredError(
+            f"{path} does not exist any more; expected what was stored there: make it again"
+        ) from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise ProvenanceError(
             f"{path} is truncated or damaged ({error}); expected it as ks_core wrote it: {remedy}"

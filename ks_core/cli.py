@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(
         f"ks {options.command}",
         partial(_audit, options),
-        interrupted="interrupted; what was measured is kept in the cache, the same command goes on there",
+        interrupted="interrupted; what was measured is cached, the same command goes on there",
     )
 
 

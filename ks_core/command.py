@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from ks_core.data.records import shown
 from ks_core.errors import KsError
-from ks_core.formatting import one_line
+from ks_core.formatting import one_line, shown
 
 
 class Parser(argparse.ArgumentParser):

@@ -19,6 +19,10 @@ class RankDeficientError(InputError):
     """A second moment (or a set of keys) spans fewer directions than the computation needs."""
 
 
+class ReturnedError(InputError):
+    """What someone's own function returned, where it is of no use."""
+
+
 class InfeasibleEditError(InputError):
     """An edit that no update can make without changing what must stay."""
 
@@ -27,7 +31,7 @@ class ProvenanceError(KsError):
     """Stored data that was made from something else than what is asked for; the message names the field."""
 
 
-class NotKeptError(ProvenanceError):
+class NotStoredError(ProvenanceError):
     """Stored data that is not there."""
 
 

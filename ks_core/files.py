@@ -33,7 +33,7 @@ _HOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
 
 
 def cache_dir() -> Path:
-    """Folder of all that is kept: `$KS_CORE_CACHE`, else `ks_core` in the platform's folder for caches.
+    """Folder of all that is cached: `$KS_CORE_CACHE`, else `ks_core` in the platform's folder for caches.
 
     That is `$XDG_CACHE_HOME`, else `~/.cache` on Linux and `~/Library/Caches` on macOS. An empty variable counts as not
     set, a relative path is one from the current folder; of `$XDG_CACHE_HOME` relative paths are ignored, as its
@@ -79,12 +79,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_kept(path: Path) -> bool:
+def is_stored(path: Path) -> bool:
     """Whether a file stands there to be read.
 
     Raises:
         ProvenanceError: something is there, or may be, that is no readable file: what would be made in its place could
-            not be kept.
+            not be stored.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its writer
@@ -196,7 +196,7 @@ def _explained(target: Path, *, always: bool = False) -> Iterator[None]:
         code, reason = _cause(error)
         if code in NO_ROOM:
             raise StorageError(
-                f"{target} cannot be written ({reason}); nothing of it was kept: make room there or raise the limit "
+                f"{target} cannot be written ({reason}); nothing of it was stored: make room there or raise the limit "
                 "on file sizes (ulimit -f), or name another place (the cache: KS_CORE_CACHE), and run again"
             ) from error
         if always:

@@ -32,6 +32,8 @@ def plus_minus(value: float, error: float) -> str:
         >>> plus_minus(1.23e-14, 1.3e-15)
         '1.2e-14 ± 1.3e-15'
     """
+    if not math.isfinite(value):
+        return "? ± ?"
     if not math.isfinite(error):
         return f"{value:.3g} ± ?"
     if error == 0:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ks_core.errors import KsError
-from ks_core.formatting import one_line, printable
+from ks_core.formatting import one_line, printable, shown
 from ks_core.pytest_options import OPTIONS
 from ks_core.pytest_session import SESSION, session_of
 
@@ -95,8 +95,11 @@ def ks_record(request: pytest.FixtureRequest) -> Callable[..., None]:
     findings that are recorded with `gate=False`, which no baseline holds.
     """
     paper, test = _session(request), request.node.nodeid
+    from ks_core.claims.finding import Finding
 
     def record(findings: Sequence[Finding], *, gate: bool = True) -> None:
+        if not isinstance(findings, (list, tuple)) or not all(isinstance(of, Finding) for of in findings):
+            pytest.fail(f"ks_record got {shown(findings)}; expected a list of Findings", pytrace=False)
         problems = paper.record(findings, test, gate=gate)
         if problems:
             pytest.fail("\n".join(map(printable, problems)), pytrace=False)
@@ -118,7 +121,11 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
     paper = _session(request)
 
     def judge(claim: Claim) -> None:
-        outcome = claim.judge(_measured(request, claim.needs))
+        measured = _measured(request, claim.needs)
+        try:
+            outcome = claim.judge(measured)
+        except KsError as error:
+            pytest.fail(one_line(error), pytrace=False)
         if isinstance(outcome, NotApplicable):
             paper.not_applicable[claim.name] = outcome
             pytest.skip(printable(outcome.reason))
@@ -139,7 +146,8 @@ def _off(finding: Finding) -> str:
     place, required = words.place(finding), words.required(finding.judged.bound)
     return (
         f"{finding.id} {finding.verdict.value}: {place}: measured {finding.value:.6g}, required {required} "
-        f"({finding.quantity}; {words.references(finding)} of {finding.count} {finding.counted})"
+        f"({words.quantity(finding)}; tolerance: {finding.tolerance}; {words.references(finding)} of {finding.count} "
+        f"{finding.counted})"
     )
 
 

@@ -82,7 +82,7 @@ FAST_FILES = (
     "test_experiments_streams.py",
 )
 """What computes with models in float32, and the references of three architectures; without training and whole runs, and
-without what reads text or only keeps numbers that were computed (beginnings, kept, objects, text)."""
+without what reads text or only stores numbers that were computed (beginnings, cached, objects, text)."""
 FAST_WITHOUT = "not (test_statistics_are_reproduced_exactly and (l3 or l4 or l6)) and not interrupted"
 """As pytest's -k: the references are held against one size of each architecture, and no process is stopped."""
 

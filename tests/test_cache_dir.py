@@ -1,4 +1,4 @@
-"""Where everything is kept, by the environment, and what is said where that is no folder."""
+"""Where everything is cached, by the environment, and what is said where that is no folder."""
 
 import os
 import subprocess

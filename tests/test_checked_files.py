@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from ks_core.checked_files import read_json, read_tensors, write_json, write_tensors
-from ks_core.errors import NotKeptError, ProvenanceError
+from ks_core.errors import NotStoredError, ProvenanceError
 
 FORM = "ks_core/test/1"
 CONTENT = {"numbers": [0.1, 1e-300, -3], "text": "Łódź \ud800", "nothing": None, 2: (1, 2), 10: {"a": True}}
@@ -151,7 +151,7 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path, content):
     "read", [lambda path: read_json(path, FORM), lambda path: read_tensors(path, FORM).__enter__()]
 )
 def test_what_is_there_and_cannot_be_read_is_not_called_missing(tmp_path, read):
-    with pytest.raises(NotKeptError, match="does not exist"):
+    with pytest.raises(NotStoredError, match="does not exist"):
         read(tmp_path / "none")
     (tmp_path / "folder").mkdir()
     (tmp_path / "loop").symlink_to("loop")
@@ -160,21 +160,21 @@ def test_what_is_there_and_cannot_be_read_is_not_called_missing(tmp_path, read):
     for path in (tmp_path / "folder", tmp_path / "loop", tmp_path / "pipe", tmp_path / "file" / "below"):
         with pytest.raises(ProvenanceError, match=rf"{path.name} cannot be read \(.*\); expected") as info:
             read(path)
-        assert not isinstance(info.value, NotKeptError)
+        assert not isinstance(info.value, NotStoredError)
 
 
 READ_AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from ks_core.checked_files import read_json
-from ks_core.errors import NotKeptError, ProvenanceError
+from ks_core.errors import NotStoredError, ProvenanceError
 if os.getuid() == 0:
     os.setgroups([])
     os.setuid(65534)
 try:
     read_json(Path(sys.argv[1]), "x")
 except ProvenanceError as error:
-    print(isinstance(error, NotKeptError), error)
+    print(isinstance(error, NotStoredError), error)
 """
 
 

@@ -39,7 +39,7 @@ def test_a_claim_whose_part_was_not_measured_says_so(measurement):
     ("name", "reason"),
     [
         ("layers", "2 layers measured"),
-        ("heavy-tail", "measure more facts (--ks-num-facts)"),
+        ("heavy-tail", "measure more facts"),
         ("published-superposition", "not compared with the published numbers: model is"),
     ],
 )

@@ -10,7 +10,7 @@ from oracles import assert_close, joint_by_normal_equations, lifelong_step_by_st
 from strategies import EditProblem, edit_problems
 
 from ks_core.conformance.oracles import closed_form
-from ks_core.conformance.problems import MAX_CONDITION, in_dtype, problems
+from ks_core.conformance.problems import MAX_CONDITIONS, in_dtype, problems
 from ks_core.conformance.rational import exact, inverse, rounded
 from ks_core.conformance.tolerances import allowed, free_rows, tolerance, whitened, whitened_norms
 from ks_core.theory.traits import Traits
@@ -63,7 +63,7 @@ def test_protected_closed_form_leaves_protected_keys_and_meets_the_last_value(pr
 def test_problems_fit_their_traits(data: st.DataObject, traits: Traits) -> None:
     problem = data.draw(problems(traits))
     assert (problem.protected is not None) == traits.protected
-    assert problem.moment.condition_number <= MAX_CONDITION[traits.dtype] * (1 + 1e-12)
+    assert problem.moment.condition_number <= MAX_CONDITIONS[traits.dtype] * (1 + 1e-12)
     again = in_dtype(problem, traits)
     for name in ("weight", "keys", "values", "others"):
         assert torch.equal(getattr(again, name), getattr(problem, name))
@@ -83,7 +83,7 @@ def test_edited_keys_lie_partly_in_the_protected_span(problem: EditProblem) -> N
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_tolerance_of_one_edit_stays_below_two_percent(dtype: str) -> None:
     unit_roundoff = torch.finfo(getattr(torch, dtype)).eps / 2
-    assert tolerance(MAX_CONDITION[dtype] ** 1.5, 5, 1, unit_roundoff) < 0.02
+    assert tolerance(MAX_CONDITIONS[dtype] ** 1.5, 5, 1, unit_roundoff) < 0.02
 
 
 def test_inverse_of_a_singular_matrix_is_refused() -> None:

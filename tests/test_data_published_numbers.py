@@ -19,7 +19,7 @@ def numbers() -> PublishedNumbers:
 
 def test_published_numbers_have_one_value_per_layer(numbers):
     per_layer = [field.name for field in fields(numbers) if field.type == "tuple[float, ...]"]
-    assert len(per_layer) == 10
+    assert len(per_layer) == 9
     assert {len(getattr(numbers, name)) for name in per_layer} == {12}
 
 

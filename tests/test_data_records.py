@@ -3,8 +3,9 @@
 import pytest
 from errors import refused
 
-from ks_core.data.records import Record, is_text, shown
+from ks_core.data.records import Record, is_text
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 
 
 def test_record_reads_what_has_the_right_type():

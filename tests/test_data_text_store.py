@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_line_with_the_folder_and_the_remedy(monkeypatch):
 def test_a_cache_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(InputError, match=r"the texts cannot be kept in .*Not a directory"):
+    with pytest.raises(InputError, match=r"the texts cannot be stored in .*Not a directory"):
         TextStore(["a text"], 0)
 
 

@@ -132,24 +132,41 @@ def test_without_a_relation_of_three_facts_nothing_is_measured(inputs):
     assert found.response is None
     assert dose_numbers(found) == {}
     assert dose_figures(found, "tiny") == {}
-    assert judge(found) == NotApplicable("no relation has three usable facts")
+    assert judge(found) == NotApplicable(
+        "no relation has three usable facts, or only the model's last layer was measured"
+    )
 
 
 @given(st.integers(0, 10**6), st.integers(3, 60))
 def test_doses_are_chosen_by_the_nearest_neighbours(seed, n):
     shares = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, n)))
-    edits, watched = choose_doses(shares)
+    edits, read = choose_doses(shares)
     off = [max((float(shares[i, j]), j) for j in range(n) if j != i) for i in range(n)]
     expected = sorted(range(n), key=lambda i: -off[i][0])[: min(8, n - 1)]
     assert edits == sorted(expected)
-    assert len(watched) == min(40, n)
-    assert set(edits) | {off[i][1] for i in edits} <= set(watched)
-    assert watched == sorted(set(watched))
+    assert len(read) == min(40, n)
+    assert set(edits) | {off[i][1] for i in edits} <= set(read)
+    assert read == sorted(set(read))
 
 
 def test_dose_layers_are_each_once():
-    assert dose_layers(range(30)) == (3, 9, 17)
-    assert dose_layers([7]) == (7,)
+    assert dose_layers(range(30), 30) == (3, 9, 17)
+    assert dose_layers([7], 30) == (7,)
+
+
+def test_the_last_layer_is_never_edited_as_nothing_after_it_reads_what_it_writes(inputs):
+    """By what happens: an edit in the last layer leaves what the model says at the end of a prompt as it was."""
+    last = inputs.model.adapter.num_layers - 1
+    assert last not in dose_layers(range(last + 1), last + 1)
+    facts = inputs.facts.facts[:2]
+    asked = [fact.text for fact in facts], [fact.target_new for fact in facts]
+    before = continuation_log_probabilities(inputs.model, *asked, per_token=True)
+    values = target_values(inputs.model, facts, last)
+    whitening = inputs.text().whole(last)
+    edit = single_edit(inputs.model.adapter.weight(last), values.keys[0], values.values[0], whitening)
+    with edited(inputs.model.adapter, last, edit.delta()):
+        after = continuation_log_probabilities(inputs.model, *asked, per_token=True)
+    np.testing.assert_allclose(before, after, atol=1e-6)
 
 
 def test_shares_of_pairs_are_undefined_without_such_pairs():

@@ -117,7 +117,7 @@ def test_figures_are_png_files(measurement, tmp_path):
         ({"dtype": "float8"}, "dtype is 'float8'"),
         ({"device": "abacus"}, "abacus"),
         ({"layers": (0, 99)}, "layer 99 does not exist"),
-        ({"num_facts": 2}, "num_facts is 2; expected at least 3 (--ks-num-facts)"),
+        ({"num_facts": 2}, "num_facts is 2; expected at least 3 (in pytest: --ks-num-facts)"),
         ({"resamples": 1}, "resamples is 1"),
         ({"seed": -1}, "seed is -1"),
         ({"batch_tokens": 0}, "batch_tokens is 0"),

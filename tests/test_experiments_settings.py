@@ -1,14 +1,18 @@
 """Settings hold what their fields say, whatever they are made from."""
 
 import json
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ks_core
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import in_pytest
 from ks_core.experiments.request.settings import CHECKS, Settings
+from ks_core.pytest_options import OPTIONS
 
 WHOLE = ("num_facts", "num_edits", "tokens", "longest_text", "batch_tokens", "resamples", "seed")
 WRONG = [
@@ -49,6 +53,29 @@ def test_values_of_other_libraries_become_plain_ones():
     assert given == Settings(model="a/b", corpus="c", num_facts=8, ridge=0.5, layers=(0, 1), families=(("a", "b"),))
     assert json.loads(json.dumps(asdict(given)))["num_facts"] == 8
     assert hash(given)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Settings) if field.name != "own_models"])
+def test_errors_name_an_option_that_there_is(field):
+    """`own_models` follows from where the tests stand."""
+    assert in_pytest(field).removeprefix("in pytest: ") in OPTIONS
+
+
+@pytest.mark.parametrize("room", ["theory", "statistics", "models", "data", "measurement", "experiments", "claims"])
+def test_what_a_notebook_shows_says_where_an_option_belongs(room):
+    for path in sorted((Path(ks_core.__file__).parent / room).rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if path.name != "options.py":
+            assert lone_options(source) == [], path
+
+
+def test_an_option_alone_is_found():
+    assert lone_options('"ask for fewer (--ks-num-facts)"') == ["--ks-num-facts"]
+    assert lone_options('"(in pytest: --ks-model A --ks-facts B)"') == []
+
+
+def lone_options(source):
+    return re.findall(r"--ks-[a-z-]+", re.sub(r"in pytest: [^)]*\)", "", source))
 
 
 def test_the_defaults_pass():

@@ -14,6 +14,8 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.claims.finding import Verdict
 from ks_core.claims.scaling import judge
+from ks_core.data.corpus import load_corpus
+from ks_core.data.facts import load_facts
 from ks_core.errors import InputError
 from ks_core.experiments.pairs.layer import analyse
 from ks_core.experiments.pairs.statistics import pair_statistics
@@ -187,7 +189,8 @@ def tiny(tmp_path_factory):
 
 def test_a_members_numbers_are_those_of_a_measurement_on_the_same_facts(tiny):
     settings, larger = tiny
-    family = measure_family("tiny", [larger, settings.model], settings)
+    facts, corpus = load_facts(settings.facts), load_corpus(settings.corpus)
+    family = measure_family("tiny", [larger, settings.model], settings, facts, corpus)
     assert [member.name for member in family.members] == ["model", "larger"], "smallest first, whatever the order"
     assert family.sizes == tuple(sorted(family.sizes))
     models = [load_inputs(replace(settings, model=model)) for model in (settings.model, larger)]
@@ -207,8 +210,9 @@ def test_a_members_numbers_are_those_of_a_measurement_on_the_same_facts(tiny):
         norms = np.stack([inputs_norms(inputs, keys, layer) for layer in sorted(keys)])
         lengths = lengths_null(norms, inputs.model.adapter.d_key, 20, settings.seed)["kurtosis"]
         np.testing.assert_allclose(member.chance["kurtosis"], lengths.mean + 3, rtol=1e-9)
-    given = measure_family("given", [larger, settings.model], settings, case_ids=common[::-1][:NUM_FACTS])
-    assert given.case_ids == tuple(common[::-1][:NUM_FACTS])
+    last = common[::-1][:NUM_FACTS]
+    given = measure_family("given", [larger, settings.model], settings, facts, corpus, case_ids=last)
+    assert given.case_ids == tuple(last)
 
 
 def inputs_norms(inputs, keys, layer):
@@ -218,12 +222,13 @@ def inputs_norms(inputs, keys, layer):
 
 def test_what_is_no_family_is_refused(tiny):
     settings, larger = tiny
+    given = load_facts(settings.facts), load_corpus(settings.corpus)
     with pytest.raises(InputError, match="family one has 1 models"):
-        measure_family("one", [larger], settings)
+        measure_family("one", [larger], settings, *given)
     with pytest.raises(InputError, match="expected each size once"):
-        measure_family("twice", [larger, larger], settings)
+        measure_family("twice", [larger, larger], settings, *given)
     with pytest.raises(InputError, match=r"all members of family few know \d+ of the 48 facts"):
-        measure_family("few", [larger, settings.model], replace(settings, num_facts=24))
+        measure_family("few", [larger, settings.model], replace(settings, num_facts=24), *given)
     for groups in ([["a"]], [["a", "a"]], [["a", "b", "a"]]):
         with pytest.raises(InputError, match="expected two or more different models"):
             named_families(groups)

@@ -2,12 +2,15 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from measured import write_everything
 
+from ks_core.claims import methods
+from ks_core.claims.finding import Verdict
 from ks_core.errors import InputError
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import select_facts
@@ -175,3 +178,27 @@ def test_a_fact_that_a_neighbourhood_prompt_asks_is_not_protected(measured):
 
 def test_checkpoints_end_at_all_edits():
     assert [checkpoints(n) for n in (1, 2, 5, 8)] == [(1,), (1, 2), (1, 2, 4, 5), (1, 2, 4, 8)]
+
+
+def test_edits_without_neighbourhood_prompts_leave_locality_open_and_the_rest_is_judged(measured):
+    def unasked(answers):
+        nobody = np.array([], dtype=np.intp)
+        return replace(answers, neighbourhood=replace(answers.neighbourhood, fact=nobody, new=nobody, true=nobody))
+
+    def without(at):
+        return replace(at, answers=unasked(at.answers))
+
+    _, _, whole = measured
+    streams = whole.streams
+    bare = replace(
+        streams,
+        before=unasked(streams.before),
+        runs={name: tuple(map(without, run)) for name, run in streams.runs.items()},
+        of_half={name: without(at) for name, at in streams.of_half.items()},
+    )
+    found = {finding.part: finding for finding in methods.judge(replace(whole, streams=bare))}
+    assert found["locality"].verdict is Verdict.UNDECIDED
+    assert (found["locality"].count, found["locality"].references) == (0, ())
+    for finding in methods.judge(whole):
+        if finding.part != "locality":
+            assert repr(found[finding.part]) == repr(finding), "NaN is no equal of itself"

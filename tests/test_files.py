@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from ks_core.checked_files import write_json, write_tensors
 from ks_core.errors import ProvenanceError, StorageError
-from ks_core.files import atomic_path, is_kept
+from ks_core.files import atomic_path, is_stored
 
 
 @pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt])
@@ -201,14 +201,14 @@ def test_errors_of_the_block_that_are_not_about_room_come_out_as_they_are(tmp_pa
     assert info.value.errno == errno.ENOENT
 
 
-def test_is_kept_tells_what_is_missing_from_what_cannot_be_read(tmp_path):
+def test_is_stored_tells_what_is_missing_from_what_cannot_be_read(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("none")
-    assert [is_kept(tmp_path / name) for name in ("file", "link", "none", "dangling")] == [True, True, False, False]
+    assert [is_stored(tmp_path / name) for name in ("file", "link", "none", "dangling")] == [True, True, False, False]
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "file" / "below", Path("/dev/null")):
         began = time.monotonic()
         with pytest.raises(ProvenanceError, match="cannot be read"):
-            is_kept(path)
+            is_stored(path)
         assert time.monotonic() - began < 10, "it waited for a writer"

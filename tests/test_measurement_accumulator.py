@@ -111,7 +111,7 @@ def test_massive_keys_cost_p_no_digits(rows, neurons, times):
 
 
 def test_planted_fault_massive_keys_in_a_float32_product_are_caught(monkeypatch):
-    monkeypatch.setattr("ks_core.measurement.accumulator.LONG", float("inf"))
+    monkeypatch.setattr("ks_core.measurement.accumulator.LONG_KEY", float("inf"))
     generator = torch.Generator().manual_seed(0)
     keys = torch.randn(1000, 40, generator=generator)
     keys[0] *= 1e4

@@ -144,13 +144,13 @@ def test_losses_of_texts_in_another_order_are_in_that_order(model, texts):
 
 def test_losses_that_are_not_numbers_are_refused(model, texts):
     weight = model.adapter.weight(1)
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(float("nan"))
     try:
         with pytest.raises(InputError, match=r"held-out text is NaN or infinite; .* float32"):
             text_losses(model, texts)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)
 
 
 def stream(model, corpus, longest):

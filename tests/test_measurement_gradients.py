@@ -168,10 +168,10 @@ def test_what_cannot_be_asked_is_refused(model, layer, continuation, prompt, say
 
 def test_a_log_probability_that_is_not_a_number_is_refused_with_the_fact(model):
     weight = model.adapter.weight(1)
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(float("nan"))
     try:
         with refused(InputError, what=("'Russian'", "'The city of Paris lies in'"), got="nan", remedy="float32"):
             value_gradients(model, FACTS, OBJECTS, 0)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)

@@ -69,13 +69,13 @@ def test_a_prompt_longer_than_the_context_is_refused(model):
 
 def test_keys_that_are_not_finite_name_fact_and_layer(model, facts):
     weight = model.adapter.weight(0)
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(float("nan"))
     try:
         with pytest.raises(InputError, match=r"fact 0 \('Paris'\) at layer 1"):
             subject_keys(model, facts)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)
 
 
 def test_left_padding_gives_the_same_keys(tmp_path, facts):

@@ -88,7 +88,7 @@ def test_a_fact_is_known_when_its_object_scores_highest(model, facts):
     assert found.asked == len(facts)
 
 
-def test_the_answer_is_kept_and_not_asked_for_again(model, facts):
+def test_the_answer_is_cached_and_not_asked_for_again(model, facts):
     first = known_facts(model, facts)
     passes = []
     hook = model.model.register_forward_pre_hook(lambda *_: passes.append(1))
@@ -140,15 +140,15 @@ def test_a_fact_whose_relation_has_one_object_is_not_known(model, facts):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_scores_that_are_not_finite_are_refused_and_nothing_is_kept(model, facts, bad):
+def test_scores_that_are_not_finite_are_refused_and_nothing_is_cached(model, facts, bad):
     weight = model.adapter.weight(1)
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(bad)
     try:
         with pytest.raises(InputError, match=r"'France' after '.* in' is nan; .* float32"):
             known_facts(model, facts)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)
     assert not (cache_dir() / "known").exists()
 
 
@@ -206,7 +206,7 @@ def test_an_edited_model_is_asked_and_neither_gets_the_others_answer(trained, so
     assert ask(other, some_facts) == inside
 
 
-def test_an_answer_of_a_model_that_was_changed_meanwhile_is_not_kept(model, facts):
+def test_an_answer_of_a_model_that_was_changed_meanwhile_is_not_cached(model, facts):
     passes = []
 
     def change(*_):

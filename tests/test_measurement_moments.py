@@ -118,7 +118,7 @@ def test_the_text_is_read_once_for_all_layers_and_not_again_from_the_cache(model
     again, second = passes_of(model, collect)
     only, third = passes_of(model, lambda: collect([1]))
     assert first > 0
-    assert (second, third) == (0, 0), "one layer is among all that are kept"
+    assert (second, third) == (0, 0), "one layer is among all that are cached"
     assert (only.folder, only.layers) == (with_all.folder, (1,))
     assert torch.equal(with_all.at(1).matrix, again.at(1).matrix)
 
@@ -154,10 +154,10 @@ def test_too_little_text_leaves_nothing_behind(model, corpus):
 
 def test_infinite_weights_are_named_by_layer(model, corpus):
     weight = model.adapter.weight(0)
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(float("inf"))
     try:
         with pytest.raises(InputError, match=r"keys of layer 1 are NaN or infinite"):
             collect_second_moments(model, corpus, tokens=TOKENS)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)

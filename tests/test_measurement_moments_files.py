@@ -20,7 +20,7 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, ProvenanceError
-from ks_core.measurement.second_moments import KEPT, collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.second_moments import STORED_AFTER, collect_second_moments, moment_provenance, moments_folder
 from ks_core.measurement.store import load_sum, save_moments
 from ks_core.models.loading import load_model
 
@@ -134,11 +134,11 @@ def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model,
     assert torch.equal(again.at(0).matrix, moments.at(0).matrix)
 
 
-@pytest.mark.parametrize("removed", range(len(KEPT)))
+@pytest.mark.parametrize("removed", range(len(STORED_AFTER)))
 def test_any_file_that_is_removed_is_collected_again_to_the_same_bytes(model, corpus, removed):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
     before = {path.name: path.read_bytes() for path in moments.folder.iterdir()}
-    assert len(before) == len(KEPT)
+    assert len(before) == len(STORED_AFTER)
     (moments.folder / sorted(before)[removed]).unlink()
     again = collect_second_moments(model, corpus, tokens=TOKENS)
     assert {path.name: path.read_bytes() for path in moments.folder.iterdir()} == before

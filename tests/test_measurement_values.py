@@ -275,10 +275,10 @@ def test_a_prompt_or_a_prefix_longer_than_the_context_is_refused(model, prefixes
 @pytest.mark.parametrize(("layer", "says"), [(0, r"'Russian' after 'The .* in' is nan"), (1, r"fact 0 \('Paris'\)")])
 def test_numbers_that_are_none_are_refused_with_the_fact(model, layer, says):
     weight = model.adapter.weight(1 - layer)  # behind the layer, or before it so that its keys are not numbers
-    kept = weight.clone()
+    before = weight.clone()
     weight.fill_(float("nan"))
     try:
         with pytest.raises(InputError, match=says):
             target_values(model, FACTS, layer, SHORT)
     finally:
-        weight.copy_(kept)
+        weight.copy_(before)

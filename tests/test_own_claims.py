@@ -99,3 +99,15 @@ def test_bad_options_are_one_clear_error_and_leave_nothing_behind(tmp_path, path
     assert "Traceback" not in said
     assert max(map(len, said.splitlines())) < 1000
     assert not (project / "ks-results").exists()
+
+
+@pytest.mark.parametrize("given", ["0.3", "[0.3]", "{'a': 1}", "finding('mine', 0.5, 'q')"])
+def test_what_is_no_list_of_findings_fails_the_test_in_one_line(tmp_path, paths, given):
+    body = f"from claim import finding\n\ndef test_mine(ks_record):\n    ks_record({given})\n"
+    project = write_project(tmp_path, mine=body)
+    (project / "claim.py").write_text(CLAIM)
+    done = run_pytest(project, *inputs_as_options(paths))
+    assert done.returncode == 1
+    assert "expected a list of Findings" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (project / "ks-results" / "model" / "results.json").is_file(), "what was measured is kept"

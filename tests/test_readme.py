@@ -1,10 +1,16 @@
-"""What the README shows is what the baseline holds, and its example runs."""
+"""What the README shows is what the baseline holds, and its examples run."""
 
+import inspect
 import json
 import math
 import re
 from pathlib import Path
 
+import pytest
+from measured import write_facts, write_text
+from tiny_models import save_tiny_checkpoint
+
+import ks_core as ks
 from ks_core.formatting import plus_minus
 
 ROOT = Path(__file__).parent.parent
@@ -69,3 +75,70 @@ def test_readme_editor_breaks_the_law_that_it_is_shown_to_break():
     counted = ", ".join(f"{list(outcomes.values()).count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
     assert table.group(1).splitlines()[-1].strip() == counted
     assert f"{len(outcomes)} laws" in " ".join(section.split())
+
+
+SMALL = ks.Settings(num_facts=8, num_edits=4, tokens=1600, resamples=40, batch_tokens=256)
+
+IN_PLACE = {
+    '"openai-community/gpt2"': "MODEL",
+    '"gpt2"': "MODEL",
+    '"smollm2-135m-instruct"': "MODEL",
+    'load_facts("packaged")': "load_facts(FACTS)",
+    'known_facts(model, "counterfact.json")': "known_facts(model, FACTS)",
+    'measure(model, "counterfact.json")': "measure(model, FACTS, SMALL, corpus=TEXT)",
+    "second_moments(model)": "second_moments(model, SMALL.tokens, corpus=TEXT)",
+    ", edits, keep=ks.": ", edits, tokens=SMALL.tokens, corpus=TEXT, keep=ks.",
+}
+"""What an example names or takes by default, and what is at hand for it: the lines are run as they are otherwise."""
+
+
+@pytest.fixture
+def at_hand(tmp_path, monkeypatch):
+    """A tiny model with a layer 5 that is not the last, text, facts and an editor: what `IN_PLACE` puts in."""
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+    model, text = save_tiny_checkpoint(tmp_path / "model", "gpt2", layers=7), write_text(tmp_path / "text.txt", 300)
+    return {
+        "MODEL": str(model),
+        "TEXT": text,
+        "FACTS": str(write_facts(tmp_path / "facts.json", 48)),
+        "SMALL": SMALL,
+        "my_edit": block_of(README, "## Test your own editor"),
+    }
+
+
+def block_of(text, heading):
+    found = re.search(r"```py\n(.*?)```", text[text.index(heading) :], re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
+def run_example(code, at_hand):
+    """Names that the lines made, run with what is at hand."""
+    for shown, there in IN_PLACE.items():
+        code = code.replace(shown, there)
+    made = dict(at_hand)
+    exec(at_hand["my_edit"], editor := {})  # noqa: S102
+    made["my_edit"] = editor["edit"]
+    exec(code, made)  # noqa: S102
+    return made
+
+
+def front_doors():
+    docstring = inspect.getdoc(ks)
+    block = docstring[docstring.index("    import ks_core") : docstring.index("Names are loaded")]
+    return {"README": block_of(README, "## As a library"), "docstring": inspect.cleandoc(block)}
+
+
+@pytest.mark.parametrize("place", ["README", "docstring"])
+def test_front_door_examples_run(place, at_hand, capsys):
+    made = run_example(front_doors()[place], at_hand)
+    assert capsys.readouterr().out.strip() == str(made["ks"].judge(made["found"])).strip()
+    assert made["p"].shape == (len(made["facts"]),) * 2
+    assert len(made["audit"].edits) == 8
+
+
+def test_audit_example_runs(at_hand, capsys):
+    found = run_example(block_of(README, "## What will an edit break?"), at_hand)["found"]
+    out = capsys.readouterr().out
+    assert "Vladimir Mayakovsky" in out
+    assert out.splitlines()[-1].startswith(found.worst(edit=0, count=1)[0].fact.subject)

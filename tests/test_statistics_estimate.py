@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ks_core.errors import InputError
-from ks_core.statistics.estimate import Replicates, derive
+from ks_core.statistics.estimate import Replicates, derive, mean_replicates
 
 numbers = st.floats(-1e3, 1e3)
 
@@ -239,3 +239,11 @@ def test_simultaneous_of_numbers_that_never_vary_is_their_text():
     found = Replicates(np.array([1.0, 2.0]), np.array([[1.0, 2.0]] * 3), np.array([[1.5, 2.0], [0.5, 2.0]]))
     low, high = found.simultaneous
     assert (low.tolist(), high.tolist()) == ([0.0, 2.0], [2.0, 2.0])
+
+
+def test_the_mean_of_one_number_has_no_error_that_is_known():
+    """All its bootstrap samples are the number itself: an error of 0 would be the surest of all."""
+    found = mean_replicates(np.array([0.3]), resamples=40, seed=0, text=[np.array([0.3])])
+    assert found.value == 0.3
+    assert np.isnan(found.facts_error)
+    assert np.isnan(found.interval).all()

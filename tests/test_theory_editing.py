@@ -139,16 +139,6 @@ def test_joint_edit_allows_for_the_rounding_of_wide_keys(d_key: int, singular: b
         assert joint_edit(*arguments).delta().shape == (1, d_key)
 
 
-def test_lifelong_edits_prefix_shares_memory_and_keeps_its_bounds() -> None:
-    stream = lifelong_edits(np.zeros((1, 2)), [[1.0, 0.0], [1.0, 1.0]], [[2.0], [5.0]], IDENTITY)
-    assert stream.prefix(1).right.data_ptr() == stream.edit.right.data_ptr()
-    assert stream.prefix(0).delta().tolist() == [[0.0, 0.0]]
-    assert stream.prefix(2).delta().tolist() == stream.edit.delta().tolist()
-    for count in (-1, 3):
-        with pytest.raises(InputError, match=f"first {count} edits were asked for; expected 0 to 2"):
-            stream.prefix(count)
-
-
 def test_edit_leaves_the_given_weight_alone() -> None:
     weight = np.ones((1, 2))
     assert single_edit(weight, [1.0, 0.0], [5.0], IDENTITY).apply(weight).tolist() == [[5.0, 1.0]]
@@ -208,7 +198,7 @@ def test_lifelong_edits_make_no_copy_of_the_weight_for_an_edit() -> None:
     counts = []
     for edits in (1, 5):
         with LargeResults() as large:
-            lifelong_edits(weight, keys[:edits], values[:edits], whitening).prefix(edits)
+            lifelong_edits(weight, keys[:edits], values[:edits], whitening)
         counts.append(large.count)
     assert counts[0] == counts[1]
     with LargeResults() as large:

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from measured import write_everything
 from ks_core.claims import accumulation
 from ks_core.claims.finding import Verdict
 from ks_core.conformance import check_editor
-from ks_core.errors import InputError
+from ks_core.conformance.checking import hold
+from ks_core.conformance.editors import Editor
+from ks_core.conformance.registry import LAWS
+from ks_core.errors import InputError, ReturnedError
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
@@ -136,7 +140,7 @@ def test_an_editor_may_take_numpy_and_float32():
     ("editor", "message"),
     [
         ("rome", "the editor is a str; expected a function"),
-        (traits(protected=True)(lambda *_: None), "protects keys and got none"),
+        (traits(protected=True)(lambda *_: None), "the editor <lambda> protects keys and got none"),
     ],
 )
 def test_what_is_no_editor_is_refused(editor, message):
@@ -144,9 +148,75 @@ def test_what_is_no_editor_is_refused(editor, message):
         method_of(editor, torch.eye(2))
 
 
-def test_an_editor_that_returns_another_shape_is_refused():
-    with pytest.raises(InputError, match=r"returned a weight of shape \(3, 2\); expected \(2, 3\)"):
-        method_of(lambda weight, *_: weight.T, torch.eye(3)).edit(torch.ones(2, 3), torch.ones(1, 3), torch.ones(1, 2))
+def edited_by(editor):
+    """The change that an editor makes of a weight of ones, (2, 3)."""
+    return method_of(editor, torch.eye(3)).edit(torch.ones(2, 3), torch.ones(1, 3), torch.ones(1, 2)).delta()
+
+
+@traits(stateful=True)
+def makes_nothing():
+    return None
+
+
+def transposed(weight, *_):
+    return weight.T
+
+
+def in_words(*_):
+    return np.array([["a", "b", "c"], ["d", "e", "f"]])
+
+
+@pytest.mark.parametrize(
+    ("editor", "message"),
+    [
+        (transposed, r"^the editor transposed returned shape \(3, 2\); expected \(2, 3\).*return the whole new weight"),
+        (in_words, r"^the editor in_words returned an array of <U1; expected real numbers"),
+        (makes_nothing, "^the factory makes_nothing returned a NoneType; expected an editor"),
+        (lambda weight, *_: weight.tolist(), "returned a list; expected an array"),
+        (lambda *_: None, "returned a NoneType; expected an array"),
+        (lambda weight, *_: weight * 1j, "returned complex numbers; expected real ones"),
+        (lambda weight, *_: weight / 0, "returned 6 NaN or infinite entries of 6"),
+    ],
+)
+def test_what_an_editor_returns_is_refused_as_by_the_laws(editor, message):
+    with pytest.raises(ReturnedError, match=message):
+        edited_by(editor)
+    result = hold(LAWS["last_edit_is_exact"], Editor.of(editor))
+    assert result.outcome == "failed"
+    assert re.search(r"the (editor|factory) returned ", result.message)
+
+
+def test_what_an_editor_raises_is_the_cause_of_an_error_that_names_it():
+    def broken(*_):
+        raise KeyError("mine")
+
+    with pytest.raises(
+        InputError, match=r"^the editor .*broken raised KeyError: .*mine.*; expected a new weight"
+    ) as caught:
+        edited_by(broken)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_a_result_that_requires_a_gradient_is_detached():
+    delta = edited_by(lambda weight, *_: torch.nn.Parameter(weight + 1))
+    assert not delta.requires_grad
+    assert torch.equal(delta, torch.ones(2, 3, dtype=torch.float64))
+
+
+def test_a_result_may_be_a_view_that_runs_backwards():
+    backwards = traits(array="numpy")(lambda weight, *_: (weight + np.arange(3.0))[:, ::-1])
+    assert torch.equal(edited_by(backwards), torch.tensor([[2.0, 1, 0]] * 2, dtype=torch.float64))
+
+
+def test_a_factory_makes_a_new_editor_for_each_stream():
+    made = []
+
+    @traits(stateful=True)
+    def factory():
+        made.append(len(made) + 1.0)
+        return lambda weight, *_: weight + made[-1]
+
+    assert [float(edited_by(factory)[0, 0]) for _ in range(2)] == [1.0, 2.0]
 
 
 def test_an_editor_with_the_name_of_a_method_is_refused(stream):

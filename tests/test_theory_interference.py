@@ -29,8 +29,8 @@ PACKAGE = Theory()
 
 
 @given(edit_problems())
-def test_original_interference_is_the_predicted_sum(problem: EditProblem) -> None:
-    laws.original_interference_is_the_predicted_sum(PACKAGE, problem)
+def test_residuals_predict_interference_at_every_prefix(problem: EditProblem) -> None:
+    laws.residuals_predict_interference_at_every_prefix(PACKAGE, problem)
 
 
 @given(edit_problems())

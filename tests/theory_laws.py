@@ -22,8 +22,9 @@ from oracles import (
 from strategies import EditProblem
 from torch import Tensor
 
-from ks_core.conformance.tolerances import exactness, rounding, value_scale, whitened_norms
+from ks_core.conformance.tolerances import rounding, value_scale, whitened_norms
 from ks_core.theory import editing, interference, superposition, whitening
+from ks_core.theory.editing import Edit, LifelongEdits
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ def values_at(weight: Tensor, keys: Tensor) -> Tensor:
 # --- lifelong edits ---------------------------------------------------------------------------------------------------
 
 
-def original_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
-    """Δ_o[j] = Σ_i P[i, j] δ_i equals the change of the value at key j."""
+def residuals_predict_interference_at_every_prefix(theory: Theory, problem: EditProblem) -> None:
+    """Σ_{i≤n} P[i, j] δ_i, with the δ_i that the stream reports, is the change at key j after its first n edits."""
     stream, whitened = theory.lifelong(problem), theory.whiten(problem.moment.matrix)
     shares = theory.superposition(whitened.whiten(problem.keys), whitened.whiten(problem.others))
-    predicted = theory.predicted_original(shares, stream.residuals)
-    measured = interference.measured_original(problem.weight, stream.edit.apply(problem.weight), problem.others)
-    assert_close(predicted, measured, rounding(problem) * value_scale(problem))
+    for count in range(1, len(problem.keys) + 1):
+        predicted = theory.predicted_original(shares[:count], stream.residuals[:count])
+        after = stream.prefix(count).apply(problem.weight)
+        measured = interference.measured_original(problem.weight, after, problem.others)
+        assert_close(predicted, measured, rounding(problem) * value_scale(problem))
 
 
 def earlier_interference_is_the_predicted_sum(theory: Theory, problem: EditProblem) -> None:
@@ -68,6 +71,16 @@ def earlier_interference_is_the_predicted_sum(theory: Theory, problem: EditProbl
     assert_close(predicted[-1], torch.zeros_like(predicted[-1]), 0.0)
 
 
+def exactness(problem: EditProblem) -> float:
+    """Relative error with which an edit holds: √κ for κ, as ‖C⁻¹a‖ ‖b‖ ≤ √κ(C) ‖L⁻¹a‖ ‖L⁻¹b‖ bounds each product."""
+    return tolerance(problem.moment.condition_number**0.5, problem.moment.dim, len(problem.keys))
+
+
+def first(stream: LifelongEdits, count: int) -> Edit:
+    """The first edits of a stream, W_count − W_0: column i of its left and row i of its right factor are edit i."""
+    return Edit(stream.edit.left[:, :count], stream.edit.right[:count])
+
+
 def triangular_solve_is_step_by_step(theory: Theory, problem: EditProblem) -> None:
     """All W_i and all residuals equal those of editing the weight once for each key."""
     weights, residuals = lifelong_step_by_step(problem.weight, problem.keys, problem.values, problem.moment.matrix)
@@ -76,7 +89,7 @@ def triangular_solve_is_step_by_step(theory: Theory, problem: EditProblem) -> No
     assert_close(stream.residuals, residuals, allowed)
     everywhere = problem.moment.root  # keys as long as the text's: compares weights in units of values
     for count, expected in enumerate(weights):
-        actual = stream.prefix(count).apply(problem.weight)
+        actual = first(stream, count).apply(problem.weight)
         assert_close(values_at(actual, everywhere), values_at(expected, everywhere), allowed)
 
 
@@ -84,7 +97,7 @@ def every_edit_is_exact_when_made(theory: Theory, problem: EditProblem) -> None:
     """W_i k_i = v_i for every prefix of the stream."""
     stream = theory.lifelong(problem)
     for i, (key, value) in enumerate(zip(problem.keys, problem.values, strict=True), start=1):
-        weight = stream.prefix(i).apply(problem.weight)
+        weight = first(stream, i).apply(problem.weight)
         assert_close(weight @ key, value, exactness(problem) * value_scale(problem))
 
 

@@ -1,5 +1,8 @@
 """The tiny models and tokenizers that the conformance suite tries key extractors on."""
 
+from pathlib import Path
+
+import torch
 from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -8,7 +11,6 @@ from ks_core.models.tiny import (
     D_VALUE,
     VOCABULARY,
     byte_level_tokenizer,
-    save_tiny_checkpoint,
     sentencepiece_tokenizer,
     tiny_config,
     tiny_model,
@@ -25,6 +27,15 @@ __all__ = [
     "tiny_config",
     "tiny_model",
 ]
+
+
+def save_tiny_checkpoint(
+    folder: Path, model_type: str = "llama", *, layers: int = 2, dtype: torch.dtype = torch.float32
+) -> Path:
+    """Write a tiny model and a byte-level tokenizer to a folder, as a hub checkpoint would be."""
+    tiny_model(model_type, layers=layers, dtype=dtype).save_pretrained(folder)
+    byte_level_tokenizer().save_pretrained(folder)
+    return folder
 
 
 def dropping_tokenizer(character: str) -> PreTrainedTokenizerFast:

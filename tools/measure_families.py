@@ -47,6 +47,8 @@ def references() -> dict[str, Any]:
 
 def seeds(folder: Path) -> dict[str, Any]:
     """Numbers by layer of models of other seeds, on the facts that those of seed 0 are measured on."""
+    from ks_core.data.corpus import load_corpus
+    from ks_core.data.facts import packaged_facts
     from ks_core.experiments.request.settings import Settings
     from ks_core.experiments.sizes.choice import own_families
     from ks_core.experiments.sizes.family import measure_family
@@ -54,9 +56,11 @@ def seeds(folder: Path) -> dict[str, Any]:
 
     settings, members = Settings(), []
     by_seed = _by_seed(folder)
-    own = measure_family(FAMILY, own_families(MODELS)[FAMILY], settings)
+    facts, corpus = packaged_facts(), load_corpus(settings.corpus)
+    own = measure_family(FAMILY, own_families(MODELS)[FAMILY], settings, facts, corpus)
     for seed, folders in by_seed.items():
-        for member in measure_family(f"seed {seed}", folders, settings, case_ids=own.case_ids).members:
+        family = measure_family(f"seed {seed}", folders, settings, facts, corpus, case_ids=own.case_ids)
+        for member in family.members:
             record = json.loads((folder / member.name / "training.json").read_text(encoding="utf-8"))
             members.append(
                 {

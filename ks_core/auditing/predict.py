@@ -32,7 +32,7 @@ from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import Whitening, check_ridge
 
-RESAMPLES = 200
+LAYER_RESAMPLES = 200
 """Bootstrap samples behind the error of a layer's interference: the error is then known to 5 %."""
 
 TIED = 0.1
@@ -70,7 +70,7 @@ def audit(
         P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j, in every layer
         P[i, j] ‖δ_i‖ / ‖v_j‖,   P[i, j] g_j · δ_i             in the layer with the least of it
 
-    One pass over the text (kept in the cache), one over the prompts, a search of each edit's value in the chosen layer
+    One pass over the text (cached), one over the prompts, a search of each edit's value in the chosen layer
     (about a second each for the packaged model on two cores), one forward and one backward pass over the facts to keep.
 
     Args:
@@ -203,7 +203,7 @@ def _layer_shares(layer: int, whitening: Whitening, keys: Tensor, edits: int) ->
     onto, among = superposition(rows[:edits], rows[edits:]), superposition(rows[:edits])
     squares = onto.square().numpy()
     off = among[~torch.eye(edits, dtype=torch.bool)]
-    samples = crossed_bootstrap(_root_mean, squares[None], resamples=RESAMPLES, seed=0)
+    samples = crossed_bootstrap(_root_mean, squares[None], resamples=LAYER_RESAMPLES, seed=0)
     felt = LayerInterference(
         layer,
         onto_kept=_root_mean(squares),

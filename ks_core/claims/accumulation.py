@@ -50,7 +50,9 @@ def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
         claim="accumulation",
         part="predicted",
         variant=variant,
-        quantity=f"predicted against measured interference, {len(streams.edits)} edits, worst method ({worst})",
+        quantity="predicted against measured interference of the method that differs most",
+        method=worst,
+        edits=len(streams.edits),
         judged=judge_number(difference, Bound("below", AGREES)),
         count=len(compared[worst].difference),
         counted="keys",
@@ -62,7 +64,7 @@ def _predicted(measured: StreamMeasurement, variant: str) -> Finding:
 
 def _agreements(measured: StreamMeasurement) -> dict[str, Agreement]:
     last = {name: run[-1].exact for name, run in measured.streams.runs.items()}
-    onto = {f"{name}, other facts": of.bystanders for name, of in last.items() if of.bystanders.is_predicted}
+    onto = {f"{name}, bystanders": of.bystanders for name, of in last.items() if of.bystanders.is_predicted}
     return onto | {f"{name}, edits": last[name].edits for name in WITH_DELTA_E}
 
 
@@ -80,7 +82,8 @@ def _linear(measured: StreamMeasurement, variant: str) -> Finding:
         claim="accumulation",
         part="linear",
         variant=variant,
-        quantity=f"exponent of the growth of delta_o, 1 to {grown.counts[-1]} edits, less 1",
+        quantity="exponent of the growth of delta_o with the number of edits, less 1",
+        edits=grown.counts[-1],
         judged=judge_number(beyond, Bound("within", LINEAR)),
         count=len(streams.edits) * len(streams.bystanders),
         counted="pairs of edit and bystander",
@@ -96,6 +99,7 @@ def _earlier(measured: StreamMeasurement, variant: str) -> Finding:
         part="earlier",
         variant=variant,
         quantity="rank correlation of delta_e with the number of later edits",
+        edits=edits,
         judged=judge_number(measured.growth.earlier, Bound("above", 0.0)),
         count=edits * (edits - 1),
         counted="pairs of edits",

@@ -1,6 +1,6 @@
 """bound-pairs: editing one of a pair with p near 1 changes the other, with p near 0 it does not (paper, main text).
 
-Single edits of facts of one relation, in some layers, each read at the prompts of the relation's other facts (see
+Single edits of facts of one relation, in some layers, each read at the prompts of its neighbours (see
 `ks_core/experiments/dose`). The response of a pair is the change of the new object's log-probability after the other
 fact's prompt, the dose is P from the edited fact to the other.
 
@@ -13,7 +13,7 @@ delta, from the residual and the gradient of the new object's log-probability, b
 direction. `kept`: the rank correlation of the predicted and the measured change of the other fact's own object; 0.5, as
 for `dose`.
 
-Errors: edits and other facts are drawn anew, both, as pairs of one edit (and of one other fact) are not independent.
+Errors: edits and neighbours are drawn anew, both, as pairs of one edit (and of one neighbour) are not independent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BOUND, FREE = 0.8, 0.05
 def judge(measured: DoseMeasurement) -> list[Finding] | NotApplicable:
     """Judge responses against doses."""
     if measured.response is None:
-        return NotApplicable("no relation has three usable facts")
+        return NotApplicable("no relation has three usable facts, or only the model's last layer was measured")
     return [judge_part(measured, measured.response) for judge_part in (_dose, _bound, _free, _gradient, _kept)]
 
 

@@ -96,7 +96,8 @@ def _finding(comparisons: Sequence[Comparison]) -> Finding:
     return Finding(
         claim="published",
         part=worst.quantity.replace(" ", "-"),
-        quantity=f"{worst.quantity}, of all numbers the furthest off; tolerance: {worst.why}",
+        quantity=f"{worst.quantity}: of all numbers the furthest off",
+        tolerance=worst.why,
         judged=judged,
         count=len(comparisons),
         counted="numbers compared",

@@ -28,7 +28,7 @@ CONVERGED = 0.10
 SUBSETS = 25
 """Random subsets: their mean is then known to a fifth of their spread."""
 
-RESAMPLES = 100
+POOL_RESAMPLES = 100
 """Of the pool, each with its own subsets: the error of an error is 7 %."""
 
 
@@ -54,7 +54,7 @@ def judge(measurement: Measurement) -> list[Finding] | NotApplicable:
 def _changes(measurement: Measurement, fewer: int) -> Replicates:
     """By layer, (layers,)."""
     seed = measurement.settings.seed
-    weights = fact_weights(len(measurement.selection.pool), RESAMPLES, seed)
+    weights = fact_weights(len(measurement.selection.pool), POOL_RESAMPLES, seed)
     change_of = partial(relative_change, m=fewer, draws=SUBSETS, seed=seed)
     changes = [change_of(pairs.pool, weights=weights) for pairs in measurement.pairs]
     halves = [[change_of(half["pool"], weights=weights[:1])[0] for half in pairs.halves] for pairs in measurement.pairs]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+from ks_core.errors import InputError
+from ks_core.formatting import shown
+
 
 class Verdict(str, Enum):
     """What the data say about a claim on a model."""
@@ -125,11 +128,25 @@ class Finding:
     """the same where models of different depth are compared: `first`, `middle`, `last`"""
     facts: tuple[int, ...] = ()
     """the facts that the number is of, counted in the measured order; of a pair in a layer the edited one first"""
+    method: str = ""
+    """of editing, where several were tried and the number is of one"""
+    edits: int = 0
+    """after how many edits of a stream the number was taken"""
+    tolerance: str = ""
+    """what the bound is made of, where each number has one of its own"""
     references: tuple[Reference, ...] = ()
     grain: float = 0.0
     """what one entry adds to the value, where it is a count of entries or a fraction of them"""
     is_rounding: bool = False
     """whether the value is nothing but rounding, which goes by the machine: then only its verdict can be compared"""
+
+    def __post_init__(self) -> None:
+        """Refuse a number that was not judged."""
+        if not isinstance(self.judged, Judged):
+            raise InputError(
+                f"finding {shown(self.claim)} has judged = {shown(self.judged)}; expected Judged, as "
+                "ks_core.claims.judging.judge_number(estimate, bound) gives it"
+            )
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ from ks_core.data.corpus import PACKAGED_TEXTS
 from ks_core.data.published_numbers import PublishedEntry, PublishedNumbers, known_case_ids
 from ks_core.experiments.pairs.layer import LayerPairs
 from ks_core.experiments.pairs.measure import Measurement
+from ks_core.experiments.request.options import set_by
 from ks_core.experiments.request.selection import PUBLISHED_RULE
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array, off_diagonal
@@ -55,12 +56,12 @@ def not_comparable(measurement: Measurement, published: PublishedNumbers) -> str
         return (
             f"model is {settings.model} and facts are {found.measured.name}; expected {published.model} with "
             f"CounterFact, all {len(known_case_ids())} records of the published list in it "
-            f"(--ks-model {published.model} --ks-facts counterfact.json)"
+            f"(in pytest: --ks-model {published.model} --ks-facts counterfact.json)"
         )
     if measurement.num_facts != published.fact_count:
-        return f"{measurement.num_facts} facts were measured; expected {published.fact_count} (--ks-num-facts)"
+        return f"{measurement.num_facts} facts were measured; expected {published.fact_count} {set_by('num_facts')}"
     if settings.dtype not in ("float32", "float64"):
-        return f"forward passes are in {settings.dtype}; expected float32, as the authors' (--ks-dtype)"
+        return f"forward passes are in {settings.dtype}; expected float32, as the authors' {set_by('dtype')}"
     return None
 
 
@@ -70,17 +71,19 @@ def text_not_comparable(measurement: Measurement) -> str | None:
     if "wikipedia" not in corpus.lower() or corpus in PACKAGED_TEXTS:
         return (
             f"text is {corpus}; expected whole articles of English Wikipedia, in a dataset, file or folder that has "
-            "wikipedia in its name (--ks-corpus hub:wikimedia/wikipedia:20231101.en:train)"
+            "wikipedia in its name (corpus; in pytest: --ks-corpus hub:wikimedia/wikipedia:20231101.en:train)"
         )
     if measurement.provenance["tokens"] < FEWEST_TOKENS:
         return (
             f"{measurement.provenance['tokens']:,} tokens were read; expected at least {FEWEST_TOKENS:,}: with fewer "
-            "the error over text would let anything pass (--ks-tokens)"
+            f"the error over text would let anything pass {set_by('tokens')}"
         )
     if settings.ridge != 0:
-        return f"second moments have a ridge of {settings.ridge:g}; expected none, as in the paper (--ks-ridge)"
+        return f"second moments have a ridge of {settings.ridge:g}; expected none, as in the paper {set_by('ridge')}"
     if settings.longest_text != 1024:
-        return f"texts are cut at {settings.longest_text} tokens; expected 1024, as the authors' (--ks-longest-text)"
+        return (
+            f"texts are cut at {settings.longest_text} tokens; expected 1024, as the authors' {set_by('longest_text')}"
+        )
     return None
 
 

@@ -17,6 +17,7 @@ from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
 from ks_core.claims.judging import judge_every
 from ks_core.experiments.pairs.measure import Measurement
+from ks_core.experiments.request.options import set_by
 from ks_core.statistics.tails import GAUSSIAN_TAIL, TAIL_DEVIATIONS
 
 ENOUGH = 10
@@ -31,7 +32,7 @@ def judge(measurement: Measurement) -> list[Finding] | NotApplicable:
     if expected < ENOUGH:
         return NotApplicable(
             f"{measurement.num_facts} facts have {measurement.num_pairs:,} pairs, of which a Laplace distribution puts "
-            f"{expected:.1f} outside; expected {ENOUGH} at least: measure more facts (--ks-num-facts)"
+            f"{expected:.1f} outside; expected {ENOUGH} at least: measure more facts {set_by('num_facts')}"
         )
     ratio = measurement.statistics["P"]["tail_ratio"]
     place, judged = judge_every(ratio, Bound("above", LAPLACE_TAIL / GAUSSIAN_TAIL))

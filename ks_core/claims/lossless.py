@@ -34,7 +34,8 @@ def judge(measured: StreamMeasurement, variant: str = "") -> list[Finding]:
         Finding(
             claim="lossless",
             variant=variant,
-            quantity=f"change of other values after {found.edits} edits, orthogonal keys",
+            quantity="change of bystanders' values by edits with orthogonal keys",
+            edits=found.edits,
             judged=judge_number(size(found.orthogonal), Bound("below", HALF_THE_DIGITS)),
             count=len(found.orthogonal),
             counted="bystanders",

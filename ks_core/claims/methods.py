@@ -1,7 +1,7 @@
 """methods: what four methods of editing keep and lose after N edits (not a claim of the paper; what follows from it).
 
 If interference between edits is what forgets them, a method without it (joint) must keep early edits better than the
-paper's sequential one; if interference with other facts is what breaks them, a method that rules part of it out
+paper's sequential one; if interference with bystanders is what breaks them, a method that rules part of it out
 (protected) must leave the neighbourhood more intact. Whether a stream costs the text at large is asked of the
 sequential one. The figure and results.json have all four methods after 1, 2, 4, … N edits.
 
@@ -49,7 +49,8 @@ def _retention(measured: StreamMeasurement, variant: str) -> Finding:
         claim="methods",
         part="retention",
         variant=variant,
-        quantity=f"p(new) - p(true) of the first quarter, joint less sequential, {len(streams.edits)} edits",
+        quantity="p(new) - p(true) of the first quarter, joint less sequential",
+        edits=len(streams.edits),
         judged=judge_number(_paired(measured, retained, "joint"), RISES),
         count=first,
         counted="edits",
@@ -60,20 +61,20 @@ def _retention(measured: StreamMeasurement, variant: str) -> Finding:
 
 def _locality(measured: StreamMeasurement, variant: str) -> Finding:
     streams = measured.streams
-    sequential = streams.runs["sequential"][-1].answers
+    sequential = _neighbourhood(streams.runs["sequential"][-1].answers)
+    asked = ~np.isnan(sequential)
+    means = {"sequential": sequential, "unedited": _neighbourhood(streams.before)}
     return Finding(
         claim="methods",
         part="locality",
         variant=variant,
-        quantity=f"neighbourhood score, protected less sequential, {len(streams.edits)} edits",
+        quantity="neighbourhood score, protected less sequential",
+        edits=len(streams.edits),
         judged=judge_number(_paired(measured, _neighbourhood, "protected"), RISES),
-        count=len(streams.edits),
-        counted="edits",
+        count=int(asked.sum()),
+        counted="edits with neighbourhood prompts",
         layers=(streams.layer,),
-        references=(
-            Reference("sequential", float(np.nanmean(_neighbourhood(sequential)))),
-            Reference("unedited", float(np.nanmean(_neighbourhood(streams.before)))),
-        ),
+        references=tuple(Reference(name, float(of[asked].mean())) for name, of in means.items() if asked.any()),
         grain=1 / max(1, len(streams.before.neighbourhood.fact)),
     )
 
@@ -92,7 +93,8 @@ def _perplexity(measured: StreamMeasurement, variant: str) -> Finding:
         claim="methods",
         part="perplexity",
         variant=variant,
-        quantity=f"rise of log-perplexity, sequential, {len(streams.edits)} edits",
+        quantity="rise of log-perplexity, sequential",
+        edits=len(streams.edits),
         judged=judge_number(rise, RISES),
         count=len(streams.losses_before),
         counted="texts",
@@ -110,6 +112,8 @@ def _paired(measured: StreamMeasurement, of: Callable[[Answers], Array], method:
     whole = {name: run[-1] for name, run in streams.runs.items()}
     difference, of_half = (of(at[method].answers) - of(at["sequential"].answers) for at in (whole, streams.of_half))
     known = ~np.isnan(difference)
+    if not known.any():
+        return Replicates(np.array(np.nan), np.full(2, np.nan), np.full(1, np.nan))
     return mean_replicates(difference[known], measured.resamples, measured.seed, text=[of_half[known]])
 
 

@@ -3,8 +3,8 @@
 Not a claim of the paper but a check of this project, and of no other model: it does not apply, and says why, unless the
 facts were chosen by the published list, which takes GPT2-small and CounterFact. Definition: each published number
 (fixtures/paper) and the measured one differ by no more than a tolerance, whose parts and their reasons are stated in
-`ks_core.claims.gpt2_small` and shown beside each number that is off. Q is compared to 1e-3 and needs no text; P is
-compared only on articles of Wikipedia, within the errors over both texts.
+`ks_core.claims.gpt2_small`. Of each quantity the number that is furthest off is shown, with its tolerance. Q is
+compared to 1e-3 and needs no text; P is compared only on articles of Wikipedia, within the errors over both texts.
 
 A number that is off fails the run, with or without a baseline; no baseline holds these numbers.
 """

@@ -64,10 +64,10 @@ def _judge_number(family: FamilyScaling, number: str) -> Finding:
         claim="scaling",
         part=part,
         family=family.name,
-        quantity=f"exponent in size of the {NUMBERS[number][0]}, {len(family.sizes)} sizes",
+        quantity=f"exponent in size of the {NUMBERS[number][0]}",
         judged=judged,
         count=_pairs(family),
-        counted="pairs of facts a layer and size",
+        counted=f"pairs of facts a layer and each of {len(family.sizes)} sizes",
         depth=DEPTHS[place],
         references=(
             Reference("chance", float(family.chance_exponents(number)[place])),
@@ -86,7 +86,7 @@ def _judge_over_chance(family: FamilyScaling) -> Finding:
         quantity=f"exponent in size of the {NUMBERS['cosine_spread'][0]}, over that of random keys",
         judged=judged,
         count=_pairs(family),
-        counted="pairs of facts a layer and size",
+        counted=f"pairs of facts a layer and each of {len(family.sizes)} sizes",
         depth=DEPTHS[place],
     )
 
@@ -121,10 +121,10 @@ def _judge_seeds(family: FamilyScaling, seeds: SeedScaling, number: str) -> Find
         part=part,
         family=family.name,
         variant="seeds",
-        quantity=f"the same over {len(family.sizes)} sizes, mean of {count} seeds of training, whose error is in it",
+        quantity=f"exponent in size of the {NUMBERS[number][0]}, mean of seeds of training, whose error is in it",
         judged=judged,
         count=count,
-        counted="seeds",
+        counted=f"seeds of {len(family.sizes)} sizes each",
         depth=DEPTHS[place],
         references=(Reference("spread between seeds", float(over_seeds[place])),),
     )
@@ -135,6 +135,6 @@ CLAIM = Claim(
     "in larger models of a family kurtosis is higher and superposition weaker",
     "sizes",
     judge,
-    missing="no sizes: name a family (--ks-family MODEL MODEL …), or take the default model and facts in a checkout of "
-    "the project, which has families of its own",
+    missing="no sizes: name a family (families; in pytest: --ks-family MODEL MODEL …), or take the default model and "
+    "facts in a checkout of the project, which has families of its own",
 )

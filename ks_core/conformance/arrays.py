@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
+
+from ks_core import arrays
+from ks_core.errors import ReturnedError
 
 
 class Misbehaviour(Exception):  # noqa: N818 - not an error of this package but a finding about another
@@ -26,9 +27,11 @@ REFUSALS = (ValueError, ArithmeticError, RuntimeError, TypeError)
 
 
 def called(implementation: Any, what: str, *arguments: Any) -> Any:
-    """Call, with whatever is raised turned into a finding."""
+    """Call, with whatever is raised, or is wrong with what was returned, turned into a finding."""
     try:
         return implementation(*arguments)
+    except ReturnedError as error:
+        raise Misbehaviour(str(error), raised=False) from error
     except Exception as error:
         raise Misbehaviour(f"{what} raised {type(error).__name__}: {error}", raised=True) from error
 
@@ -40,24 +43,10 @@ def refused(finding: Misbehaviour) -> bool:
 
 
 def returned(result: Any, what: str, shape: tuple[int, ...]) -> Tensor:
-    """Check what came back and widen it; the copy stays what it is if the implementation writes into its own later.
+    """`ks_core.arrays.returned`, with what is wrong turned into a finding.
 
     Raises:
-        Misbehaviour: not an array, another shape, complex, or NaN or infinity inside.
+        Misbehaviour: not an array of real numbers, another shape, or NaN or infinity inside.
     """
-    if not isinstance(result, (Tensor, np.ndarray)):
-        raise Misbehaviour(f"{what} returned a {type(result).__name__}; expected an array", raised=False)
-    tensor = torch.as_tensor(result).detach().cpu()
-    if tuple(tensor.shape) != shape:
-        raise Misbehaviour(f"{what} returned shape {tuple(tensor.shape)}; expected {shape}", raised=False)
-    if tensor.is_complex():
-        raise Misbehaviour(f"{what} returned complex numbers; expected real ones", raised=False)
-    bad = int((~torch.isfinite(tensor)).sum())
-    if bad:
-        raise Misbehaviour(f"{what} returned {bad} NaN or infinite entries of {tensor.numel()}", raised=False)
-    return tensor.to(torch.float64, copy=True)
-
-
-def name_of(implementation: Any) -> str:
-    """What to call an implementation that was given as an object."""
-    return str(getattr(implementation, "__qualname__", type(implementation).__qualname__))
+    checked: Tensor = called(arrays.returned, what, result, what, shape)
+    return checked

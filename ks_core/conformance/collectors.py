@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ks_core.arrays import given
-from ks_core.conformance.arrays import called, name_of, returned
+from ks_core.conformance.arrays import called, returned
 from ks_core.conformance.strategies import generators
 from ks_core.errors import InputError
-from ks_core.theory.traits import DTYPES, Traits, traits_of
+from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
 
 
 @dataclass(frozen=True, eq=False)

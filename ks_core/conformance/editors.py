@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ks_core.arrays import given
-from ks_core.conformance.arrays import Misbehaviour, called, name_of, returned
+from ks_core.conformance.arrays import called
 from ks_core.conformance.strategies import EditProblem
 from ks_core.errors import InputError
-from ks_core.theory.traits import DTYPES, Traits, traits_of
+from ks_core.theory.editors import EditFunction, arguments_of, as_edit_function, instance_of, new_weight
+from ks_core.theory.traits import Traits, name_of, traits_of
 
 Stream = Callable[[EditProblem], Tensor]
 """Makes a problem's edits in one call and returns the new weight, (d_value, d_key) float64."""
@@ -22,7 +22,7 @@ Stream = Callable[[EditProblem], Tensor]
 class Editor:
     """An implementation and what it claims to be."""
 
-    implementation: Callable[..., Any]
+    implementation: EditFunction
     traits: Traits
     name: str
 
@@ -35,14 +35,10 @@ class Editor:
         Raises:
             InputError: it cannot be called, or its traits are not Traits.
         """
-        if not callable(implementation):
-            raise InputError(
-                f"the editor is a {type(implementation).__name__}; expected a function "
-                "edit(weight, keys, values, second_moment), or a factory of such functions with stateful=True"
-            )
+        function = as_edit_function(implementation)
         if traits is not None and not isinstance(traits, Traits):
             raise InputError(f"traits are a {type(traits).__name__}; expected Traits(...)")
-        return cls(implementation, traits or traits_of(implementation), name or name_of(implementation))
+        return cls(function, traits or traits_of(function), name or name_of(function))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -51,18 +47,12 @@ class Editor:
 
     def arrays(self, problem: EditProblem) -> list[Any]:
         """The arguments of one call: weight, keys, values, second moment, and protected keys where it takes them."""
-        parts = [problem.weight, problem.keys, problem.values, problem.moment.matrix]
-        if self.traits.protected:
-            if problem.protected is None:
-                raise ValueError("a problem without protected keys was given to an editor that takes them")
-            parts.append(problem.protected)
-        return [given(part, self.traits.array, DTYPES[self.traits.dtype]) for part in parts]
+        parts = (problem.weight, problem.keys, problem.values, problem.moment.matrix)
+        return arguments_of(self.traits, *parts, problem.protected)
 
-    def instance(self) -> Callable[..., Any]:
+    def instance(self) -> EditFunction:
         """What makes the edits of one stream: the editor itself, or a new one where it is stateful."""
-        edit = called(self.implementation, "the factory") if self.traits.stateful else self.implementation
-        if not callable(edit):
-            raise Misbehaviour(f"the factory returned a {type(edit).__name__}; expected an editor", raised=False)
+        edit: EditFunction = called(instance_of, "the factory", self.implementation, self.traits)
         return edit
 
     def stream(self) -> Stream:
@@ -70,8 +60,9 @@ class Editor:
         edit = self.instance()
 
         def edited(problem: EditProblem) -> Tensor:
-            result = called(edit, "the editor", *self.arrays(problem))
-            return returned(result, "the editor", tuple(problem.weight.shape))
+            shape = tuple(problem.weight.shape)
+            after: Tensor = called(new_weight, "the editor", edit, self.arrays(problem), shape)
+            return after
 
         return edited
 

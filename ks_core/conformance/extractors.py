@@ -18,10 +18,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ks_core.conformance.arrays import called, name_of, returned
+from ks_core.conformance.arrays import called, returned
 from ks_core.errors import InputError
 from ks_core.extras import require
-from ks_core.theory.traits import DTYPES, Traits, traits_of
+from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
 
 # What knows transformers is imported where it is used: laws of editors and collectors do without.
 TOKENIZERS = ("byte-level", "byte-level with <s>", "sentencepiece with <s>")

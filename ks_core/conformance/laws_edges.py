@@ -50,7 +50,7 @@ def empty_stream_changes_nothing(editor: Editor, problem: EditProblem) -> Iterat
     one_constraint,
     needs=("exact",),
     formula="edit(edit(W, k, v, C), k, v, C) = edit(W, k, v, C)",
-    why="A fact that already holds has no residual; if the weight moves again, every retry costs other facts.",
+    why="A fact that already holds has no residual; if the weight moves again, every retry costs bystanders.",
     usual_cause="the old value forgotten or cached: Λ from v instead of from v − W k",
 )
 def repeating_an_edit_changes_nothing(editor: Editor, problem: EditProblem) -> Iterator[Gap]:

@@ -59,7 +59,7 @@ def extractor_ignores_the_padding_side(extractor: Extractor, example: Prompts) -
     "extractor",
     prompts,
     formula="row i of the result belongs to prompt i",
-    why="Keys paired with other facts give numbers that look like results.",
+    why="Keys paired with the wrong facts give numbers that look like results.",
     usual_cause="prompts sorted by length for batching and not put back",
 )
 def extractor_keeps_the_order_of_prompts(extractor: Extractor, example: Prompts) -> Iterator[Gap]:

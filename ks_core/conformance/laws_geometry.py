@@ -71,7 +71,7 @@ def orthogonal_keys_are_edited_without_loss(editor: Editor, problem: EditProblem
     "editor",
     problems,
     formula="(W' − W) k_j = Σ_i P[i, j] δ_i,  P[i, j] = k_iᵀC⁻¹k_j / k_iᵀC⁻¹k_i",
-    why="Which other facts an edit will disturb can be told before it is made only if this holds.",
+    why="Which bystanders an edit will disturb can be told before it is made only if this holds.",
     usual_cause="normalising by the other key (P transposed), or edits that count twice",
 )
 def interference_is_as_predicted(editor: Editor, problem: EditProblem) -> Iterator[Gap]:

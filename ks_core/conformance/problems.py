@@ -24,7 +24,7 @@ from ks_core.theory.traits import DTYPES, Traits
 MAX_WIDTH = 5
 """d_key; wider ones show no other faults, and the exact oracle's cost grows with the fourth power"""
 
-MAX_CONDITION = {"float64": 1e6, "float32": 1e2}
+MAX_CONDITIONS = {"float64": 1e6, "float32": 1e2}
 """With these the relative rounding error of one edit (4 d (3 d + 1) u κ^{3/2}) stays below 2 %; most faults change
 values by their own size."""
 
@@ -60,7 +60,7 @@ def problems(
     joint_and_exact = traits.order == "joint" and not traits.ridge
     kind = draw(st.sampled_from(tuple(k for k in kinds if k in INDEPENDENT) if joint_and_exact else kinds))
     width = draw(st.integers(3, MAX_WIDTH))
-    moment = draw(second_moments(width, spectrum, condition or MAX_CONDITION[traits.dtype]))
+    moment = draw(second_moments(width, spectrum, condition or MAX_CONDITIONS[traits.dtype]))
     kept = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
     room = moment.dim - kept
     fits = joint_and_exact or kind == "whitened_orthogonal"

@@ -28,11 +28,6 @@ def rounding(problem: EditProblem) -> float:
     return tolerance(problem.moment.condition_number, problem.moment.dim, len(problem.keys))
 
 
-def exactness(problem: EditProblem) -> float:
-    """Relative error with which an edit holds: √κ for κ, as ‖C⁻¹a‖ ‖b‖ ≤ √κ(C) ‖L⁻¹a‖ ‖L⁻¹b‖ bounds each product."""
-    return tolerance(problem.moment.condition_number**0.5, problem.moment.dim, len(problem.keys))
-
-
 def value_scale(problem: EditProblem) -> float:
     """A bound on every value and residual of the stream.
 

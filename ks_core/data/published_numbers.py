@@ -39,7 +39,6 @@ class PublishedNumbers:
     p_max: tuple[float, ...]
     p_digitised_error: float
     """absolute error of one digitised entry of P, and so of the smallest and the largest"""
-    p_mode_density: tuple[float, ...]
     p_share_above_tenth: tuple[float, ...]
     """share of the entries above 0.1"""
     q_offdiagonal_mean: tuple[float, ...]
@@ -82,7 +81,6 @@ def published_gpt2_small() -> PublishedNumbers:
         p_min=tuple(layers["P_min"]),
         p_max=tuple(layers["P_max"]),
         p_digitised_error=layers["digitised_error"]["P_min_max"],
-        p_mode_density=tuple(layers["P_mode_density"]),
         p_share_above_tenth=tuple(layers["P_share_above_0.1"]),
         q_offdiagonal_mean=tuple(layers["Q_offdiagonal_mean"]),
         q_diagonal_mean=tuple(layers["Q_diagonal_mean"]),

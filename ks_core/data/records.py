@@ -7,7 +7,7 @@ from typing import Any
 
 from ks_core.arguments import is_unicode
 from ks_core.errors import InputError
-from ks_core.formatting import shown as shown
+from ks_core.formatting import shown
 
 
 @dataclass(frozen=True)

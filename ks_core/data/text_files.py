@@ -17,7 +17,7 @@ from ks_core.strict_json import JsonError, parse_json
 FIELD = "text"
 """the field of a JSON line, and the column of a Parquet file, that holds the text"""
 
-ROWS_AT_ONCE = 64
+PARQUET_ROWS = 64
 """Rows of a Parquet file that are decoded together."""
 
 
@@ -127,7 +127,7 @@ def _parquet_rows(path: Path) -> Iterator[str]:
                     f"{shown_path(path)} has no column {FIELD!r}, only {shown(columns)}; rename the column with the "
                     "text"
                 )
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=[FIELD]):
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS, columns=[FIELD]):
                 for value in batch.column(FIELD):
                     yield checked_text(value.as_py(), f"{shown_path(path)}, row {row}: {FIELD}")
                     row += 1

@@ -68,8 +68,8 @@ class TextStore:
                 self._file.flush()
         except OSError as error:
             raise InputError(
-                f"the texts cannot be kept in {shown_path(cache_dir())}: {error.strerror or error}; expected room for "
-                "all of them: free some, or name another folder by $KS_CORE_CACHE"
+                f"the texts cannot be stored in {shown_path(cache_dir())}: {error.strerror or error}; expected room "
+                "for all of them: free some, or name another folder by $KS_CORE_CACHE"
             ) from error
 
     def _read(self, start: int, length: int) -> bytes:

@@ -24,7 +24,7 @@ from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.editing import Edit
-from ks_core.theory.editors import Editor, check_editors, method_of, name_of
+from ks_core.theory.editors import EditFunction, check_editors, method_of
 from ks_core.theory.key_spaces import null_space
 from ks_core.theory.key_spaces import protect as protect_keys
 from ks_core.theory.methods import METHODS, Method
@@ -89,7 +89,7 @@ def edit(
     model: Model,
     facts: Facts,
     layer: int,
-    method: str | Editor = "joint",
+    method: str | EditFunction = "joint",
     *,
     protect: Facts | None = None,
     moments: SecondMoments | None = None,
@@ -98,7 +98,7 @@ def edit(
 ) -> Edits:
     """Make edits of facts in one layer; the model stays as it is until they are `applied`.
 
-    The value of each edit is searched on the unedited model (kept in the cache), then the method writes all of them:
+    The value of each edit is searched on the unedited model (cached), then the method writes all of them:
 
         sequential   rank-one edits one after another, each exact at the weight that the last one left (the paper's)
         joint        all at once, so that none disturbs another (MEMIT on one layer, without a ridge)
@@ -154,16 +154,16 @@ def edit(
     return Edits(loaded.name, layer, name, wanted, values, made, search, text.moments, ridge, before)
 
 
-def _name_of(method: str | Editor) -> str:
+def _name_of(method: str | EditFunction) -> str:
     """The name of a method, or of an editor that works and has none of ours."""
     if callable(method):
-        return next(iter(check_editors({name_of(method): method})))
+        return next(iter(check_editors({getattr(method, "__name__", type(method).__name__): method})))
     if not isinstance(method, str) or method not in METHODS:
         raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}, or an editor")
     return method
 
 
-def _refuse_without_meaning(method: str | Editor, name: str, protect: Facts | None, ridge: float) -> None:
+def _refuse_without_meaning(method: str | EditFunction, name: str, protect: Facts | None, ridge: float) -> None:
     protects = traits_of(method).protected if callable(method) else method == "protected"
     if (protect is not None) != protects:
         given = "no facts to protect were given" if protect is None else "facts to protect were given"
@@ -178,7 +178,7 @@ def _refuse_without_meaning(method: str | Editor, name: str, protect: Facts | No
         )
 
 
-def _method(method: str | Editor, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
+def _method(method: str | EditFunction, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
     """In the space of the layer's text that it writes in."""
     if callable(method):
         return method_of(method, add_ridge(text.second_moment(layer), text.ridge), protected)

@@ -18,7 +18,7 @@ from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
 from ks_core.front.results import Results
 from ks_core.models.loading import Model
-from ks_core.theory.editors import Editor, check_editors
+from ks_core.theory.editors import EditFunction, check_editors
 
 PARTS: tuple[Part, ...] = ("stream", "dose")
 """What is measured besides the pairs of facts, where nothing else is asked for."""
@@ -34,12 +34,12 @@ def measure(
     *,
     corpus: str | Path | Corpus | None = None,
     parts: Iterable[Part] = PARTS,
-    editors: Mapping[str, Editor] = NO_EDITORS,
+    editors: Mapping[str, EditFunction] = NO_EDITORS,
 ) -> Results:
     """Measure everything that the claims of the paper are about on one model.
 
     Superposition between the first facts that the model knows, in every layer; a stream of edits by four methods, and
-    single edits of one relation, really made and taken back bit for bit. Text and target values are kept in the cache.
+    single edits of one relation, really made and taken back bit for bit. Text and target values are cached.
 
     Args:
         model: as `load_model` takes it; the one of the settings when left out.

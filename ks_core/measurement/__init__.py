@@ -1,4 +1,4 @@
-"""Model × data → arrays: second moments from text, keys and known facts from prompts, and the store that keeps them."""
+"""Model × data → arrays: second moments from text, keys and known facts from prompts, and the store that holds them."""
 
 from ks_core.extras import require
 

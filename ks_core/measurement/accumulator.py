@@ -13,7 +13,7 @@ BLOCKS = 4
 """Column blocks of one product. Only blocks on and above the diagonal are computed: (1 + 1/4) / 2 = 62 % of the
 multiplications of K^T K. On two CPU cores at d_key 1536 more blocks cost more in smaller products than they save."""
 
-LONG = 64.0
+LONG_KEY = 64.0
 """Squared length, in those of a batch's short keys, above which a key is multiplied in float64. A float32 product
 rounds every entry to 6e-8 of its largest terms, and those of a key r times as long as the others are r² times theirs:
 one of a thousand lengths would drown the directions that only the others fill. In some layers of SmolLM2-135M 1 to 4 %
@@ -43,7 +43,7 @@ class SecondMomentAccumulator:
     """Sum of k k^T over keys that arrive in batches; `result()` gives the frozen mean.
 
     Products are taken in float32 (or in float64, when the keys are) and added up in float64; keys that are much longer
-    than the others, see `LONG`, are multiplied in float64. For nine layers of SmolLM2-135M over 16,384 tokens, with
+    than the others, see `LONG_KEY`, are multiplied in float64. For nine layers of SmolLM2-135M over 16,384 tokens, with
     condition numbers of C from 1e4 to 4e7, this moved no entry of P by more than 7e-7 against float64 products
     throughout (1e-5 with the long keys in float32 too). Products of float64 alone take twice as long.
     """
@@ -126,7 +126,7 @@ def _in_float64(keys: Tensor) -> Tensor:
     unit = squares.mean(dim=0)
     lengths = squares @ torch.stack([torch.ones_like(unit), torch.where(unit > 0, 1 / unit, 0)], dim=1)
     short = lengths.kthvalue(max(1, int(SHORT * len(keys))), dim=0).values
-    return ~(lengths <= LONG * short).all(dim=1)  # infinite ones too
+    return ~(lengths <= LONG_KEY * short).all(dim=1)  # infinite ones too
 
 
 def moment_of(packed: Tensor, count: int) -> SecondMoment:

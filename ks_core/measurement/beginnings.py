@@ -16,7 +16,7 @@ LEAST = 4096
 """Characters of the first cut at least: no known tokenizer looks so far ahead for the first tokens (WordPiece looks at
 a hundred letters of a word)."""
 
-LONG = 6
+WORTH_CUTTING = 6
 """Cuts that fit into a text that is worth cutting: to try the first costs four."""
 
 
@@ -40,7 +40,7 @@ def first_tokens(texts: Iterable[str], tokenizer: Any, longest: int) -> Iterator
     waiting: list[str] = []
     characters = 0
     for text in texts:
-        if cut is not None and len(text) > LONG * cut:
+        if cut is not None and len(text) > WORTH_CUTTING * cut:
             yield from _whole(waiting, tokenizer, longest)
             waiting, characters = [], 0
             yield _beginning(text, tokenizer, longest, cut)

@@ -17,8 +17,7 @@ from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.text import TokenIds, batches, take_tokens
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
-
-Array = NDArray[np.float64]
+from ks_core.statistics.pairs import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,12 @@ import torch
 from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.data.facts import Fact
 from ks_core.errors import ProvenanceError
-from ks_core.files import cache_dir, is_kept, short_hash
+from ks_core.files import cache_dir, is_stored, short_hash
 from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
 from ks_core.models.loaded import LoadedModel
 
 FORMAT = "ks_core/target-values/2"
-"""Raised when the search changes what it finds, or the file how it is kept."""
+"""Raised when the search changes what it finds, or the file how it is cached."""
 
 
 def cached_target_values(
@@ -27,7 +27,7 @@ def cached_target_values(
     """`target_values` of a model as it is, edited or not, taken from the cache where they are there.
 
     Raises:
-        ProvenanceError: a kept file is damaged, or is for something else.
+        ProvenanceError: a cached file is damaged, or is for something else.
         InputError: as `target_values`; or the model was changed while it was searched.
         StorageError: the cache cannot be written.
     """
@@ -47,7 +47,7 @@ def _batch(
     edits = [[fact.prompt, fact.subject, fact.separators[1], fact.target_new] for fact in facts]
     made_from = json.dumps({**of_all, "edits": edits}, sort_keys=True)
     path = cache_dir() / "values" / f"{short_hash(made_from)}.safetensors"
-    if is_kept(path):
+    if is_stored(path):
         return _read(path, made_from, len(facts), model.adapter.d_key, model.adapter.d_value)
     found = target_values(model, facts, layer, settings)
     model.require(tuple(of_all["model"]))

@@ -9,7 +9,7 @@ from pathlib import Path
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import PACKAGED_FACTS, Fact, Facts, FactSet, load_facts, same_text
 from ks_core.errors import ProvenanceError
-from ks_core.files import cache_dir, is_kept, short_hash
+from ks_core.files import cache_dir, is_stored, short_hash
 from ks_core.measurement.readable import LeftOut, readable_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
@@ -42,7 +42,7 @@ class KnownFacts:
 
 
 def known_facts(model: Model, facts: Facts = PACKAGED_FACTS) -> KnownFacts:
-    """Ask the model, as it is, about every fact; the answer is kept in the cache under the hashes of model and facts.
+    """Ask the model, as it is, about every fact; the answer is cached under the hashes of model and facts.
 
     A fact is known when its own object is the most probable continuation of its prompt among all true objects of its
     relation, two or more. Facts that the model's tokenizer cannot read or its context cannot hold are left out and
@@ -55,7 +55,7 @@ def known_facts(model: Model, facts: Facts = PACKAGED_FACTS) -> KnownFacts:
     Raises:
         InputError: scores that are not finite, a model or facts that cannot be used, or the model was changed while it
             was asked.
-        ProvenanceError: a kept answer is damaged, or is for something else.
+        ProvenanceError: a cached answer is damaged, or is for something else.
         StorageError: the cache cannot be written.
 
     Example:
@@ -71,15 +71,15 @@ def known_facts(model: Model, facts: Facts = PACKAGED_FACTS) -> KnownFacts:
     readable = readable_facts(model, facts)
     if not readable.facts:
         return KnownFacts((), len(facts), readable.left_out)
-    known = _kept(model, replace(facts, facts=readable.facts))
+    known = _cached(model, replace(facts, facts=readable.facts))
     return replace(known, asked=len(facts), left_out=readable.left_out)
 
 
-def _kept(model: LoadedModel, facts: FactSet) -> KnownFacts:
+def _cached(model: LoadedModel, facts: FactSet) -> KnownFacts:
     fingerprints = model.fingerprints
     made_from = "|".join((DEFINITION, *fingerprints, facts.fingerprint))
     path = cache_dir() / "known" / f"{short_hash(made_from)}.json"
-    if is_kept(path):
+    if is_stored(path):
         return _read(path, made_from, facts)
     known = ask(model, facts)
     model.require(fingerprints)
@@ -127,9 +127,9 @@ def _read(path: Path, made_from: str, facts: FactSet) -> KnownFacts:
     content = read_json(path, FORMAT)
     if content.get("made_from") != made_from:
         raise ProvenanceError(f"{path} is about another model or other facts; remove it and the model is asked again")
-    kept = content.get("case_ids")
-    known = set(kept) if isinstance(kept, list) and all(type(case_id) is int for case_id in kept) else set()
-    if kept != [fact.case_id for fact in facts if fact.case_id in known]:
+    stored = content.get("case_ids")
+    known = set(stored) if isinstance(stored, list) and all(type(case_id) is int for case_id in stored) else set()
+    if stored != [fact.case_id for fact in facts if fact.case_id in known]:
         raise ProvenanceError(
             f"{path} is damaged: its case_ids are no part of the facts' ids in their order; remove it and the model is "
             "asked again"

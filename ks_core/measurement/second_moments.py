@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
-from ks_core.errors import InputError, NotKeptError, ProvenanceError, RankDeficientError
-from ks_core.files import cache_dir, is_kept
+from ks_core.errors import InputError, NotStoredError, ProvenanceError, RankDeficientError
+from ks_core.files import cache_dir, is_stored
 from ks_core.formatting import shown
 from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
 from ks_core.measurement.provenance import MomentProvenance
@@ -29,7 +29,7 @@ they end changes no number: a text that crosses an end is read on with all of it
 LONGEST_NAME = 100
 """Bytes of a model's name in that of its folder: a file system's names have 255."""
 
-KEPT = (1, 2, 4, 8)
+STORED_AFTER = (1, 2, 4, 8)
 """Checkpoints that stay: after 1/8, 1/4, 1/2 and all of the text, to see how a number moves as the text doubles."""
 
 
@@ -46,12 +46,12 @@ class SecondMoments:
     @property
     def counts(self) -> tuple[int, ...]:
         """Token counts at which the moments are known, increasing; the last is all of the text."""
-        return tuple(self.provenance.tokens * kept // SEGMENTS for kept in KEPT)
+        return tuple(self.provenance.tokens * read // SEGMENTS for read in STORED_AFTER)
 
     @property
     def complete(self) -> bool:
         """Whether all of it is on disk."""
-        there = [is_kept(_file(self.folder, count)) for count in self.counts]  # each: one may be there and unreadable
+        there = [is_stored(_file(self.folder, count)) for count in self.counts]  # each: one may be there and unreadable
         return all(there)
 
     def require_model(self, model: LoadedModel) -> None:
@@ -147,7 +147,7 @@ def collect_second_moments(
         model: the model, on its device and in its dtype.
         corpus: texts are taken in its order, special tokens included.
         tokens: exactly this many tokens are read.
-        layers: which layers; default all. Some of them are taken from the moments of all where these are kept.
+        layers: which layers; default all. Some of them are taken from the moments of all where these are cached.
         batch_tokens: rows × longest row of a batch, padding included; a text longer than that is a batch of its own,
             so memory is bounded by the larger of `batch_tokens` and `longest_text`. Changes no number beyond rounding.
         longest_text: a text is cut after this many tokens, or at the context length when that is shorter.
@@ -167,9 +167,9 @@ def collect_second_moments(
     moments = SecondMoments(folder or moments_folder(provenance), provenance, layers)
     if folder is None and layers != every:
         of_all = replace(provenance, layers=every)
-        kept = SecondMoments(moments_folder(of_all), of_all, layers)
-        if kept.complete:
-            return kept
+        cached = SecondMoments(moments_folder(of_all), of_all, layers)
+        if cached.complete:
+            return cached
     if not moments.complete:
         texts = take_tokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
         _collect(model, texts, moments, batch_tokens)
@@ -228,15 +228,15 @@ def _resumed(
         done = _resumable(moments, ends)
         try:
             return done, _restore(model, moments, done)
-        except NotKeptError:  # another process went on from it and dropped it: look again
+        except NotStoredError:  # another process went on from it and dropped it: look again
             continue
 
 
 def _resumable(moments: SecondMoments, ends: Sequence[int]) -> int:
-    """The last stored checkpoint with all of `KEPT` below it there: one that is missing cannot be made from a later."""
+    """The last stored checkpoint with all of `STORED_AFTER` below it: a missing one cannot be made from a later one."""
     done = 0
     for end in ends:
-        if is_kept(_file(moments.folder, end)):
+        if is_stored(_file(moments.folder, end)):
             done = end
         elif end in moments.counts:
             break

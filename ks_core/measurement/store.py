@@ -18,7 +18,7 @@ from ks_core.measurement.provenance import MomentProvenance, check_provenance
 
 FORMAT = "ks_core/second-moments/3"
 
-LIBRARIES = ("torch", "transformers")
+VERSIONED = ("torch", "transformers")
 """Whose versions are written down, to explain a difference in the last digits; they are not compared."""
 
 
@@ -34,7 +34,7 @@ def save_moments(path: Path, sums: Mapping[int, Tensor], count: int, provenance:
     Raises:
         StorageError: it cannot be written.
     """
-    about = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in LIBRARIES}}
+    about = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in VERSIONED}}
     write_tensors(path, FORMAT, about, {_name(layer): packed for layer, packed in sums.items()})
 
 
@@ -42,7 +42,7 @@ def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -
     """The packed sum of one layer; nothing of the other layers is read.
 
     Raises:
-        NotKeptError: there is no such file.
+        NotStoredError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, not ours, or made from something else (names the field).
     """
     with read_tensors(path, FORMAT) as stored:

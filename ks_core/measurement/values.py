@@ -167,10 +167,10 @@ class _Search:
             if step == settings.steps or bool(reached.all()):
                 break
             (change.grad,) = torch.autograd.grad((penalties - log_probabilities).sum(), [change])
-            kept = change.detach().clone()
+            last = change.detach().clone()
             adam.step()
             with torch.no_grad():
-                change.copy_(torch.where(reached[:, None], kept, self._bounded(change)))
+                change.copy_(torch.where(reached[:, None], last, self._bounded(change)))
             steps += ~reached
         return (change * self._sizes[:, None]).detach().to("cpu", torch.float64), probabilities.cpu(), steps.cpu()
 

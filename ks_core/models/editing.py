@@ -110,7 +110,7 @@ class _Block:
 class edited(_Block):  # noqa: N801 - reads as what it does, as in `with suppress(...)`
     """Add `delta` to a layer's weight inside the block; the weight is bit for bit the old one afterwards.
 
-    A copy of the old weight is kept and put back, on exceptions and interrupts too, and then compared. Subtracting
+    The old weight is copied and put back, on exceptions and interrupts too, and then compared. Subtracting
     `delta` again would not do: the sum was rounded to the weight's dtype, so (W + delta) - delta differs from W in its
     last bits, and the differences would add up over edits. The sum is taken in float64 and rounded once.
 

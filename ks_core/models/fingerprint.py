@@ -26,7 +26,7 @@ CONFIG_LABELS = (
 MODULE_LABELS = ("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing", "all_tied_weights_keys")
 """Attributes of modules that change no number that is measured."""
 
-LIBRARIES = ("torch", "transformers")
+HOOKS_OF = ("torch", "transformers")
 """Whose hooks are let be: they collect outputs, or make a weight of parameters and buffers."""
 
 _PLAIN = (bool, int, float, str, list, tuple, Mapping, torch.Tensor)
@@ -103,7 +103,7 @@ def _refuse_hooks(model: torch.nn.Module) -> None:
     of_modules = ((path or "the model itself", module._forward_hooks) for path, module in model.named_modules())
     for place, hooks in (("every module", all_modules._global_forward_hooks), *of_modules):
         for hook in hooks.values():
-            if (getattr(hook, "__module__", None) or "").split(".")[0] not in LIBRARIES:
+            if (getattr(hook, "__module__", None) or "").split(".")[0] not in HOOKS_OF:
                 raise _unnamed("hook", hook, place)
 
 

@@ -40,7 +40,7 @@ def load_model(
     Every function that takes a model takes it as this one does, so what is loaded already passes through unchanged.
 
     Args:
-        model: name of a packaged model, else a local folder, else a hub id (kept in transformers' own cache); or a
+        model: name of a packaged model, else a local folder, else a hub id (cached by transformers); or a
             transformers model in memory, in evaluation mode, which stays on its device, in its dtype, and as it is.
         tokenizer: of a model in memory, and then needed.
         revision: branch, tag or commit of a hub model.

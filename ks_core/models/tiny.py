@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -80,15 +79,6 @@ def tiny_model(
         for parameter in model.parameters():
             parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     return model
-
-
-def save_tiny_checkpoint(
-    folder: Path, model_type: str = "llama", *, layers: int = 2, dtype: torch.dtype = torch.float32
-) -> Path:
-    """Write a tiny model and a byte-level tokenizer to a folder, as a hub checkpoint would be."""
-    tiny_model(model_type, layers=layers, dtype=dtype).save_pretrained(folder)
-    byte_level_tokenizer().save_pretrained(folder)
-    return folder
 
 
 _CORPUS = [

@@ -1,1 +1,1 @@
-"""What is shown and kept: results, baselines, tables, figures, and the session of a run."""
+"""What is shown and stored: results, baselines, tables, figures, and the session of a run."""

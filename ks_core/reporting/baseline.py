@@ -1,4 +1,4 @@
-"""Baselines: what a measurement gave before, kept per model, and the check that it still gives the same.
+"""Baselines: what a measurement gave before, stored per model, and the check that it still gives the same.
 
 A baseline belongs to a request (model, text, facts, their numbers). When the same request is made again, its inputs
 must have the same hashes, its verdicts must be the same and its values must stay inside their bands. Another request on
@@ -22,7 +22,7 @@ from ks_core.claims.finding import Finding
 from ks_core.errors import InputError
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.settings import Settings
-from ks_core.files import is_kept
+from ks_core.files import is_stored
 from ks_core.outputs import write_text
 from ks_core.reporting import words
 from ks_core.reporting.baseline_file import FORMAT, Baseline, load_baseline
@@ -68,7 +68,7 @@ def baseline_path(folder: Path, model: str) -> Path:
 def find_baseline(folder: Path, request: Mapping[str, Any]) -> tuple[Baseline | None, str]:
     """The baseline for a request, or None with the reason in words."""
     path = baseline_path(folder, str(request["model"]))
-    if not is_kept(path):
+    if not is_stored(path):
         return None, f"none for this model ({path} does not exist)"
     baseline = load_baseline(path)
     differing = [name for name in REQUEST if baseline.request.get(name) != request.get(name)]
@@ -113,7 +113,7 @@ def save_baseline(
     """
     request = request_of(measurement.settings)
     path = baseline_path(folder, request["model"])
-    if is_kept(path):
+    if is_stored(path):
         _check_replaced(*find_baseline(folder, request), measurement.provenance, collected)
     content = {
         "request": request,
@@ -123,7 +123,7 @@ def save_baseline(
                 "value": _plain(finding.value),
                 "error": _plain(finding.error),
                 "verdict": finding.verdict.value,
-                "quantity": finding.quantity,
+                "quantity": words.quantity(finding),
                 "layers": words.place(finding),
                 "threshold": words.required(finding.judged.bound),
                 "reference": words.references(finding),
@@ -170,8 +170,8 @@ def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
         problems.append(f"{finding.id}: verdict was {before['verdict']!r}, now {finding.verdict.value!r}")
     if finding.is_rounding:
         return problems
-    found, kept = (finding.value, finding.error), (before["value"], before["error"])
-    return problems + _differences(finding.id, found, kept, finding.grain)
+    found, stored = (finding.value, finding.error), (before["value"], before["error"])
+    return problems + _differences(finding.id, found, stored, finding.grain)
 
 
 def missing_findings(baseline: Baseline, recorded: Collection[str], collected: Collection[str]) -> list[str]:
@@ -197,9 +197,9 @@ def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[s
     for name in named.keys() & baseline.statistics.keys():
         grain = GRAIN.get(name.split(" ")[0], 0.0) / measurement.num_pairs
         estimates, before = named[name], baseline.statistics[name]
-        for place, kept in enumerate(zip(before["value"], before["error"], strict=True)):
+        for place, stored in enumerate(zip(before["value"], before["error"], strict=True)):
             found = float(estimates.value[place]), float(estimates.error[place])
-            problems += _differences(f"{name}, layer {measurement.layers[place]}", found, kept, grain)
+            problems += _differences(f"{name}, layer {measurement.layers[place]}", found, stored, grain)
     return inputs + sorted(problems)
 
 
@@ -215,14 +215,16 @@ def _named(measurement: Measurement) -> dict[str, Replicates]:
 
 
 def _differences(
-    name: str, found: tuple[float, float], kept: tuple[float | None, float | None], grain: float
+    name: str, found: tuple[float, float], stored: tuple[float | None, float | None], grain: float
 ) -> list[str]:
     """Value and error against what they were; the error too, as it decides what the value means."""
     problems = []
-    if not in_band(found[0], kept[0], kept[1], grain):
-        problems.append(f"{name}: value was {_shown(*kept)}, now {found[0]:.6g}; expected within {BAND} errors")
-    if not in_band(found[1], kept[1], kept[1], grain):
-        problems.append(f"{name}: error was {_shown(kept[1])}, now {found[1]:.6g}; the same draws should give the same")
+    if not in_band(found[0], stored[0], stored[1], grain):
+        problems.append(f"{name}: value was {_shown(*stored)}, now {found[0]:.6g}; expected within {BAND} errors")
+    if not in_band(found[1], stored[1], stored[1], grain):
+        problems.append(
+            f"{name}: error was {_shown(stored[1])}, now {found[1]:.6g}; the same draws should give the same"
+        )
     return problems
 
 

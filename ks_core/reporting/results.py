@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ks_core.claims.finding import Finding, NotApplicable
+from ks_core.claims.registry import CLAIMS
 from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured
 from ks_core.experiments.pairs.measure import Measurement
-from ks_core.experiments.pairs.statistics import MATRICES, Statistics
+from ks_core.experiments.pairs.statistics import PAIR_MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.outputs import is_regular, write_text
 from ks_core.reporting.sizes import sizes_numbers
@@ -52,6 +53,7 @@ def write_results(
         "provenance": dict(measured.pairs.provenance),
         "baseline": baseline,
         "findings": [finding_numbers(finding) for finding in findings],
+        "claims": {claim.name: {"claims": claim.sentence, "untested": claim.untested} for claim in CLAIMS.values()},
         "not_judged": {name: of.reason for name, of in not_applicable.items()},
         **pairs_numbers(measured.pairs),
         **part_numbers(measured),
@@ -85,7 +87,7 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
         "condition_number": [pairs.condition_number for pairs in measurement.pairs],
         "rank": [pairs.rank for pairs in measurement.pairs],
         "silent_neurons": [pairs.silent_neurons for pairs in measurement.pairs],
-        "extremes": {name: _extremes(measurement, name) for name in MATRICES},
+        "extremes": {name: _extremes(measurement, name) for name in PAIR_MATRICES},
         "statistics": _numbers(measurement.statistics),
         "one_fact_per_subject": _numbers(measurement.distinct),
         "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},

@@ -197,7 +197,7 @@ def start_session(given: Mapping[str, Any]) -> PaperSession:
     check_results(folder / RESULTS, settings, inputs.model.weights_sha256)
     measured = Measured(measure(settings, inputs=inputs))
     session = PaperSession(inputs, folder, baselines, update, baseline, note, measured)
-    session.write()  # tests and figures may fail: what was measured is kept
+    session.write()  # tests and figures may fail: what was measured is stored
     return session
 
 

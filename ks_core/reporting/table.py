@@ -12,7 +12,7 @@ from ks_core.reporting import words
 
 COLUMNS = ("claim", "model", "layers", "measured ± error", "interval", "required", "reference", "verdict")
 
-NAME = 48
+NAME_IN_TABLE = 48
 """Characters of a model's name that the table has room for."""
 
 
@@ -31,7 +31,7 @@ def claims_table(
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (COLUMNS, *rows)]
     rule = "  ".join("-" * width for width in widths)
     legend = [
-        f"{row[0].ljust(widths[0])}  {printable(f.quantity)}, {f.count:,} {printable(f.counted)}"
+        f"{row[0].ljust(widths[0])}  {printable(words.quantity(f))}; {f.count:,} {printable(f.counted)}"
         for row, f in zip(rows, findings, strict=True)
     ]
     open_ends = [
@@ -48,7 +48,7 @@ def claims_table(
 def _row(finding: Finding, model: str) -> tuple[str, ...]:
     cells = (
         finding.id,
-        shortened(model, NAME),
+        shortened(model, NAME_IN_TABLE),
         words.place(finding),
         plus_minus(finding.value, finding.error),
         words.interval(finding),

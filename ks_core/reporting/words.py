@@ -63,6 +63,20 @@ def required(bound: Bound) -> str:
     return f"{centre}{SIGNS[bound.kind]} {bound.threshold:.3g}"
 
 
+def quantity(finding: Finding) -> str:
+    """What was measured, of which method and after how many edits where that is so.
+
+    Example:
+        >>> from ks_core.claims.finding import Judged, Verdict
+        >>> judged = Judged(4.0, 0.1, 0.1, (3.5, 4.5), Bound("above", 3.0), Verdict.HOLDS)
+        >>> quantity(Finding("mine", "interference", judged, count=56, method="joint", edits=32))
+        'interference (joint), 32 edits'
+    """
+    method = f" ({finding.method})" if finding.method else ""
+    edits = f", {finding.edits} edits" if finding.edits else ""
+    return f"{finding.quantity}{method}{edits}"
+
+
 def references(finding: Finding) -> str:
     """What is known elsewhere: each number with where it is from."""
     return "; ".join(map(_reference, finding.references))

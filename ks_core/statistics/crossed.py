@@ -1,4 +1,4 @@
-"""Errors of numbers made of pairs of two crossed kinds, such as edits × other facts: both kinds are drawn anew."""
+"""Errors of numbers made of pairs of two crossed kinds, such as edits × bystanders: both kinds are drawn anew."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CrossedStatistic = Callable[..., float]
 
 
 def crossed_bootstrap(statistic: CrossedStatistic, *arrays: Array, resamples: int, seed: int) -> Array:
-    """Recompute a statistic for samples in which edits and other facts are both drawn with replacement.
+    """Recompute a statistic for samples in which edits and bystanders are both drawn with replacement.
 
     What one edit does to forty facts are not forty observations: they share its residual, and the same forty facts come
     back under each edit. Drawing rows and columns apart respects both (the pigeonhole bootstrap: Owen, Annals of

@@ -163,7 +163,8 @@ def mean_replicates(
         weights: (n,), how much each counts; equally by default.
 
     Returns:
-        Replicates of shape (). NaN among the numbers makes everything NaN.
+        Replicates of shape (). NaN among the numbers makes everything NaN; of one number the error is NaN, as nothing
+        is known of how far another would be.
 
     Raises:
         InputError: no numbers, or fewer than two resamples.
@@ -178,9 +179,10 @@ def mean_replicates(
         raise InputError("got no numbers to take the mean of; expected at least one")
     own = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) * own
+    facts = drawn @ numbers / drawn.sum(axis=1)
     return Replicates(
         np.array(own @ numbers / own.sum()),
-        facts=drawn @ numbers / drawn.sum(axis=1),
+        facts=facts if n > 1 else np.full_like(facts, np.nan),
         text=np.array([own @ half / own.sum() for half in text]),
     )
 

@@ -49,10 +49,9 @@ class MonotoneTrend:
     rising: int
     """pairs of sizes of which the larger has the larger number"""
     pairs: int
-    tau: float
-    """Kendall's rank correlation: 1 if it always rises, -1 if it always falls; NaN like `p`"""
     p: float
-    """exact two-sided probability of a |tau| as large where order means nothing; NaN where numbers tie or are NaN"""
+    """exact two-sided probability, by Kendall's test, of a trend as clear where order means nothing; NaN where numbers
+    tie or are NaN"""
 
     def __str__(self) -> str:
         """In short, for a table."""
@@ -81,6 +80,5 @@ def monotone_trend(sizes: Sequence[float], numbers: Sequence[float]) -> Monotone
     pairs = list(combinations(ordered, 2))
     rising = sum(later > earlier for earlier, later in pairs)
     if not np.isfinite(ordered).all() or len(set(ordered)) < len(ordered):
-        return MonotoneTrend(rising, len(pairs), math.nan, math.nan)
-    found = kendalltau(range(len(ordered)), ordered, method="exact")
-    return MonotoneTrend(rising, len(pairs), float(found.statistic), float(found.pvalue))
+        return MonotoneTrend(rising, len(pairs), math.nan)
+    return MonotoneTrend(rising, len(pairs), float(kendalltau(range(len(ordered)), ordered, method="exact").pvalue))

@@ -72,16 +72,6 @@ class LifelongEdits:
     residuals: Tensor
     edit: Edit
 
-    def prefix(self, count: int) -> Edit:
-        """Return the first `count` edits, W_count − W_0, as views of the factors: nothing is copied.
-
-        Raises:
-            InputError: fewer than 0 or more than n edits asked for.
-        """
-        if not 0 <= count <= len(self.residuals):
-            raise InputError(f"the first {count} edits were asked for; expected 0 to {len(self.residuals)}")
-        return Edit(self.edit.left[:, :count], self.edit.right[:count])
-
 
 def single_edit(weight: Any, key: Any, value: Any, space: KeySpace) -> Edit:
     """Give one key a new value with the least disturbance of all others.

@@ -5,7 +5,8 @@
 with weight (d_value, d_key), keys (n, d_key), values (n, d_value), second_moment (d_key, d_key), and `protected`
 (p, d_key) after them where it protects keys. What it claims, and which arrays it takes, is declared by `traits`.
 `method_of` makes such a function a `Method`, as a stream of edits on a model runs it; `editor_of` makes a method such a
-function, as `ks_core.conformance.check_editor` takes it.
+function, as `ks_core.conformance.check_editor` takes it. How such a function is called, with its own kind of arrays,
+and how what it returns is checked, is the same for both.
 """
 
 from __future__ import annotations
@@ -18,18 +19,93 @@ import torch
 from torch import Tensor
 
 from ks_core.arguments import word
-from ks_core.arrays import as_float64, given
-from ks_core.errors import InputError
+from ks_core.arrays import as_float64, given, returned
+from ks_core.errors import InputError, ReturnedError
 from ks_core.formatting import shown
 from ks_core.theory.editing import Edit
 from ks_core.theory.methods import METHODS, Method
-from ks_core.theory.traits import DTYPES, Traits, traits_of
+from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
 
-Editor = Callable[..., Any]
+EditFunction = Callable[..., Any]
 """`edit(weight, keys, values, second_moment) -> new weight`, or a factory of such functions where it is stateful."""
 
-REMEDY = "hold the editor against the laws with check_editor"
-"""What to do about an editor that fails."""
+
+def as_edit_function(editor: Any) -> EditFunction:
+    """What a user has, where it can be called.
+
+    Raises:
+        InputError: it cannot be called.
+    """
+    if not callable(editor):
+        raise InputError(
+            f"the editor is a {type(editor).__name__}; expected a function "
+            "edit(weight, keys, values, second_moment), or a factory of such functions with stateful=True"
+        )
+    function: EditFunction = editor
+    return function
+
+
+def instance_of(editor: EditFunction, traits: Traits, what: str = "the factory") -> EditFunction:
+    """What makes the edits of one stream: the editor itself, or a new one of its factory where it is stateful.
+
+    Args:
+        editor: the function, or a factory of such.
+        traits: what it claims.
+        what: to call the factory in errors.
+
+    Raises:
+        ReturnedError: the factory returned no editor. What it raises itself goes through.
+    """
+    if not traits.stateful:
+        return editor
+    edit = editor()
+    if not callable(edit):
+        raise ReturnedError(
+            f"{what} returned a {type(edit).__name__}; expected an editor, a function "
+            "edit(weight, keys, values, second_moment)"
+        )
+    made: EditFunction = edit
+    return made
+
+
+def arguments_of(
+    traits: Traits, weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor, protected: Tensor | None
+) -> list[Any]:
+    """The arguments of one call: fresh copies of the arrays that the traits ask for, in their dtype and library.
+
+    Raises:
+        InputError: the editor protects keys and there are none.
+    """
+    parts = [weight, keys, values, second_moment]
+    if traits.protected:
+        parts.append(_protected_keys(protected, "the editor"))
+    return [given(part, traits.array, DTYPES[traits.dtype]) for part in parts]
+
+
+def _protected_keys(protected: Any, what: str) -> Any:
+    if protected is None:
+        raise InputError(f"{what} protects keys and got none; expected (p, d_key): pass protected=keys")
+    return protected
+
+
+def new_weight(edit: EditFunction, arguments: list[Any], shape: tuple[int, ...], what: str = "the editor") -> Tensor:
+    """Make edits and check what comes back.
+
+    Args:
+        edit: as `instance_of` gives it.
+        arguments: as `arguments_of` gives them.
+        shape: (d_value, d_key), of the weight.
+        what: to call the editor in errors.
+
+    Returns:
+        (d_value, d_key) float64, a copy on the CPU.
+
+    Raises:
+        ReturnedError: the editor returned no array of real, finite numbers, or one of another shape. What it raises
+            itself goes through.
+    """
+    hint = ", (d_value, d_key): return the whole new weight, not a change of another layout"
+    return returned(edit(*arguments), what, shape, hint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +121,7 @@ class EditorMethod:
         space: None; where it writes is not known, so its interference is measured and not predicted.
     """
 
-    editor: Editor
+    editor: EditFunction
     traits: Traits
     second_moment: Tensor
     protected: Tensor | None
@@ -56,40 +132,31 @@ class EditorMethod:
         """W_n − W_0 as the editor makes it; its right factor is the identity, as its rank is not known.
 
         Raises:
-            InputError: the editor raised an error, or returned another shape or what is not finite; names the editor.
+            ReturnedError: as `instance_of` and `new_weight`, with the editor's name.
+            InputError: the editor raised an error; names both.
         """
         before = as_float64("weight", weight, ndim=2)
-        parts = [before, as_float64("keys", keys, ndim=2), as_float64("values", values, ndim=2), self.second_moment]
-        if self.traits.protected and self.protected is not None:
-            parts.append(self.protected)
-        dtype = DTYPES[self.traits.dtype]
-        returned = f"the weight that editor {shown(self.name)} returned"
-        after = as_float64(returned, self._called(parts, dtype), ndim=2, remedy=REMEDY)
-        if after.shape != before.shape:
-            raise InputError(
-                f"editor {shown(self.name)} returned a weight of shape {tuple(after.shape)}; expected "
-                f"{tuple(before.shape)}, (d_value, d_key): return the whole new weight, not a change of another layout"
-            )
-        change = after.cpu() - before.to(dtype).double()  # from the weight as the editor saw it
-        return Edit(change, torch.eye(before.shape[1], dtype=torch.float64))
-
-    def _called(self, parts: list[Tensor], dtype: torch.dtype) -> Any:
-        arrays = [given(part, self.traits.array, dtype) for part in parts]
+        parts = before, as_float64("keys", keys, ndim=2), as_float64("values", values, ndim=2), self.second_moment
+        arguments = arguments_of(self.traits, *parts, self.protected)
         try:
-            edit = self.editor() if self.traits.stateful else self.editor
-            return edit(*arrays)
-        except Exception as error:
+            edit = instance_of(self.editor, self.traits, f"the factory {self.name}")
+            after = new_weight(edit, arguments, tuple(before.shape), f"the editor {self.name}")
+        except ReturnedError:
+            raise
+        except Exception as error:  # of anyone's code, whatever it is
             raise InputError(
-                f"editor {shown(self.name)} raised {type(error).__name__}: {shown(str(error))}; expected a new weight: "
-                f"{REMEDY}"
+                f"the editor {self.name} raised {type(error).__name__}: {shown(str(error))}; expected a new weight: "
+                "hold it against the laws with check_editor"
             ) from error
+        seen = before.cpu().to(DTYPES[self.traits.dtype]).double()  # the weight as the editor saw it
+        return Edit(after - seen, torch.eye(before.shape[1], dtype=torch.float64))
 
 
-def method_of(editor: Editor, second_moment: Any, protected: Any = None, name: str | None = None) -> EditorMethod:
+def method_of(editor: EditFunction, second_moment: Any, protected: Any = None, name: str | None = None) -> EditorMethod:
     """Make anyone's editor a method of lifelong editing, for one layer.
 
     Args:
-        editor: as `Editor`; what it takes is read off its declared traits.
+        editor: as `EditFunction`; what it takes is read off its declared traits.
         second_moment: (d_key, d_key), of the layer.
         protected: (p, d_key), keys for an editor that protects keys.
         name: what errors call it; the function's own when left out.
@@ -103,31 +170,24 @@ def method_of(editor: Editor, second_moment: Any, protected: Any = None, name: s
         >>> method_of(edit, torch.eye(2)).edit([[0.0, 0.0]], keys=[[1.0, 1.0]], values=[[4.0]]).delta()
         tensor([[2., 2.]], dtype=torch.float64)
     """
-    if not callable(editor):
-        raise InputError(
-            f"the editor is a {type(editor).__name__}; expected a function edit(weight, keys, values, second_moment)"
-        )
-    traits = traits_of(editor)
-    if traits.protected and protected is None:
-        raise InputError("the editor protects keys and got none; expected (p, d_key): pass protected=keys")
+    function = as_edit_function(editor)
+    traits = traits_of(function)
+    if traits.protected:
+        protected = _protected_keys(protected, f"the editor {name_of(function)}")
     keys = None if protected is None else as_float64("protected keys", protected, ndim=2)
     moment = as_float64("the second moment", second_moment, ndim=2)
-    return EditorMethod(editor, traits, moment, keys, name or name_of(editor))
+    return EditorMethod(function, traits, moment, keys, shown(name)[1:-1] if name else name_of(function))
 
 
-def name_of(editor: Editor) -> str:
-    """The name of an editor: that of the function, or of the type of what is called."""
-    return str(getattr(editor, "__name__", type(editor).__name__))
-
-
-def check_editors(editors: Any) -> dict[str, Editor]:
+def check_editors(editors: Any) -> dict[str, EditFunction]:
     """Editors of one's own by name, each tried on two edits of a small weight, before it costs any work.
 
     Args:
         editors: name → editor.
 
     Raises:
-        InputError: no mapping, a name that is empty or a method's, what is no editor, or one that fails; names it.
+        InputError: no mapping, a name that is empty or a method's, what is no editor, or one that raises; names it.
+        ReturnedError: an editor that returns no new weight.
 
     Example:
         >>> list(check_editors({"mine": lambda weight, keys, values, second_moment: weight}))
@@ -145,7 +205,7 @@ def check_editors(editors: Any) -> dict[str, Editor]:
     return named
 
 
-def editor_of(method: Callable[..., Method], traits: Traits | None = None, *, name: str = "edit") -> Editor:
+def editor_of(method: Callable[..., Method], traits: Traits | None = None, *, name: str = "edit") -> EditFunction:
     """Make a method of this package an editor, as laws are held against it.
 
     Args:

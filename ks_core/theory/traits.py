@@ -86,6 +86,11 @@ def traits(**claims: Any) -> Callable[[Implementation], Implementation]:
     return attach
 
 
+def name_of(implementation: Any) -> str:
+    """What to call an implementation that was given as an object."""
+    return str(getattr(implementation, "__qualname__", type(implementation).__qualname__))
+
+
 def traits_of(implementation: Any) -> Traits:
     """The declared traits; those of a sequential, exact float64 editor on torch tensors where none were declared."""
     declared = getattr(implementation, "ks_traits", Traits())

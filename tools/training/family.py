@@ -13,10 +13,10 @@ import torch
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, FactSet
-from ks_core.data.records import shown
 from ks_core.data.statements import statements
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import atomic_path, cache_dir, sha256_of
+from ks_core.formatting import shown
 from ks_core.measurement.known import ask
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import checked_device, load_model
@@ -142,12 +142,14 @@ class Course:
 
 def _require_same(target: Path, course: Mapping[str, Any]) -> None:
     try:
-        kept = parse_json((target / RECORD).read_text(encoding="utf-8"))
+        recorded = parse_json((target / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ProvenanceError(
             f"{target} is there, but its {RECORD} cannot be read ({error}); remove the folder, or name another"
         ) from error
-    differing = [name for name, value in course.items() if not isinstance(kept, dict) or kept.get(name) != value]
+    differing = [
+        name for name, value in course.items() if not isinstance(recorded, dict) or recorded.get(name) != value
+    ]
     if differing:
         raise ProvenanceError(
             f"{target} is there and was trained with other {', '.join(differing)}; remove it, or name another folder"

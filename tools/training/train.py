@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.errors import ProvenanceError
-from ks_core.files import is_kept
+from ks_core.files import is_stored
 from ks_core.models.fingerprint import config_sha256, weights_sha256
 
 FORMAT = "ks_core/training-checkpoint/1"
@@ -155,7 +155,7 @@ def _save(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path, done
 
 def _resume(model: PreTrainedModel, optimizer: torch.optim.AdamW, path: Path) -> tuple[int, float]:
     """Take over a checkpoint's weights and averages; returns the steps and seconds that it had taken."""
-    if not is_kept(path):
+    if not is_stored(path):
         return 0, 0.0
     with read_tensors(path, FORMAT) as stored:
         done, seconds = stored.about.get("done"), stored.about.get("seconds")

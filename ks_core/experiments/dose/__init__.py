@@ -1,1 +1,1 @@
-"""Dose and response: one edit at a time, and what it does to the other facts of its relation."""
+"""Dose and response: one edit at a time, and what it does to its neighbours."""

@@ -1,4 +1,4 @@
-"""Which layers, edits and other facts a dose experiment takes."""
+"""Which layers, edits and neighbours a dose experiment takes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from ks_core.data.facts import Fact, FactSet
 from ks_core.statistics.pairs import FEWEST_FACTS
 
 DEPTHS = (0.1, 0.3, 0.6)
-"""Relative depths of the edited layers: superposition is weak in the first and strong in the last, and all come early
-enough for an edit at the subject to reach the end of the prompt."""
+"""Relative depths of the edited layers: superposition is weak in the first and strong in the last."""
 
 EDITS = 8
 """Edits a layer: the fewest of which a bootstrap over edits still makes sense."""
@@ -21,14 +20,22 @@ NEIGHBOURS = 40
 """Facts of the relation that are read after each edit; on two cores that takes about a second."""
 
 
-def dose_layers(layers: Sequence[int]) -> tuple[int, ...]:
-    """The measured layers at the `DEPTHS`, each once.
+def dose_layers(layers: Sequence[int], num_layers: int) -> tuple[int, ...]:
+    """The measured layers at the `DEPTHS`, each once, without the model's last.
+
+    What is written at a subject in the last layer reaches no later token: an edit there does nothing at the end of the
+    prompt, whatever its dose.
+
+    Args:
+        layers: that were measured.
+        num_layers: of the model.
 
     Example:
-        >>> dose_layers(range(30)), dose_layers([0, 1])
-        ((3, 9, 17), (0, 1))
+        >>> dose_layers(range(30), 30), dose_layers([0, 1], 2), dose_layers([1], 2)
+        ((3, 9, 17), (0,), ())
     """
-    return tuple(sorted({layers[round(depth * (len(layers) - 1))] for depth in DEPTHS}))
+    chosen = {layers[round(depth * (len(layers) - 1))] for depth in DEPTHS}
+    return tuple(sorted(chosen - {num_layers - 1}))
 
 
 def choose_doses(superposition: Tensor) -> tuple[list[int], list[int]]:

@@ -17,7 +17,7 @@ class DoseMeasurement:
     """Dose and response of single edits; nothing in it is judged yet."""
 
     response: DoseResponse | None
-    """None where no relation has enough facts"""
+    """None where no relation has enough facts, or no layer before the last was measured"""
     resamples: int
     seed: int
     seconds: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""How the new object of an edit spills over to other facts, against the superposition with them, as a value."""
+"""How the new object of an edit spills over to its neighbours, against the superposition with them, as a value."""
 
 from __future__ import annotations
 

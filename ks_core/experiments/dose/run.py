@@ -1,4 +1,4 @@
-"""Edit facts of one relation, one at a time, and read the relation's other facts."""
+"""Edit facts of one relation, one at a time, and read their neighbours."""
 
 from __future__ import annotations
 
@@ -35,12 +35,11 @@ def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> Do
         facts: usable ones; the relation with the most of them is taken.
 
     Returns:
-        Doses and responses, or None where no relation has three facts.
+        Doses and responses, or None where no relation has three facts, or only the last layer was measured.
     """
-    relation = largest_relation(facts)
-    if relation is None:
+    relation, layers = largest_relation(facts), dose_layers(text.layers, model.adapter.num_layers)
+    if relation is None or not layers:
         return None
-    layers = dose_layers(text.layers)
     keys = subject_keys(model, relation, layers)
     deepest = superposition(text.whole(layers[-1]).whiten(keys[layers[-1]]))
     edited_places, places_read = choose_doses(deepest)

@@ -13,7 +13,7 @@ from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.pairs import Array
 from ks_core.theory.superposition import cosines, gram, superposition
 
-SHOWN = 4
+MOST_IN_DETAIL = 4
 """Layers in figures that cannot show all: more lines than that are hard to tell apart."""
 
 
@@ -23,7 +23,7 @@ class LayerPairs:
 
     layer: int
     matrices: Mapping[str, Array]
-    """name in `MATRICES` → (n, n)"""
+    """name in `PAIR_MATRICES` → (n, n)"""
     halves: tuple[Mapping[str, Array], Mapping[str, Array]]
     """what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text"""
     by_tokens: Mapping[int, Array]
@@ -40,9 +40,9 @@ class LayerPairs:
 
 
 def analyse(keys: Mapping[int, Tensor], measured: int, text: TextWhitening) -> list[LayerPairs]:
-    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `shown`."""
+    """`layer_pairs` of every layer, in order; parts of the text only for the layers of `layers_in_detail`."""
     layers = sorted(keys)
-    in_detail = set(shown(layers))
+    in_detail = set(layers_in_detail(layers))
     return [
         layer_pairs(layer, keys[layer], measured, text, by_tokens=layer in in_detail)
         for layer in tqdm(layers, desc="superposition", unit="layer", disable=None)
@@ -93,12 +93,12 @@ def _of_whitened(whitened: Tensor, measured: int) -> dict[str, Array]:
     return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
 
 
-def shown(layers: Sequence[int]) -> list[int]:
-    """Layers for figures that cannot show all: the first, the last, and evenly between, `SHOWN` at most.
+def layers_in_detail(layers: Sequence[int]) -> list[int]:
+    """Layers for figures that cannot show all: the first, the last, and evenly between, `MOST_IN_DETAIL` at most.
 
     Example:
-        >>> shown(range(30))
+        >>> layers_in_detail(range(30))
         [0, 10, 19, 29]
     """
-    places = sorted({round(place) for place in np.linspace(0, len(layers) - 1, min(SHOWN, len(layers)))})
+    places = sorted({round(place) for place in np.linspace(0, len(layers) - 1, min(MOST_IN_DETAIL, len(layers)))})
     return [layers[place] for place in places]

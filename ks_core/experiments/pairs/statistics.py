@@ -14,7 +14,7 @@ from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.pairs import Array
 from ks_core.statistics.summaries import SHARE_THRESHOLD, summarise
 
-MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
+PAIR_MATRICES = ("P", "Q", "whitened_cosine", "activation_cosine")
 """The pair matrices of the paper: superposition, inner products, and cosines in both spaces."""
 
 Statistics = Mapping[str, Mapping[str, Replicates]]
@@ -38,7 +38,7 @@ def pair_statistics(
     picked = np.arange(len(layers[0].matrices["P"])) if facts is None else facts
     square = np.ix_(picked, picked)
     found: dict[str, dict[str, Replicates]] = {}
-    for name in tqdm(MATRICES, desc="statistics", unit="matrix", disable=None):
+    for name in tqdm(PAIR_MATRICES, desc="statistics", unit="matrix", disable=None):
         values, resampled, halves = [], [], []
         for pairs in layers:
             matrix = pairs.matrices[name][square]

@@ -9,6 +9,7 @@ from pathlib import Path
 from ks_core.data.facts import FactSet
 from ks_core.data.published_numbers import known_case_ids
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import set_by
 from ks_core.measurement.known import DEFINITION, known_facts
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.models.loaded import LoadedModel
@@ -63,7 +64,7 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
         cannot = f" ({summary(left_out)})" if left_out else ""
         raise InputError(
             f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts{cannot}; "
-            f"expected at least {count}: give more facts, or ask for fewer (--ks-num-facts)"
+            f"expected at least {count}: give more facts, or ask for fewer {set_by('num_facts')}"
         )
     measured, pool = facts.subset(ids[:count]), facts.subset(ids[: 2 * count])
     return Selection(measured, pool, ids, rule, len(facts), left_out)

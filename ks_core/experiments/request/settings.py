@@ -10,6 +10,7 @@ from typing import Any
 
 from ks_core import arguments, defaults
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import in_pytest
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Settings:
     num_facts: int = defaults.NUM_FACTS
     """known facts that are measured (paper: m = 128)"""
     num_edits: int = defaults.NUM_EDITS
-    """usable facts that are edited one after another, the first ones; the rest is watched"""
+    """usable facts that are edited one after another, the first ones; the rest are bystanders"""
     tokens: int = defaults.TOKENS
     """tokens of text for the second moments"""
     layers: tuple[int, ...] | None = None
@@ -57,7 +58,7 @@ class Settings:
 
     @property
     def model_name(self) -> str:
-        """The last part of the model's name, under which results and baselines are kept; of `.` the folder's own."""
+        """The last part of the model's name, under which results and baselines are stored; of `.` the folder's own."""
         path = Path(self.model)
         return (path.resolve() if path.exists() else path).name or "model"
 
@@ -78,7 +79,7 @@ Check = Callable[[str, Any], Any]
 
 
 def _option(name: str) -> str:
-    return f" (--ks-{name.replace('_', '-')})"
+    return f" ({in_pytest(name)})"
 
 
 def _or_none(check: Check, name: str, value: Any) -> Any:

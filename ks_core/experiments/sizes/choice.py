@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import set_by
 from ks_core.experiments.request.settings import Settings
 
 
@@ -32,12 +33,13 @@ def named_families(groups: Sequence[Sequence[str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for group in groups:
         if len(set(group)) < max(2, len(group)):
-            raise InputError(f"--ks-family got {' '.join(group)}; expected two or more different models")
+            names = " ".join(group)
+            raise InputError(f"a family is {names}; expected two or more different models {set_by('families')}")
         folders = [model for model in group if Path(model).is_dir() and not (Path(model) / "config.json").is_file()]
         if folders:
             raise InputError(
-                f"--ks-family got the folder {folders[0]}, which holds no model; expected models alone: put the "
-                "folders of tests before --ks-family"
+                f"a family has the folder {folders[0]}, which holds no model; expected models alone "
+                f"{set_by('families')}, and the folders of tests before that option"
             )
         name = f"{Path(group[0]).name}…{Path(group[-1]).name}"
         if name in found:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ks_core.data.corpus import Corpus
 from ks_core.data.facts import FactSet
 from ks_core.errors import InputError
 from ks_core.experiments.request.inputs import load_inputs
+from ks_core.experiments.request.options import set_by
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.member import FamilyMember, measure_member
 from ks_core.experiments.sizes.numbers import at_places, geometric_mean
@@ -71,6 +73,8 @@ def measure_family(
     name: str,
     models: Sequence[str],
     settings: Settings,
+    facts: FactSet,
+    corpus: Corpus,
     *,
     case_ids: Sequence[int] | None = None,
 ) -> FamilyScaling:
@@ -83,7 +87,10 @@ def measure_family(
         name: of the family.
         models: two or more, as `load_model` takes them, in any order; one is in memory at a time, and each is loaded
             twice: to ask what it knows, and to measure it.
-        settings: text, facts, their numbers and the bootstrap; its model, revision and layers are not used.
+        settings: the numbers of facts and tokens, and the bootstrap; its model, revision and layers are not used, nor
+            the names of facts and text.
+        facts: what the members are asked.
+        corpus: the text of their second moments.
         case_ids: facts to measure; default the first ones that every member knows.
 
     Raises:
@@ -93,17 +100,18 @@ def measure_family(
     if len(models) < 2:
         raise InputError(f"family {name} has {len(models)} models; expected two at least")
     each = [replace(settings, model=model, revision=None, layers=None) for model in models]
-    known = [_known(of_model) for of_model in each]
-    facts = known[0][0]
-    common = [fact.case_id for fact in facts if all(fact.case_id in ids for _, ids in known)]
+    known = [_known(of_model, facts, corpus) for of_model in each]
+    common = [fact.case_id for fact in facts if all(fact.case_id in ids for ids in known)]
     if case_ids is None and len(common) < settings.num_facts:
-        counts = ", ".join(f"{of.model_name} {len(ids)}" for of, (_, ids) in zip(each, known, strict=True))
+        counts = ", ".join(f"{of.model_name} {len(ids)}" for of, ids in zip(each, known, strict=True))
         raise InputError(
             f"all members of family {name} know {len(common)} of the {len(facts)} facts of {facts.name} ({counts}); "
-            f"expected {settings.num_facts}: give more facts, ask for fewer (--ks-num-facts), or leave the weakest out"
+            f"expected {settings.num_facts}: give more facts, ask for fewer {set_by('num_facts')}, or leave "
+            "the weakest out"
         )
     measured = facts.subset(common[: settings.num_facts] if case_ids is None else case_ids)
-    members = sorted((measure_member(of_model, measured) for of_model in each), key=lambda member: member.size)
+    each_measured = (measure_member(of_model, measured, corpus) for of_model in each)
+    members = sorted(each_measured, key=lambda member: member.size)
     sizes = [member.size for member in members]
     if len(set(sizes)) < len(sizes):
         raise InputError(f"family {name} has sizes {sizes}; expected each size once")
@@ -111,7 +119,7 @@ def measure_family(
     return FamilyScaling(name, tuple(members), ids, measured.fingerprint, len(common))
 
 
-def _known(settings: Settings) -> tuple[FactSet, set[int]]:
-    """The facts, and which of them the model knows; the model is let go."""
-    inputs = load_inputs(settings)
-    return inputs.facts, set(known_facts(inputs.model, inputs.facts).case_ids)
+def _known(settings: Settings, facts: FactSet, corpus: Corpus) -> set[int]:
+    """Which of the facts the model knows; the model is let go."""
+    inputs = load_inputs(settings, facts=facts, corpus=corpus)
+    return set(known_facts(inputs.model, inputs.facts).case_ids)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
+from ks_core.data.corpus import Corpus
 from ks_core.data.facts import FactSet
 from ks_core.experiments.pairs.layer import LayerPairs, layer_pairs
 from ks_core.experiments.request.inputs import load_inputs
@@ -49,17 +50,18 @@ class FamilyMember:
         return derive(lambda values: values / chance, self.at_places(number))
 
 
-def measure_member(settings: Settings, facts: FactSet) -> FamilyMember:
+def measure_member(settings: Settings, facts: FactSet, corpus: Corpus) -> FamilyMember:
     """Measure one model on given facts.
 
     Args:
         settings: of this model.
         facts: those that are measured.
+        corpus: the text of its second moments.
 
     Raises:
         KsError: what the model cannot use.
     """
-    inputs = load_inputs(settings)
+    inputs = load_inputs(settings, facts=facts, corpus=corpus)
     keys = subject_keys(inputs.model, facts.facts)
     text = inputs.text()
     weights = fact_weights(len(facts), settings.resamples, settings.seed).astype(np.float64)

@@ -16,7 +16,7 @@ from ks_core.experiments.sizes.numbers import at_places
 from ks_core.statistics.pairs import Array
 from ks_core.statistics.trend import power_law_exponent
 
-REQUEST = ("corpus", "tokens", "dtype", "ridge", "longest_text")
+STORED_FOR = ("corpus", "tokens", "dtype", "ridge", "longest_text")
 """Settings that the stored numbers are for; the facts go by their hash."""
 
 
@@ -47,7 +47,7 @@ class SeedScaling:
 
 def request_of_seeds(settings: Settings) -> dict[str, Any]:
     """What stored numbers of other seeds must have been measured with."""
-    return {name: getattr(settings, name) for name in REQUEST}
+    return {name: getattr(settings, name) for name in STORED_FOR}
 
 
 def stored_seeds(settings: Settings, families: Sequence[FamilyScaling]) -> SeedScaling | None:

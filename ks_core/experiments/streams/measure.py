@@ -13,9 +13,9 @@ from ks_core.experiments.streams.lossless import Losslessness, losslessness
 from ks_core.experiments.streams.plan import stream_layer
 from ks_core.experiments.streams.run import NO_EDITORS, edit_streams
 from ks_core.experiments.streams.stream import EditStreams
-from ks_core.theory.editors import Editor
+from ks_core.theory.editors import EditFunction
 
-LONG = 128
+LONG_STREAM = 128
 """Edits of the long stream, as many as the paper has facts."""
 
 
@@ -33,7 +33,7 @@ class StreamMeasurement:
 
 
 def measure_stream(
-    inputs: Inputs, selection: Selection, num_edits: int, editors: Mapping[str, Editor] = NO_EDITORS
+    inputs: Inputs, selection: Selection, num_edits: int, editors: Mapping[str, EditFunction] = NO_EDITORS
 ) -> StreamMeasurement:
     """Edit the model's first usable facts one after another, by four methods and by anyone's editors.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
+from ks_core.experiments.request.options import set_by
 
 DEPTH = 1 / 3
 """Relative depth of the edited layer, where ROME edits GPT2-XL (layer 17 of 48)."""
@@ -48,7 +49,8 @@ def plan_stream(layer: int, pool: Sequence[Fact], num_edits: int, directions: in
     if num_edits > most:
         raise InputError(
             f"{num_edits} edits were asked for with {len(distinct)} usable subjects and {directions} directions of key "
-            f"space in layer {layer}; expected at most {most}: ask for fewer (--ks-num-edits), or give more facts"
+            f"space in layer {layer}; expected at most {most}: give more facts, or ask for fewer edits "
+            f"{set_by('num_edits')}"
         )
     edits = tuple(distinct[:num_edits])
     subjects = {fact.subject for fact in edits}

@@ -20,7 +20,7 @@ from ks_core.experiments.streams.stream import Checkpoint, EditStreams
 from ks_core.measurement.behaviour import read_answers, text_losses
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
-from ks_core.theory.editors import Editor, check_editors, method_of
+from ks_core.theory.editors import EditFunction, check_editors, method_of
 from ks_core.theory.key_spaces import ProtectedWhitening, null_space, protect
 from ks_core.theory.methods import METHODS
 from ks_core.theory.superposition import superposition
@@ -28,7 +28,7 @@ from ks_core.theory.whitening import Whitening, add_ridge
 
 logger = logging.getLogger(__name__)
 
-NO_EDITORS: Mapping[str, Editor] = MappingProxyType({})
+NO_EDITORS: Mapping[str, EditFunction] = MappingProxyType({})
 
 
 def edit_streams(
@@ -38,7 +38,7 @@ def edit_streams(
     corpus: Corpus,
     pool: Sequence[Fact],
     num_edits: int,
-    editors: Mapping[str, Editor] = NO_EDITORS,
+    editors: Mapping[str, EditFunction] = NO_EDITORS,
 ) -> EditStreams:
     """Make one stream of edits by each method and look at the model on the way.
 
@@ -103,7 +103,7 @@ def _without_null_space(
 
 
 def _of_others(
-    editors: Mapping[str, Editor], text: TextWhitening, layer: int, protected: Tensor
+    editors: Mapping[str, EditFunction], text: TextWhitening, layer: int, protected: Tensor
 ) -> dict[str, MethodInSpace]:
     if not editors:
         return {}

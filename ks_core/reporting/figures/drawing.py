@@ -18,7 +18,7 @@ from ks_core.outputs import output_path
 STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.usetex": False}
 """Of all figures; whoever sets TeX for his own would have it read other people's names."""
 
-NAME = 48
+NAME_IN_TITLE = 48
 """Characters of a name that a title has room for."""
 
 Drawings = Mapping[str, Callable[[], Figure]]
@@ -56,7 +56,7 @@ def as_label(name: str) -> str:
         >>> print(as_label("costs_$5^2"))
         costs_\\$5^2
     """
-    return shortened(printable(name), NAME).replace("$", r"\$")
+    return shortened(printable(name), NAME_IN_TITLE).replace("$", r"\$")
 
 
 def colours(count: int) -> list[str]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ks_core.data.published_numbers import published_gpt2_small
-from ks_core.experiments.pairs.layer import SHOWN, LayerPairs, shown
+from ks_core.experiments.pairs.layer import MOST_IN_DETAIL, LayerPairs, layers_in_detail
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 from ks_core.statistics import null
@@ -74,7 +74,7 @@ def draw_density(axis: Axes, measurement: Measurement) -> Axes:
     """Density of off-diagonal P of some layers, against random keys of the same number and width."""
     entries = np.concatenate([off_diagonal(pairs.matrices["P"]) for pairs in some(measurement.pairs)])
     grid = np.linspace(entries.min() - 0.05, entries.max() + 0.05, 600)
-    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+    for colour, pairs in zip(colours(MOST_IN_DETAIL), some(measurement.pairs), strict=False):
         axis.plot(grid, density(pairs.matrices["P"], grid), color=colour, label=f"layer {pairs.layer}")
     width = measurement.pairs[0].d_key
     rng = np.random.default_rng(measurement.settings.seed)
@@ -131,7 +131,7 @@ def angle_distributions(measurement: Measurement) -> Figure:
 
 def draw_angles(axis: Axes, measurement: Measurement, cosine: str) -> Axes:
     """Angles between keys of some layers, from cosines of a name in `SPACES`."""
-    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+    for colour, pairs in zip(colours(MOST_IN_DETAIL), some(measurement.pairs), strict=False):
         angles = np.degrees(np.arccos(np.clip(off_diagonal(pairs.matrices[cosine]), -1, 1)))
         axis.hist(angles, range(0, 181, 3), density=True, histtype="step", color=colour, label=f"layer {pairs.layer}")
     axis.axvline(90, color="black", linewidth=0.8, linestyle=":")
@@ -145,7 +145,7 @@ def kurtosis_convergence(measurement: Measurement) -> Figure:
     by_facts, by_tokens = figure.subplots(1, 2)
     pool = len(measurement.selection.pool)
     sizes = sorted({size for size in (8, 16, 32, 64, 128, 256, 512) if size < pool} | {pool})
-    for colour, pairs in zip(colours(SHOWN), some(measurement.pairs), strict=False):
+    for colour, pairs in zip(colours(MOST_IN_DETAIL), some(measurement.pairs), strict=False):
         curve = kurtosis_by_size(pairs.pool, sizes, SUBSETS, measurement.settings.seed)
         by_facts.errorbar(sizes, curve.mean, curve.spread, color=colour, fmt="o-", markersize=3, capsize=2)
         _tokens_curve(by_tokens, pairs, colour)
@@ -171,8 +171,8 @@ def _tokens_curve(axis: Axes, pairs: LayerPairs, colour: str) -> None:
 
 
 def some(pairs: Sequence[LayerPairs]) -> list[LayerPairs]:
-    """The layers of `shown`."""
-    chosen = set(shown([of_layer.layer for of_layer in pairs]))
+    """The layers of `layers_in_detail`."""
+    chosen = set(layers_in_detail([of_layer.layer for of_layer in pairs]))
     return [of_layer for of_layer in pairs if of_layer.layer in chosen]
 
 

@@ -14,6 +14,7 @@ from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.dose.response import DoseResponse
 from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.experiments.streams.scores import ScoreOf, scores_of
+from ks_core.experiments.streams.stream import EditStreams
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 from ks_core.statistics.pairs import Array
 
@@ -58,13 +59,14 @@ def predicted_against_measured(measured: StreamMeasurement, model: str) -> Figur
     figure = Figure(figsize=(8.2, 4.0), layout="constrained")
     bystanders, edits = figure.subplots(1, 2)
     draw_interference(bystanders, measured, "bystanders")
-    draw_interference(edits, measured, "edits")
-    bystanders.legend(frameon=False)
+    draw_interference(edits, measured, "edits", legend=False)
     figure.suptitle(f"{as_label(model)}, layer {streams.layer}, {len(streams.edits)} edits; the module in float64")
     return figure
 
 
-def draw_interference(axis: Axes, measured: StreamMeasurement, at: Literal["bystanders", "edits"]) -> Axes:
+def draw_interference(
+    axis: Axes, measured: StreamMeasurement, at: Literal["bystanders", "edits"], *, legend: bool = True
+) -> Axes:
     """Every Δ after all edits at facts not edited, or at the edits: predicted against measured, by method."""
     for name, run in measured.streams.runs.items():
         colour, marker = styles(measured.streams.runs)[name]
@@ -74,6 +76,8 @@ def draw_interference(axis: Axes, measured: StreamMeasurement, at: Literal["byst
     axis.plot([max(low, 1e-16), high], [max(low, 1e-16), high], color="black", linewidth=0.8, zorder=0)
     what = "Δ_o at facts not edited" if at == "bystanders" else "Δ_e at the edits"
     axis.set(xscale="log", yscale="log", xlabel="predicted length", ylabel="measured length", title=what)
+    if legend:
+        axis.legend(frameon=False)
     if at == "edits":
         axis.annotate("joint, protected:\nzero but for rounding", (0.03, 0.8), xycoords="axes fraction", fontsize=8)
     return axis
@@ -100,7 +104,7 @@ def draw_growth(axis: Axes, measured: StreamMeasurement, model: str) -> Axes:
         colour, marker = styles(streams.runs)[name]
         axis.plot([of.edits for of in run], sizes, marker + "-", color=colour, markersize=3, linewidth=0.8, label=name)
     axis.set(xscale="log", yscale="log", xlabel="edits n", ylabel="root mean square of ‖Δ_o‖")
-    axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
+    _edit_ticks(axis, streams)
     axis.minorticks_off()
     axis.set_title(f"{as_label(model)}, layer {streams.layer}; {len(streams.bystanders)} bystanders")
     axis.legend(frameon=False)
@@ -112,30 +116,31 @@ def behaviour_of_methods(measured: StreamMeasurement, model: str) -> Figure:
     streams = measured.streams
     figure = Figure(figsize=(11.0, 3.4), layout="constrained")
     for axis, panel in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        draw_score(axis, measured, panel)
-        if panel in ("neighbourhood", PANELS[-1]):
-            axis.legend(frameon=False)
+        draw_score(axis, measured, panel, legend=panel in ("neighbourhood", PANELS[-1]))
     figure.suptitle(f"{as_label(model)}, layer {streams.layer}; bars are one standard error over facts (or texts)")
     return figure
 
 
-def draw_score(axis: Axes, measured: StreamMeasurement, score: str) -> Axes:
+def draw_score(axis: Axes, measured: StreamMeasurement, score: str, *, legend: bool = True) -> Axes:
     """One of `PANELS` against the number of edits, by method."""
     streams = measured.streams
     for name, run in streams.runs.items():
         scores = [scores_of(streams, of)[score] for of in run]
         _score_curve(axis, name, styles(streams.runs)[name], [of.edits for of in run], scores)
     axis.set(xscale="log", xlabel="edits n", title=score)
-    axis.set_xticks([of.edits for of in run], [str(of.edits) for of in run])
+    _edit_ticks(axis, streams)
     axis.minorticks_off()
     if score == "neighbourhood":
-        unedited = float(np.nanmean(1 - streams.before.neighbourhood.success()))
-        axis.axhline(unedited, color="black", linewidth=0.8, linestyle=":", label="unedited")
+        unedited = 1 - streams.before.neighbourhood.success()
+        if not np.isnan(unedited).all():
+            axis.axhline(float(np.nanmean(unedited)), color="black", linewidth=0.8, linestyle=":", label="unedited")
+    if legend:
+        axis.legend(frameon=False)
     return axis
 
 
 def dose_and_response(found: DoseResponse, model: str) -> Figure:
-    """Change of the new object's log-probability at other facts against P, and against the first-order prediction."""
+    """Change of the new object's log-probability at neighbours against P, and against the first-order prediction."""
     figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     by_dose, by_prediction = figure.subplots(1, 2, sharey=True)
     draw_dose(by_dose, found)
@@ -153,7 +158,7 @@ def dose_and_response(found: DoseResponse, model: str) -> Figure:
 
 
 def draw_dose(axis: Axes, found: DoseResponse) -> Axes:
-    """Change of the new object's log-probability at other facts against P, by layer, and its mean."""
+    """Change of the new object's log-probability at neighbours against P, by layer, and its mean."""
     for colour, layer, dose, response in zip(
         colours(len(found.layers)), found.layers, found.dose, found.response, strict=True
     ):
@@ -164,6 +169,11 @@ def draw_dose(axis: Axes, found: DoseResponse) -> Axes:
     axis.legend(frameon=False)
     axis.set(xlabel="superposition P from the edited fact", ylabel="change of log p(new object), nats")
     return axis
+
+
+def _edit_ticks(axis: Axes, streams: EditStreams) -> None:
+    counts = [of.edits for of in next(iter(streams.runs.values()))]
+    axis.set_xticks(counts, [str(count) for count in counts])
 
 
 def _score_curve(axis: Axes, name: str, style: tuple[str, str], counts: list[int], scores: list[ScoreOf]) -> None:

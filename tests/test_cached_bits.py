@@ -1,4 +1,4 @@
-"""500 flipped bits and more over everything that is kept: each is caught or harmless."""
+"""500 flipped bits and more over everything that is cached: each is caught or harmless."""
 
 import numpy as np
 import pytest

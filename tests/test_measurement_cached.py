@@ -44,7 +44,7 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
-def kept_files():
+def cached_files():
     return sorted((cache_dir() / "values").glob("*"))
 
 
@@ -56,17 +56,17 @@ def assert_same_bytes(found, expected):
 
 
 def searched(model, facts):
-    """What no cache has touched, searched in the batches that are kept: in another batch each value is the same in
+    """What no cache has touched, searched in the batches that are cached: in another batch each value is the same in
     mathematics and another in its last digits, since the order of a product's sums goes by its shape and processor."""
     batches = [facts[start : start + EDITS_AT_ONCE] for start in range(0, len(facts), EDITS_AT_ONCE)]
     found = [target_values(model, batch, 0, SETTINGS) for batch in batches]
     return TargetValues(*(torch.cat([getattr(part, name) for part in found]) for name in NAMES))
 
 
-def test_kept_values_are_those_that_are_searched(model, facts):
-    kept = cached_target_values(model, facts, 0, SETTINGS)
-    assert_same_bytes(kept, searched(model, facts))
-    assert len(kept_files()) == BATCHES
+def test_cached_values_are_those_that_are_searched(model, facts):
+    cached = cached_target_values(model, facts, 0, SETTINGS)
+    assert_same_bytes(cached, searched(model, facts))
+    assert len(cached_files()) == BATCHES
 
 
 def test_a_second_call_takes_them_from_the_cache_without_a_forward_pass(model, facts):
@@ -98,9 +98,9 @@ def test_an_interrupted_search_goes_on_where_it_was(model, facts, interrupted_in
     with pytest.raises(KeyboardInterrupt):
         cached_target_values(model, facts, 0, SETTINGS)
     hook.remove()
-    assert len(kept_files()) == interrupted_in
-    assert all(path.suffix == ".safetensors" for path in kept_files()), "half-written files were left"
-    before = {path: path.stat().st_mtime_ns for path in kept_files()}
+    assert len(cached_files()) == interrupted_in
+    assert all(path.suffix == ".safetensors" for path in cached_files()), "half-written files were left"
+    before = {path: path.stat().st_mtime_ns for path in cached_files()}
     resumed, count = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert count == (BATCHES - interrupted_in) * PASSES_OF_A_BATCH
     assert_same_bytes(resumed, straight)
@@ -154,15 +154,15 @@ def changed(model, how):
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_what_is_searched_otherwise_is_kept_elsewhere(model, facts, what):
+def test_what_is_searched_otherwise_is_cached_elsewhere(model, facts, what):
     some = facts[:3]
     cached_target_values(model, some, 0, SETTINGS)
-    (first,) = kept_files()
+    (first,) = cached_files()
     before = first.read_bytes()
     arguments = CHANGED[what](model, some)
     other, passes = passes_of(arguments[0], lambda: cached_target_values(*arguments))
     assert passes > 0
-    assert len(kept_files()) == 2
+    assert len(cached_files()) == 2
     assert first.read_bytes() == before
     assert_same_bytes(other, target_values(*arguments))
 
@@ -178,20 +178,20 @@ def test_what_makes_no_difference_to_the_search_shares_the_file(model, facts, wh
 
 
 @pytest.fixture
-def kept(model, facts):
+def cached(model, facts):
     """A function that asks again, and the file that it reads."""
 
     def ask():
         return cached_target_values(model, facts[:3], 0, SETTINGS)
 
     ask()
-    (path,) = kept_files()
+    (path,) = cached_files()
     return ask, path
 
 
 @pytest.mark.parametrize("size", [0, 4, 100, -1])
-def test_a_truncated_file_is_refused_by_name_and_left_alone(kept, size):
-    ask, path = kept
+def test_a_truncated_file_is_refused_by_name_and_left_alone(cached, size):
+    ask, path = cached
     part = path.read_bytes()[:size]
     path.write_bytes(part)
     with pytest.raises(ProvenanceError, match=rf"{path.name} is truncated or damaged \(.*remove it"):
@@ -200,25 +200,25 @@ def test_a_truncated_file_is_refused_by_name_and_left_alone(kept, size):
 
 
 @pytest.mark.parametrize("content", [b"not a safetensors file at all", b"\x80\x04N.", b'{"values": [1.0]}'])
-def test_a_file_of_another_format_is_refused_by_name(kept, content):
-    ask, path = kept
+def test_a_file_of_another_format_is_refused_by_name(cached, content):
+    ask, path = cached
     path.write_bytes(content)
     with pytest.raises(ProvenanceError, match=rf"{path.name} is truncated or damaged"):
         ask()
 
 
-def test_a_file_of_other_edits_under_this_name_is_refused(kept, model, facts):
-    ask, path = kept
+def test_a_file_of_other_edits_under_this_name_is_refused(cached, model, facts):
+    ask, path = cached
     cached_target_values(model, facts[3:6], 0, SETTINGS)
-    (other,) = (file for file in kept_files() if file != path)
+    (other,) = (file for file in cached_files() if file != path)
     path.write_bytes(other.read_bytes())
     with pytest.raises(ProvenanceError, match=rf"{path.name} holds target values of other edits.*remove it"):
         ask()
 
 
 @pytest.mark.parametrize("mark", [None, "", "ks_core/target-values/0"])
-def test_a_file_of_another_version_is_refused(kept, mark):
-    ask, path = kept
+def test_a_file_of_another_version_is_refused(cached, mark):
+    ask, path = cached
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in NAMES}
         said = file.metadata()[FORMAT]
@@ -228,8 +228,8 @@ def test_a_file_of_another_version_is_refused(kept, mark):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_without_one_of_its_tensors_is_refused(kept, name):
-    ask, path = kept
+def test_a_file_without_one_of_its_tensors_is_refused(cached, name):
+    ask, path = cached
     with safe_open(path, framework="pt") as file:
         tensors = {other: file.get_tensor(other) for other in NAMES if other != name}
         metadata = file.metadata()
@@ -238,17 +238,17 @@ def test_a_file_without_one_of_its_tensors_is_refused(kept, name):
         ask()
 
 
-def test_a_file_that_was_removed_is_made_again_to_the_same_bytes(kept):
-    ask, path = kept
+def test_a_file_that_was_removed_is_made_again_to_the_same_bytes(cached):
+    ask, path = cached
     before = path.read_bytes()
     path.unlink()
     ask()
     assert path.read_bytes() == before
 
 
-def test_a_file_is_a_header_of_json_and_the_plain_numbers_and_no_pickle(kept):
+def test_a_file_is_a_header_of_json_and_the_plain_numbers_and_no_pickle(cached):
     """Read by the format's description alone: eight bytes of length, a header, and the tensors without gaps."""
-    ask, path = kept
+    ask, path = cached
     found, content = ask(), path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header, numbers = json.loads(content[8 : 8 + length]), content[8 + length :]
@@ -267,4 +267,4 @@ def test_a_search_that_fails_leaves_no_file(model, facts):
     dropping = replace(model, tokenizer=dropping_tokenizer("!"))
     with pytest.raises(InputError, match="no tokens"):
         cached_target_values(dropping, [replace(facts[0], target_new="!")], 0, SETTINGS)
-    assert kept_files() == []
+    assert cached_files() == []
