@@ -187,12 +187,15 @@ def test_what_an_editor_returns_is_refused_as_by_the_laws(editor, message):
     assert re.search(r"the (editor|factory) returned ", result.message)
 
 
-def test_what_an_editor_raises_goes_through():
+def test_what_an_editor_raises_is_the_cause_of_an_error_that_names_it():
     def broken(*_):
         raise KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(
+        InputError, match=r"^the editor .*broken raised KeyError: .*mine.*; expected a new weight"
+    ) as caught:
         edited_by(broken)
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_a_result_that_requires_a_gradient_is_detached():

@@ -94,6 +94,14 @@ def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> C
     Raises:
         InputError: no such corpus, or one that cannot be read; names the file, line or row.
         AssetError: the packaged text cannot be fetched or was altered.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "cities.txt")
+        ...     _ = path.write_text("Nara lies in Japan.", encoding="utf-8")
+        ...     list(load_corpus(path).texts())
+        ['Nara lies in Japan.']
     """
     if isinstance(spec, Corpus):
         return spec
@@ -126,6 +134,11 @@ def corpus_of(
 
     Raises:
         InputError: no text is left, an item that is no text, or no collection of texts (a single text is none).
+
+    Example:
+        >>> text = corpus_of(["Nara lies in Japan.", " ", "Lima lies in Peru."], "cities")
+        >>> text.name, sorted(text.texts())
+        ('cities', ['Lima lies in Peru.', 'Nara lies in Japan.'])
     """
     name, seed = arguments.word("name", name), arguments.whole_number("seed", seed)
     ordered = tuple(hashed_order((text for text in arguments.texts("texts", texts) if text.strip()), seed))
