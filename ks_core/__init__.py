@@ -28,85 +28,84 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ks_core.auditing.predict import Audit
-    from ks_core.claims.finding import Finding, NotApplicable, Verdict
-    from ks_core.conformance import check_editor
-    from ks_core.data.corpus import load_corpus
-    from ks_core.data.facts import Fact, FactSet, load_facts
-    from ks_core.errors import KsError
-    from ks_core.experiments.request.settings import Settings
-    from ks_core.front.edits import Edits, applied, audit, edit
-    from ks_core.front.judgement import Judgement
-    from ks_core.front.results import Results, judge, measure
-    from ks_core.front.text import second_moments, superposition
-    from ks_core.measurement.known import known_facts
-    from ks_core.models.loaded import LoadedModel
-    from ks_core.models.loading import load_model
+    from ks_core.auditing.prediction import Audit as Audit
+    from ks_core.auditing.prediction import Disturbance as Disturbance
+    from ks_core.claims.finding import Finding as Finding
+    from ks_core.claims.finding import NotApplicable as NotApplicable
+    from ks_core.claims.finding import Verdict as Verdict
+    from ks_core.conformance.check import check_editor as check_editor
+    from ks_core.data.corpus import Corpus as Corpus
+    from ks_core.data.corpus import corpus_of as corpus_of
+    from ks_core.data.corpus import load_corpus as load_corpus
+    from ks_core.data.fact import Fact as Fact
+    from ks_core.data.facts import FactSet as FactSet
+    from ks_core.data.facts import load_facts as load_facts
+    from ks_core.errors import KsError as KsError
+    from ks_core.experiments.request.settings import Settings as Settings
+    from ks_core.front.auditing import audit as audit
+    from ks_core.front.edits import Edits as Edits
+    from ks_core.front.edits import applied as applied
+    from ks_core.front.edits import edit as edit
+    from ks_core.front.judgement import Judgement as Judgement
+    from ks_core.front.measuring import measure as measure
+    from ks_core.front.results import Results as Results
+    from ks_core.front.results import judge as judge
+    from ks_core.front.text import second_moments as second_moments
+    from ks_core.front.text import superposition as superposition
+    from ks_core.measurement.known import KnownFacts as KnownFacts
+    from ks_core.measurement.known import known_facts as known_facts
+    from ks_core.measurement.second_moments import SecondMoments as SecondMoments
+    from ks_core.measurement.values import ValueSettings as ValueSettings
+    from ks_core.models.loaded import LoadedModel as LoadedModel
+    from ks_core.models.loading import load_model as load_model
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Audit": "auditing.predict",
+    "Audit": "auditing.prediction",
+    "Corpus": "data.corpus",
+    "Disturbance": "auditing.prediction",
     "Edits": "front.edits",
-    "Fact": "data.facts",
+    "Fact": "data.fact",
     "FactSet": "data.facts",
     "Finding": "claims.finding",
     "Judgement": "front.judgement",
+    "KnownFacts": "measurement.known",
     "KsError": "errors",
     "LoadedModel": "models.loaded",
     "NotApplicable": "claims.finding",
     "Results": "front.results",
+    "SecondMoments": "measurement.second_moments",
     "Settings": "experiments.request.settings",
+    "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
     "applied": "front.edits",
-    "audit": "front.edits",
-    "check_editor": "conformance",
+    "audit": "front.auditing",
+    "check_editor": "conformance.check",
+    "corpus_of": "data.corpus",
     "edit": "front.edits",
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",
     "load_facts": "data.facts",
     "load_model": "models.loading",
-    "measure": "front.results",
+    "measure": "front.measuring",
     "second_moments": "front.text",
     "superposition": "front.text",
 }
-"""Where each public name is defined."""
+"""The module in which each public name is defined."""
 
-__all__ = [
-    "Audit",
-    "Edits",
-    "Fact",
-    "FactSet",
-    "Finding",
-    "Judgement",
-    "KsError",
-    "LoadedModel",
-    "NotApplicable",
-    "Results",
-    "Settings",
-    "Verdict",
-    "applied",
-    "audit",
-    "check_editor",
-    "edit",
-    "judge",
-    "known_facts",
-    "load_corpus",
-    "load_facts",
-    "load_model",
-    "measure",
-    "second_moments",
-    "superposition",
-]
+__all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # found at once from now on
-    return value
+if not TYPE_CHECKING:  # to which a name that is not there is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # found at once from now on
+        return value
 
 
 def __dir__() -> list[str]:

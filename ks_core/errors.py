@@ -9,6 +9,12 @@ class InputError(KsError, ValueError):
     """An argument, a file or an array that cannot be used as it is."""
 
 
+class UnknownNameError(InputError, KeyError):
+    """A name that is none of those there are."""
+
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
+
+
 class RankDeficientError(InputError):
     """A second moment (or a set of keys) spans fewer directions than the computation needs."""
 

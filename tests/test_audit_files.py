@@ -11,7 +11,7 @@ from errors import refused
 from safetensors.numpy import load_file, save_file
 
 from ks_core.auditing.files import MATRICES, check_audit_files, write_audit
-from ks_core.auditing.predict import Audit, LayerInterference
+from ks_core.auditing.prediction import Audit, LayerInterference
 from ks_core.auditing.table import table
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError

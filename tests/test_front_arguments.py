@@ -102,3 +102,54 @@ def test_facts_are_taken_by_place_and_by_slice(facts):
     assert isinstance(facts[:8], tuple)
     with pytest.raises(IndexError):
         _ = facts[48]
+
+
+@pytest.mark.parametrize(
+    "parts", ["stream", ["streams"], ["stream", 5], None, 5, {"stream": 1}, [["stream"]]], ids=repr
+)
+def test_unknown_parts_are_refused_before_the_work(parts):
+    with pytest.raises(ks.KsError, match="expected a collection of pairs, stream, long_stream, dose, sizes"):
+        ks.measure("no model", parts=parts)
+
+
+@pytest.mark.parametrize("settings", [{"num_facts": 4}, 5, (), ks.ValueSettings()], ids=repr)
+def test_what_are_no_settings_is_refused_before_the_work(settings):
+    with pytest.raises(ks.KsError, match=r"settings is .*; expected Settings, such as"):
+        ks.measure("no model", settings=settings)
+
+
+def nothing(weight, *_):
+    return weight
+
+
+def failing(*_):
+    raise ZeroDivisionError("no luck")
+
+
+@pytest.mark.parametrize(
+    ("editors", "parts", "message"),
+    [
+        ({"mine": nothing}, ["dose"], "editors were given with parts .*; expected 'stream' among them"),
+        ([nothing], ["stream"], "editors is .*; expected a mapping of names to editors"),
+        (None, ["stream"], "editors is None; expected a mapping"),
+        ({1: nothing}, ["stream"], "the name of an editor is 1; expected a non-empty text"),
+        ({"": nothing}, ["stream"], "the name of an editor is ''; expected a non-empty text"),
+        ({"joint": nothing}, ["stream"], "an editor is called 'joint'; expected another name"),
+        ({"mine": 5}, ["stream"], "the editor is a int; expected a function"),
+        (
+            {"fine": nothing, "mine": failing},
+            ["stream"],
+            "the editor mine raised ZeroDivisionError: 'no luck'; expected",
+        ),
+        (
+            {"mine": lambda weight, *_: weight / 0},
+            ["stream"],
+            "editor mine returned 12 NaN or infinite entries of 12",
+        ),
+        ({"mine": lambda weight, *_: weight.T}, ["stream"], "the editor mine returned shape"),
+        ({"mine": lambda *_: None}, ["stream"], "the editor mine returned a NoneType"),
+    ],
+)
+def test_editors_that_cannot_run_are_refused_before_the_work(editors, parts, message):
+    with pytest.raises(ks.KsError, match=message):
+        ks.measure("no model", parts=parts, editors=editors)

@@ -1,6 +1,5 @@
 """What a model is measured to be, from one call: numbers, frames, figures and verdicts."""
 
-import math
 import sys
 from dataclasses import replace
 
@@ -13,7 +12,6 @@ from measured import write_facts, write_text
 from tiny_models import byte_level_tokenizer, tiny_model
 
 import ks_core as ks
-from ks_core.claims.registry import CLAIMS, judge_all
 from ks_core.experiments.measured import Measured
 
 SMALL = ks.Settings(num_facts=8, num_edits=4, tokens=1600, resamples=40, batch_tokens=256)
@@ -42,15 +40,16 @@ def found(model, files):
     return ks.measure(model, files["facts"], SMALL, corpus=files["corpus"])
 
 
+def nothing(weight, *_):
+    return weight
+
+
 @pytest.fixture
 def ax():
     return Figure().subplots()
 
 
 def test_an_editor_of_ones_own_runs_in_the_stream_beside_the_methods(model, files):
-    def nothing(weight, *_):
-        return weight
-
     of = ks.measure(model, files["facts"], SMALL, corpus=files["corpus"], parts=["stream"], editors={"mine": nothing})
     streams = of.measured.stream.streams
     assert set(streams.runs) == {"sequential", "joint", "null-space", "protected", "mine"}
@@ -91,10 +90,20 @@ def test_parts_are_those_asked_for(found):
     assert repr(found) == "Results(model='LlamaForCausalLM', facts=8, layers=2, parts=pairs, stream, dose)"
 
 
-@pytest.mark.parametrize("parts", ["stream", ["streams"], ["stream", 5]])
-def test_unknown_parts_are_refused_before_the_work(model, parts):
-    with pytest.raises(ks.KsError, match="expected a collection of pairs, stream, long_stream, dose, sizes"):
-        ks.measure(model, parts=parts)
+def test_parts_are_taken_from_an_iterator(model, files):
+    one = ks.measure(model, files["facts"], SMALL, corpus=files["corpus"], parts=(name for name in ["dose"]))
+    assert one.measured.dose is not None
+    assert one.measured.stream is None
+
+
+def test_an_editor_that_fails_on_the_model_alone_is_named(model, files):
+    def large(weight, *_):
+        if weight.shape[0] > 3:
+            raise ValueError("too large for me")
+        return weight
+
+    with pytest.raises(ks.KsError, match="the editor mine raised ValueError: 'too large for me'"):
+        ks.measure(model, files["facts"], SMALL, corpus=files["corpus"], parts=["stream"], editors={"mine": large})
 
 
 def test_frame_has_one_row_for_each_number(found):
@@ -153,6 +162,7 @@ def test_every_plot_is_tried():
     ("name", "options", "message"),
     [
         ("superposition", {"layer": 2}, r"layer 2 was not measured; expected one of \(0, 1\)"),
+        ("superposition", {"layer": [1]}, r"layer is \[1\]; expected a whole number"),
         ("angles", {"space": "P"}, "space is 'P'; expected 'whitened' or 'activation'"),
         ("score", {"score": "rank"}, "score is 'rank'; expected one of paraphrase"),
         ("interference", {"at": "facts"}, "at is 'facts'; expected 'bystanders' or 'edits'"),
@@ -167,32 +177,3 @@ def test_plot_of_what_was_not_measured_says_so(found, ax):
     alone = ks.Results(Measured(found.measured.pairs))
     with pytest.raises(ks.KsError, match="stream was not measured; expected it among the parts"):
         alone.plot_growth(ax)
-
-
-def test_judgement_is_that_of_the_claims(found):
-    verdict = ks.judge(found)
-    assert str(verdict.outcomes) == str(judge_all(found.measured)), "by their texts: numbers may be NaN"
-    assert found.findings == verdict.findings
-    assert {finding.claim for finding in verdict.findings} | set(verdict.not_applicable) == set(CLAIMS)
-    assert all(isinstance(of, (ks.Finding, ks.NotApplicable)) for of in verdict)
-    assert all(isinstance(of.verdict, ks.Verdict) for of in verdict.findings)
-    assert any(math.isfinite(of.value) for of in verdict.findings)
-
-
-def test_judgement_prints_as_the_table_of_claims(found):
-    lines = str(ks.judge(found)).splitlines()
-    assert lines[0].startswith("claim")
-    assert any(line.startswith("kurtosis") and "LlamaForCausalLM" in line for line in lines)
-    assert any("not judged: it was not measured" in line for line in lines)
-    assert str(ks.judge(found)) == repr(ks.judge(found))
-
-
-def test_judgement_knows_its_claims(found):
-    assert [of.claim for of in ks.judge(found)["kurtosis"]] == ["kurtosis"]
-    with pytest.raises(ks.KsError, match="there is no claim 'kurtose'; expected one of universal"):
-        ks.judge(found)["kurtose"]
-
-
-def test_only_results_are_judged(found):
-    with pytest.raises(ks.KsError, match="expected Results"):
-        ks.judge(found.measured)

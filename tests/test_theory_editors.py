@@ -171,6 +171,7 @@ def in_words(*_):
     [
         (transposed, r"^the editor transposed returned shape \(3, 2\); expected \(2, 3\).*return the whole new weight"),
         (in_words, r"^the editor in_words returned an array of <U1; expected real numbers"),
+        (lambda *_: np.ones((2, 3), dtype=">f8"), "returned an array of >f8; expected real numbers"),
         (makes_nothing, "^the factory makes_nothing returned a NoneType; expected an editor"),
         (lambda weight, *_: weight.tolist(), "returned a list; expected an array"),
         (lambda *_: None, "returned a NoneType; expected an array"),
@@ -186,12 +187,15 @@ def test_what_an_editor_returns_is_refused_as_by_the_laws(editor, message):
     assert re.search(r"the (editor|factory) returned ", result.message)
 
 
-def test_what_an_editor_raises_goes_through():
+def test_what_an_editor_raises_is_the_cause_of_an_error_that_names_it():
     def broken(*_):
         raise KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(
+        InputError, match=r"^the editor .*broken raised KeyError: .*mine.*; expected a new weight"
+    ) as caught:
         edited_by(broken)
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_a_result_that_requires_a_gradient_is_detached():

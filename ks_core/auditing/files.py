@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ks_core.auditing.predict import Audit
+from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.files import sha256_of

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core import defaults
+from ks_core import arguments, defaults
+from ks_core.auditing.prediction import Audit, LayerInterference
 from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
-from ks_core.formatting import shown
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
-from ks_core.measurement.second_moments import collect_second_moments
-from ks_core.measurement.values import ValueSettings
+from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
@@ -39,108 +39,20 @@ TIED = 0.1
 """|P| above which two edits are put into one group: a tenth of a residual is felt, the level of the paper's figures."""
 
 
-@dataclass(frozen=True)
-class Disturbance:
-    """What one edit is predicted to do to one fact that is to stay."""
-
-    edit: Fact
-    fact: Fact
-    share: float
-    """P, the share of the edit's residual that is felt at the fact"""
-    share_error: float
-    """over text: how far P moved as the text doubled"""
-    change: float
-    """|P| ‖δ‖ / ‖v‖, the change of the fact's value in lengths of that value"""
-    log_probability_change: float
-    """P g · δ, the change of its object's log-probability to first order, in nats a token"""
-
-
-@dataclass(frozen=True)
-class LayerInterference:
-    """How much edits in one layer are felt, root mean square of P."""
-
-    layer: int
-    onto_kept: float
-    """from all edits to all facts to keep"""
-    onto_kept_error: float
-    """standard error over edits and facts"""
-    among_edits: float
-    """from each edit to the others; 0 for a single edit"""
-    silent_neurons: int
-    """neurons that never fired over the text; they are left out of the whitening"""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Audit:
-    """The prediction for a set of edits; nothing was edited."""
-
-    model: str
-    tokens: int
-    """of text that the second moment was made from"""
-    edits: tuple[Fact, ...]
-    keep: tuple[Fact, ...]
-    """facts to keep, without those that are edited"""
-    ridge: float
-    """added to second moments, in mean eigenvalues"""
-    layers: tuple[LayerInterference, ...]
-    """all of them, or the one asked for"""
-    layer: int
-    """the one with the least interference onto facts to keep, or the one asked for; the rest is about it"""
-    reached: tuple[float, ...]
-    """by edit, probability per token of its new object that a value in this layer reaches"""
-    shares: Array
-    """(E, M) P from each edit to each kept fact"""
-    share_errors: Array
-    """(E, M) over text"""
-    changes: Array
-    """(E, M) in lengths of the kept fact's value"""
-    log_probability_changes: Array
-    """(E, M) of the kept fact's object, to first order, in nats a token"""
-    order: tuple[Fact, ...]
-    """edits in the order that disturbs earlier edits least"""
-    groups: tuple[tuple[Fact, ...], ...]
-    """edits that disturb one another, directly or through others: make each group jointly"""
-    left_out: tuple[LeftOut, ...] = ()
-    """edits and facts to keep that the model cannot be asked about"""
-
-    def __repr__(self) -> str:
-        return (
-            f"Audit(edits={len(self.edits)}, keep={len(self.keep)}, layer={self.layer} of {len(self.layers)}, "
-            f"model={shown(self.model)})"
-        )
-
-    def worst(self, edit: int, count: int) -> list[Disturbance]:
-        """The facts that an edit would disturb most, by the predicted change of their values, falling.
-
-        Args:
-            edit: its place among the edits.
-            count: how many facts.
-        """
-        places = np.argsort(-self.changes[edit], kind="stable")[:count]
-        return [
-            Disturbance(
-                self.edits[edit],
-                self.keep[place],
-                float(self.shares[edit, place]),
-                float(self.share_errors[edit, place]),
-                float(self.changes[edit, place]),
-                float(self.log_probability_changes[edit, place]),
-            )
-            for place in places
-        ]
-
-
 @dataclass(frozen=True, eq=False)
 class _LayerShares:
-    """P in one layer, whitened once."""
+    """P in one layer, whitened once.
+
+    Attributes:
+        onto: (E, M) from edits to facts to keep
+        among: (E, E) among the edits
+        norms: (E,) lengths of the whitened keys of the edits
+    """
 
     felt: LayerInterference
     onto: Tensor
-    """(E, M) from edits to facts to keep"""
     among: Tensor
-    """(E, E) among the edits"""
     norms: Tensor
-    """(E,) lengths of the whitened keys of the edits"""
 
 
 def audit(
@@ -151,8 +63,10 @@ def audit(
     layer: int | None = None,
     corpus: str | Path | Corpus = defaults.CORPUS,
     tokens: int = defaults.TOKENS,
+    moments: SecondMoments | None = None,
     ridge: float = 0.0,
-    settings: ValueSettings | None = None,
+    search: ValueSettings | None = None,
+    values: TargetValues | None = None,
 ) -> Audit:
     """Predict what edits would do to facts that are to stay, before any weight is touched.
 
@@ -170,8 +84,10 @@ def audit(
         layer: the layer to edit, and then the only one that is looked at; chosen among all when left out.
         corpus: text of the second moments, as `load_corpus` takes it.
         tokens: how much of it.
+        moments: second moments of this model, in the place of a corpus and tokens.
         ridge: added to second moments before whitening, in mean eigenvalues.
-        settings: of the search for target values.
+        search: how the values of the edits are searched.
+        values: of all edits in `layer`, where they were searched already.
 
     Returns:
         The prediction. Edits made one after another in a real stream change one another's residuals; `order` and
@@ -179,30 +95,47 @@ def audit(
 
     Raises:
         InputError: no edit that the model can be asked for, a layer that does not exist, nothing left to keep, a
-            model, text or number of tokens that cannot be used.
+            model, text, number of tokens or search that cannot be used.
+        ProvenanceError: second moments of another model.
 
     Warns:
         UserWarning: two edits of one subject and relation; names them.
     """
+    if search is not None:
+        arguments.instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
+    ridge = check_ridge(ridge)
     loaded = load_model(model)
-    wanted, unread = _readable(loaded, load_facts(edits, "edits").facts)
+    asked = load_facts(edits, "edits").facts
+    wanted, unread = _readable(loaded, asked) if values is None else (asked, ())
     if not wanted:
         raise InputError(f"no edit is left that the model can be asked for: {summary(unread)}")
     warn_of_conflicts(wanted)
-    check_ridge(ridge)
-    if layer is not None:
-        loaded.adapter.layer_name(layer)  # raises where there is none
+    looked_at = _looked_at(loaded, layer, moments)
     edited = {(fact.subject, fact.relation_id) for fact in wanted}
     kept = tuple(fact for fact in load_facts(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
     kept, unread_kept = _readable(loaded, kept)
     if not kept:
         raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
-    looked_at = None if layer is None else [layer]
-    text = TextWhitening(collect_second_moments(loaded, load_corpus(corpus), tokens=tokens, layers=looked_at), ridge)
+    if moments is None:
+        moments = collect_second_moments(loaded, load_corpus(corpus), tokens=tokens, layers=looked_at)
+    text = TextWhitening(moments, ridge)
     keys = subject_keys(loaded, [*wanted, *kept], looked_at)
     layers, gentlest = _gentlest(text, keys, len(wanted))
-    found = _in_layer(loaded, text, wanted, kept, layers, gentlest, keys[gentlest.felt.layer], settings)
+    chosen = gentlest.felt.layer
+    if values is None:
+        values = cached_target_values(loaded, wanted, chosen, search)
+    found = _in_layer(loaded, text, wanted, kept, layers, gentlest, keys[chosen], values)
     return replace(found, left_out=unread + unread_kept)
+
+
+def _looked_at(model: LoadedModel, layer: int | None, moments: SecondMoments | None) -> tuple[int, ...] | None:
+    """The layers to look at, None for all; refused where there are none such, or moments are not of them."""
+    looked_at = None if layer is None else (model.adapter.layer_number(layer),)
+    if moments is None:
+        return looked_at
+    arguments.instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
+    moments.require_model(model)
+    return tuple(map(moments.layer_number, looked_at or moments.layers))
 
 
 def _in_layer(
@@ -213,11 +146,10 @@ def _in_layer(
     layers: tuple[LayerInterference, ...],
     chosen: _LayerShares,
     keys: Tensor,
-    settings: ValueSettings | None,
+    values: TargetValues,
 ) -> Audit:
     """Everything about the chosen layer."""
     layer, shares = chosen.felt.layer, chosen.onto
-    values = cached_target_values(model, edits, layer, settings)
     weight, bias = model.adapter.weight(layer).to("cpu", torch.float64), model.adapter.bias(layer)
     own = keys[len(edits) :] @ weight.T + (0 if bias is None else bias.to("cpu", torch.float64))
     residuals = values.residuals(weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ks_core.auditing.predict import Audit
+from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened
@@ -41,7 +41,7 @@ def table(audit: Audit, top: int = 5) -> str:
     ]
     for number, edit in enumerate(audit.edits):
         lines.append(f"{_edit(edit)}  (reaches p = {audit.reached[number]:.2f})")
-        for found in audit.worst(number, top):
+        for found in audit.worst(number, min(top, len(audit.keep))):
             lines.append(
                 f"    {_fact(found.fact):<34.34} {plus_minus(found.share, found.share_error):<15} "
                 f"{found.change:>14.0%}  {found.log_probability_change:>+20.2f}"

@@ -1,20 +1,16 @@
-"""Edits of a model as a value: made by a method, applied inside a block, audited before they are."""
+"""Edits of a model as a value: made by a method, applied inside a block."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ks_core import defaults
-from ks_core.auditing.predict import Audit
-from ks_core.auditing.predict import audit as audit_facts
+from ks_core import arguments
 from ks_core.data.conflicts import warn_of_conflicts
-from ks_core.data.corpus import Corpus
 from ks_core.data.fact import Fact
-from ks_core.data.facts import PACKAGED_FACTS, Facts, load_facts
+from ks_core.data.facts import Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.front.text import text_of
@@ -28,38 +24,58 @@ from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.editing import Edit
-from ks_core.theory.editors import EditFunction, method_of
+from ks_core.theory.editors import EditFunction, check_editors, method_of
 from ks_core.theory.key_spaces import null_space
 from ks_core.theory.key_spaces import protect as protect_keys
 from ks_core.theory.methods import METHODS, Method
 from ks_core.theory.traits import traits_of
-from ks_core.theory.whitening import add_ridge
+from ks_core.theory.whitening import add_ridge, check_ridge
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Edits:
-    """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`."""
+    """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`.
+
+    Attributes:
+        model: its name
+        method: its name
+        facts: n facts whose `target_new` is to become true, in the order of the edits
+        values: their keys and the values that these are to have
+        edit: all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64
+        search: for the values
+        moments: of the text, in whose directions they are written
+        ridge: added to the second moment, in mean eigenvalues
+        before_sha256: of the layer's projection that they were made for
+    """
 
     model: str
-    """its name"""
     layer: int
     method: str
-    """its name"""
     facts: tuple[Fact, ...]
-    """n facts whose `target_new` is to become true, in the order of the edits"""
     values: TargetValues
-    """their keys and the values that these are to have"""
     edit: Edit
-    """all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64"""
-    settings: ValueSettings
-    """of the search for the values"""
+    search: ValueSettings
+    moments: SecondMoments
+    ridge: float
     before_sha256: str
-    """of the layer's projection that they were made for"""
 
     @property
     def reached(self) -> Tensor:
         """(n,) float64, probability per token of each new object that its value reaches on its own."""
         return self.values.probabilities
+
+    def require_unedited(self, model: LoadedModel) -> None:
+        """Refuse a model whose layer has another weight than the one that they were made for.
+
+        Raises:
+            InputError: it has, or has no such layer.
+        """
+        if weights_sha256(model.adapter.projection(self.layer)) != self.before_sha256:
+            raise InputError(
+                f"layer {self.layer} of {shown(model.name)} has another weight than the one that the edits were made "
+                f"for (of {shown(self.model)}); expected the same model, this layer unedited: make the edits for this "
+                "one"
+            )
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -81,7 +97,7 @@ def edit(
     protect: Facts | None = None,
     moments: SecondMoments | None = None,
     ridge: float = 0.0,
-    settings: ValueSettings | None = None,
+    search: ValueSettings | None = None,
 ) -> Edits:
     """Make edits of facts in one layer; the model stays as it is until they are `applied`.
 
@@ -97,15 +113,16 @@ def edit(
         facts: n facts, as `load_facts` takes them, whose `target_new` is to become true.
         layer: the layer to edit.
         method: one of the four, or an editor of one's own, `edit(weight, keys, values, second_moment) -> new weight`,
-            as `check_editor` takes it.
+            as `check_editor` takes it, with another name than the four; it is tried on a small weight first.
         protect: facts that must not change, for `protected` and for editors whose traits say that they protect keys.
         moments: as `second_moments` gives them for this model; with its defaults when left out.
-        ridge: added to the second moment before whitening, in mean eigenvalues.
-        settings: of the search for target values.
+        ridge: added to the second moment before whitening, in mean eigenvalues; not for `null-space`.
+        search: how the value of each edit is searched.
 
     Raises:
-        InputError: an unknown method or layer, facts that the model cannot be asked about, `protect` where it means
-            nothing or is missing.
+        InputError: an unknown method or layer, facts that the model cannot be asked about, `protect` or a ridge where
+            it means nothing, `protect` where it is missing, an editor that fails.
+        ProvenanceError: second moments of another model.
         RankDeficientError: joint edits of facts whose keys are not independent, as two facts with one subject can be.
         InfeasibleEditError: an edit that cannot be made without changing what is protected.
 
@@ -123,32 +140,45 @@ def edit(
         >>> len(edits), edits.edit.left.shape, edits.edit.right.shape
         (2, torch.Size([8, 2]), torch.Size([2, 12]))
     """
-    loaded, wanted = load_model(model), load_facts(facts).facts
-    name = _name_of(method)
-    if (protect is not None) != (method == "protected" or (callable(method) and traits_of(method).protected)):
+    search = ValueSettings() if search is None else search
+    arguments.instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
+    name, ridge = _name_of(method), check_ridge(ridge)
+    _refuse_without_meaning(method, name, protect, ridge)
+    wanted, kept = load_facts(facts).facts, None if protect is None else load_facts(protect, "protect")
+    loaded = load_model(model)
+    layer = loaded.adapter.layer_number(layer)
+    warn_of_conflicts(wanted)
+    text = text_of(loaded, layer, moments, ridge)
+    keys = None if kept is None else subject_keys(loaded, kept, [layer])[layer]
+    values = cached_target_values(loaded, wanted, layer, search)
+    weight = loaded.adapter.weight(layer).to("cpu", torch.float64)
+    made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)
+    before = weights_sha256(loaded.adapter.projection(layer))
+    return Edits(loaded.name, layer, name, wanted, values, made, search, text.moments, ridge, before)
+
+
+def _name_of(method: str | EditFunction) -> str:
+    """The name of a method, or of an editor that works and has none of ours."""
+    if callable(method):
+        return next(iter(check_editors({getattr(method, "__name__", type(method).__name__): method})))
+    if not isinstance(method, str) or method not in METHODS:
+        raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}, or an editor")
+    return method
+
+
+def _refuse_without_meaning(method: str | EditFunction, name: str, protect: Facts | None, ridge: float) -> None:
+    protects = traits_of(method).protected if callable(method) else method == "protected"
+    if (protect is not None) != protects:
         given = "no facts to protect were given" if protect is None else "facts to protect were given"
         raise InputError(
             f"{given} with method {shown(name)}; expected protect=FACTS with 'protected' or an editor that protects "
             "keys, and with no other"
         )
-    warn_of_conflicts(wanted)
-    settings = settings or ValueSettings()
-    layer = loaded.adapter.layer_number(layer)
-    text = text_of(loaded, layer, moments, ridge)
-    keys = None if protect is None else subject_keys(loaded, load_facts(protect, "protect"), [layer])[layer]
-    values = cached_target_values(loaded, wanted, layer, settings)
-    weight = loaded.adapter.weight(layer).to("cpu", torch.float64)
-    made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)
-    before = weights_sha256(loaded.adapter.projection(layer))
-    return Edits(loaded.name, layer, name, wanted, values, made, settings, before)
-
-
-def _name_of(method: str | EditFunction) -> str:
-    if callable(method):
-        return str(getattr(method, "__name__", type(method).__name__))
-    if method not in METHODS:
-        raise InputError(f"method is {shown(method)}; expected one of {', '.join(METHODS)}, or an editor")
-    return method
+    if ridge and method == "null-space":
+        raise InputError(
+            f"ridge is {ridge} with method 'null-space'; expected none: it writes where the text hardly has any "
+            "variance, and whitens nothing"
+        )
 
 
 def _method(method: str | EditFunction, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
@@ -192,79 +222,6 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
     """
     if not isinstance(model, LoadedModel):
         raise InputError(f"model is {shown(model)}; expected one in memory, as load_model gives it: load it first")
-    if not isinstance(edits, Edits):
-        raise InputError(f"edits is {shown(edits)}; expected Edits, as edit(model, facts, layer) makes them")
-    if weights_sha256(model.adapter.projection(edits.layer)) != edits.before_sha256:
-        raise InputError(
-            f"layer {edits.layer} of {shown(model.name)} has another weight than the one that the edits were made for "
-            f"(of {shown(edits.model)}); expected the same model, this layer unedited: make the edits for this one"
-        )
+    arguments.instance("edits", edits, Edits, "as edit(model, facts, layer) makes them")
+    edits.require_unedited(model)
     return edited(model.adapter, edits.layer, edits.edit.delta())
-
-
-def audit(
-    model: Model,
-    edits: Edits | Facts,
-    keep: Facts = PACKAGED_FACTS,
-    *,
-    layer: int | None = None,
-    corpus: str | Path | Corpus = defaults.CORPUS,
-    tokens: int = defaults.TOKENS,
-    ridge: float = 0.0,
-    settings: ValueSettings | None = None,
-) -> Audit:
-    """Predict what edits would do to facts that are to stay, before any weight is touched.
-
-        P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j
-
-    Each edit is taken as a single one, written along C⁻¹k as `sequential` and `joint` edits are.
-
-    Args:
-        model: as `load_model` takes it.
-        edits: facts whose `target_new` is to become true, as `load_facts` takes them; or `Edits` that were made, in
-            their layer and with their values.
-        keep: facts that are to stay.
-        layer: the layer to edit; the one with the least interference when left out.
-        corpus, tokens, ridge: of the second moments.
-        settings: of the search for target values.
-
-    Returns:
-        `Audit`; `audit.worst(edit=0, count=5)` are the facts that the first edit would disturb most.
-
-    Raises:
-        InputError: nothing to edit or to keep, a layer that does not exist, inputs that cannot be used; `Edits`
-            together with another layer or settings, or made in another space than this predicts.
-
-    Warns:
-        UserWarning: two edits of one subject and relation; names them.
-
-    Example:
-        >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
-        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
-        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
-        >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
-        >>> found = audit(model, facts[:1], keep=facts[1:], layer=0, corpus=text, tokens=400)
-        >>> found.shares.shape, found.worst(edit=0, count=1)[0].fact.subject
-        ((1, 1), 'Kyoto')
-    """
-    if isinstance(edits, Edits):
-        _refuse_other(edits, layer, settings)
-        facts: Facts = edits.facts
-        layer, settings = edits.layer, edits.settings
-    else:
-        facts = edits
-    return audit_facts(model, facts, keep, layer=layer, corpus=corpus, tokens=tokens, ridge=ridge, settings=settings)
-
-
-def _refuse_other(edits: Edits, layer: int | None, settings: ValueSettings | None) -> None:
-    if edits.method not in ("sequential", "joint"):
-        raise InputError(
-            f"these are {edits.method} edits, and an audit predicts edits that are written along C⁻¹k; expected "
-            "sequential or joint ones: audit edits.facts for those"
-        )
-    if layer not in (None, edits.layer) or settings not in (None, edits.settings):
-        raise InputError(
-            f"another layer or settings were given with {edits!r}; expected none: they have their own, or audit "
-            "edits.facts"
-        )

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ks_core import arguments
+from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Finding
-from ks_core.claims.registry import judge_all
-from ks_core.data.corpus import Corpus
-from ks_core.data.facts import Facts
+from ks_core.claims.registry import CLAIMS
 from ks_core.errors import InputError, MissingExtraError
-from ks_core.experiments.measured import Measured, Part, measure_part
-from ks_core.experiments.pairs.measure import measure as measure_pairs
+from ks_core.experiments.measured import Measured, Part
 from ks_core.experiments.pairs.statistics import Statistics
-from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.settings import Settings
-from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
-from ks_core.front.judgement import Judgement
-from ks_core.models.loading import Model
+from ks_core.front.judgement import Judgement, judgement_of
 from ks_core.reporting.rows import statistics_rows
-from ks_core.theory.editors import EditFunction
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
-PARTS: tuple[Part, ...] = ("stream", "dose")
-"""What is measured besides the pairs of facts, where nothing else is asked for."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Results:
-    """What `measure` found on one model; figures are drawn into `ax`, or into a new one, which is returned."""
+    """What `measure` found on one model; figures are drawn into `ax`, or into a new one, which is returned.
+
+    Attributes:
+        measured: all of it: pairs of facts, streams of edits, dose and response, sizes
+    """
 
     measured: Measured
-    """all of it: pairs of facts, streams of edits, dose and response, sizes"""
 
     @property
     def settings(self) -> Settings:
@@ -52,8 +46,8 @@ class Results:
 
     @cached_property
     def judgement(self) -> Judgement:
-        """The claims of the paper, judged on this; see `judge`."""
-        return Judgement(self.settings.model_name, judge_all(self.measured))
+        """The claims of the paper, judged on this, once; see `judge`."""
+        return judgement_of(self.measured, CLAIMS)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -101,7 +95,7 @@ class Results:
         from ks_core.reporting.figures.pairs import draw_superposition
 
         pairs = {of.layer: of for of in self.measured.pairs.pairs}
-        if layer not in pairs:
+        if arguments.whole_number("layer", layer) not in pairs:
             raise InputError(f"layer {shown(layer)} was not measured; expected one of {shown(tuple(pairs))}")
         return draw_superposition(_axes(ax), self.measured.pairs, pairs[layer])
 
@@ -156,74 +150,25 @@ class Results:
         )
 
 
-def measure(
-    model: Model | None = None,
-    facts: Facts | None = None,
-    settings: Settings | None = None,
-    *,
-    corpus: str | Path | Corpus | None = None,
-    parts: Collection[Part] = PARTS,
-    editors: Mapping[str, EditFunction] = NO_EDITORS,
-) -> Results:
-    """Measure everything that the claims of the paper are about on one model.
-
-    Superposition between the first facts that the model knows, in every layer; a stream of edits by four methods, and
-    single edits of one relation, really made and taken back bit for bit. Text and target values are cached.
-
-    Args:
-        model: as `load_model` takes it; the one of the settings when left out.
-        facts: as `load_facts` takes them; those of the settings when left out.
-        settings: everything else: `Settings(num_facts=64, tokens=500_000)`.
-        corpus: text of the second moments, as `load_corpus` takes it; the one of the settings when left out.
-        parts: what is measured besides the pairs of facts: "stream", "dose", "long_stream" (128 edits), and "sizes"
-            (the families of models that the settings name).
-        editors: editors of one's own by name, which the streams run beside the four methods; as `check_editor` takes
-            them.
-
-    Raises:
-        InputError: inputs that cannot be used, fewer known facts than asked for, more edits than there is room for.
-        RankDeficientError: less text than the keys have dimensions.
-        AssetError: a model or text that cannot be fetched.
-
-    Example:
-        >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.data.facts import Fact
-        >>> from ks_core.models.loading import load_model
-        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
-        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
-        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(80)), "rivers")
-        >>> lands = ("France", "Portugal", "Japan", "Italy")
-        >>> facts = [Fact(n, f"Town {n}", "P17", "{} lies in", lands[n % 4], lands[n % 4 - 1]) for n in range(16)]
-        >>> small = Settings(num_facts=4, resamples=40, tokens=800)
-        >>> found = measure(model, facts, small, corpus=text, parts=())
-        >>> found
-        Results(model='GPT2LMHeadModel', facts=4, layers=2, parts=pairs)
-        >>> found.statistics["P"]["kurtosis"].value.shape
-        (2,)
-    """
-    unknown = [part for part in parts if part not in get_args(Part)]
-    if isinstance(parts, str) or unknown:
-        raise InputError(f"parts is {shown(parts)}; expected a collection of {', '.join(get_args(Part))}")
-    inputs = load_inputs(settings or Settings(), model, facts, corpus)
-    measured = Measured(measure_pairs(inputs.settings, inputs=inputs))
-    for part in parts:
-        measured = measure_part(inputs, measured, part, editors)
-    return Results(measured)
-
-
-def judge(results: Results) -> Judgement:
-    """Judge the claims of the paper on what was measured, as `pytest -m paper` does.
+def judge(results: Results, claims: Mapping[str, Claim] | Iterable[Claim] | None = None) -> Judgement:
+    """Judge the claims of the paper, or claims of one's own, on what was measured, as `pytest -m paper` does.
 
     Args:
         results: as `measure` gives them.
+        claims: which ones, by name or in a collection (see `ks_core.claims.claim.Claim`); `CLAIMS` of
+            `ks_core.claims.registry`, those of the paper, when left out.
 
     Returns:
-        A `Judgement`: it prints as the table of claims, and iterates over findings and over reasons why a claim cannot
-        be judged.
+        A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as the
+        table of claims.
+
+    Raises:
+        InputError: what are no results, or no claims of different names.
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
         >>> from ks_core.data.facts import Fact
+        >>> from ks_core.front.measuring import measure
         >>> from ks_core.models.loading import load_model
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
@@ -236,10 +181,11 @@ def judge(results: Results) -> Judgement:
         ['undecided']
         >>> verdict["lossless"].reason
         'it was not measured'
+        >>> len(verdict) == len(CLAIMS), "universal" in verdict, list(verdict)[:2]
+        (True, True, ['universal', 'zero-mean'])
     """
-    if not isinstance(results, Results):
-        raise InputError(f"{shown(results)} was to be judged; expected Results, as measure(model, facts) gives them")
-    return results.judgement
+    found = arguments.instance("results", results, Results, "as measure(model, facts) gives them")
+    return found.judgement if claims is None else judgement_of(found.measured, claims)
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.claims.registry import CLAIMS
 from ks_core.formatting import plus_minus, printable, shortened
@@ -16,7 +17,10 @@ NAME_IN_TABLE = 48
 
 
 def claims_table(
-    findings: Sequence[Finding], model: str, not_applicable: Mapping[str, NotApplicable] | None = None
+    findings: Sequence[Finding],
+    model: str,
+    not_applicable: Mapping[str, NotApplicable] | None = None,
+    claims: Iterable[Claim] = tuple(CLAIMS.values()),
 ) -> str:
     """Findings one row each, below it what was measured, and what was not judged, with the reason.
 
@@ -35,7 +39,7 @@ def claims_table(
     ]
     open_ends += [
         f"{claim.name.ljust(widths[0])}  not tested: {claim.untested}"
-        for claim in CLAIMS.values()
+        for claim in claims
         if claim.untested and claim.name in {f.claim for f in findings}
     ]
     return "\n".join([lines[0].rstrip(), rule, *map(str.rstrip, lines[1:]), "", *legend, *open_ends])

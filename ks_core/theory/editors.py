@@ -11,17 +11,19 @@ and how what it returns is checked, is the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ks_core.arguments import word
 from ks_core.arrays import as_float64, given, returned
 from ks_core.errors import InputError, ReturnedError
+from ks_core.formatting import shown
 from ks_core.theory.editing import Edit
-from ks_core.theory.methods import Method
+from ks_core.theory.methods import METHODS, Method
 from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
 
 EditFunction = Callable[..., Any]
@@ -115,6 +117,7 @@ class EditorMethod:
         traits: what it claims.
         second_moment: (d_key, d_key) float64 that it is given.
         protected: (p, d_key) float64, the keys that it is given where its traits say that it protects keys.
+        name: what errors call it.
         space: None; where it writes is not known, so its interference is measured and not predicted.
     """
 
@@ -122,6 +125,7 @@ class EditorMethod:
     traits: Traits
     second_moment: Tensor
     protected: Tensor | None
+    name: str
     space: None = None
 
     def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
@@ -129,23 +133,33 @@ class EditorMethod:
 
         Raises:
             ReturnedError: as `instance_of` and `new_weight`, with the editor's name.
+            InputError: the editor raised an error; names both.
         """
-        before, name = as_float64("weight", weight, ndim=2), name_of(self.editor)
+        before = as_float64("weight", weight, ndim=2)
         parts = before, as_float64("keys", keys, ndim=2), as_float64("values", values, ndim=2), self.second_moment
-        edit = instance_of(self.editor, self.traits, f"the factory {name}")
         arguments = arguments_of(self.traits, *parts, self.protected)
-        after = new_weight(edit, arguments, tuple(before.shape), f"the editor {name}")
+        try:
+            edit = instance_of(self.editor, self.traits, f"the factory {self.name}")
+            after = new_weight(edit, arguments, tuple(before.shape), f"the editor {self.name}")
+        except ReturnedError:
+            raise
+        except Exception as error:  # of anyone's code, whatever it is
+            raise InputError(
+                f"the editor {self.name} raised {type(error).__name__}: {shown(str(error))}; expected a new weight: "
+                "hold it against the laws with check_editor"
+            ) from error
         seen = before.cpu().to(DTYPES[self.traits.dtype]).double()  # the weight as the editor saw it
         return Edit(after - seen, torch.eye(before.shape[1], dtype=torch.float64))
 
 
-def method_of(editor: EditFunction, second_moment: Any, protected: Any = None) -> EditorMethod:
+def method_of(editor: EditFunction, second_moment: Any, protected: Any = None, name: str | None = None) -> EditorMethod:
     """Make anyone's editor a method of lifelong editing, for one layer.
 
     Args:
         editor: as `EditFunction`; what it takes is read off its declared traits.
         second_moment: (d_key, d_key), of the layer.
         protected: (p, d_key), keys for an editor that protects keys.
+        name: what errors call it; the function's own when left out.
 
     Raises:
         InputError: it cannot be called, or it protects keys and there are none.
@@ -161,7 +175,34 @@ def method_of(editor: EditFunction, second_moment: Any, protected: Any = None) -
     if traits.protected:
         protected = _protected_keys(protected, f"the editor {name_of(function)}")
     keys = None if protected is None else as_float64("protected keys", protected, ndim=2)
-    return EditorMethod(function, traits, as_float64("the second moment", second_moment, ndim=2), keys)
+    moment = as_float64("the second moment", second_moment, ndim=2)
+    return EditorMethod(function, traits, moment, keys, shown(name)[1:-1] if name else name_of(function))
+
+
+def check_editors(editors: Any) -> dict[str, EditFunction]:
+    """Editors of one's own by name, each tried on two edits of a small weight, before it costs any work.
+
+    Args:
+        editors: name → editor.
+
+    Raises:
+        InputError: no mapping, a name that is empty or a method's, what is no editor, or one that raises; names it.
+        ReturnedError: an editor that returns no new weight.
+
+    Example:
+        >>> list(check_editors({"mine": lambda weight, keys, values, second_moment: weight}))
+        ['mine']
+    """
+    if not isinstance(editors, Mapping):
+        raise InputError(f"editors is {shown(editors)}; expected a mapping of names to editors: {{'mine': my_editor}}")
+    named = {word("the name of an editor", name): editor for name, editor in editors.items()}
+    for name, editor in named.items():
+        if name in METHODS:
+            raise InputError(f"an editor is called {name!r}; expected another name than {', '.join(METHODS)}")
+        keys = torch.eye(4, dtype=torch.float64)  # two are edited and one is protected, independently
+        moment = torch.diag(torch.tensor([4.0, 1.0, 0.1, 0.01], dtype=torch.float64))
+        method_of(editor, moment, keys[3:], name).edit(torch.ones(3, 4), keys[:2], torch.zeros(2, 3))
+    return named
 
 
 def editor_of(method: Callable[..., Method], traits: Traits | None = None, *, name: str = "edit") -> EditFunction:

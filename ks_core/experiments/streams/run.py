@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact
-from ks_core.errors import InputError
 from ks_core.experiments.streams.growth import StreamGeometry
 from ks_core.experiments.streams.interference import StreamKeys
 from ks_core.experiments.streams.plan import checkpoints, plan_stream, stream_layer
@@ -21,7 +20,7 @@ from ks_core.experiments.streams.stream import Checkpoint, EditStreams
 from ks_core.measurement.behaviour import read_answers, text_losses
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
-from ks_core.theory.editors import EditFunction, method_of
+from ks_core.theory.editors import EditFunction, check_editors, method_of
 from ks_core.theory.key_spaces import ProtectedWhitening, null_space, protect
 from ks_core.theory.methods import METHODS
 from ks_core.theory.superposition import superposition
@@ -57,7 +56,7 @@ def edit_streams(
         InputError: fewer than two facts are left beside the edits, key space is too small for so many, the corpus has
             no text left, or an editor has the name of a method or cannot be used.
     """
-    _refuse_names_of_ours(editors)
+    editors = check_editors(editors)
     layer = stream_layer(text.layers)
     halves = text.halves(layer)
     plan = plan_stream(layer, pool, num_edits, min(len(of.factor) for of in (whitening, *halves)))
@@ -92,12 +91,6 @@ def edit_streams(
     )
 
 
-def _refuse_names_of_ours(editors: Mapping[str, EditFunction]) -> None:
-    taken = [name for name in editors if name in METHODS]
-    if taken:
-        raise InputError(f"an editor is called {taken[0]!r}; expected another name than {', '.join(METHODS)}")
-
-
 def _without_null_space(
     rows: StreamKeys, whitening: Whitening, protecting: ProtectedWhitening, keys: StreamKeys
 ) -> dict[str, MethodInSpace]:
@@ -115,7 +108,7 @@ def _of_others(
     if not editors:
         return {}
     moment = add_ridge(text.second_moment(layer), text.ridge)
-    return {name: MethodInSpace(method_of(editor, moment, protected), None) for name, editor in editors.items()}
+    return {name: MethodInSpace(method_of(of, moment, protected, name), None) for name, of in editors.items()}
 
 
 def _run(stream: StreamSetup, name: str, of: MethodInSpace, whitening: Whitening) -> tuple[Checkpoint, ...]:

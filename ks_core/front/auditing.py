@@ -1,0 +1,113 @@
+"""What edits will disturb, predicted for facts or for edits that were made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ks_core.arguments import instance, whole_number
+from ks_core.auditing.predict import audit as audit_facts
+from ks_core.auditing.prediction import Audit
+from ks_core.data.facts import PACKAGED_FACTS, Facts
+from ks_core.errors import InputError
+from ks_core.front.edits import Edits
+from ks_core.measurement.second_moments import SecondMoments
+from ks_core.measurement.values import ValueSettings
+from ks_core.models.loading import Model, load_model
+from ks_core.theory.whitening import check_ridge
+
+
+def audit(
+    model: Model,
+    edits: Edits | Facts,
+    keep: Facts = PACKAGED_FACTS,
+    *,
+    layer: int | None = None,
+    moments: SecondMoments | None = None,
+    ridge: float | None = None,
+    search: ValueSettings | None = None,
+) -> Audit:
+    """Predict what edits would do to facts that are to stay, before any weight is touched.
+
+        P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j
+
+    Each edit is taken as a single one, written along C⁻¹k as `sequential` and `joint` edits are.
+
+    Args:
+        model: as `load_model` takes it, unedited.
+        edits: facts whose `target_new` is to become true, as `load_facts` takes them; or `Edits` that were made, which
+            are audited as they are: in their layer, with their values, second moments and ridge.
+        keep: facts that are to stay.
+        layer: the layer to edit; the one with the least interference when left out.
+        moments: as `second_moments` gives them for this model; with its defaults when left out.
+        ridge: added to the second moment before whitening, in mean eigenvalues; none when left out.
+        search: how the value of each edit is searched.
+
+    Returns:
+        `Audit`; `audit.worst(edit=0, count=5)` are the facts that the first edit would disturb most.
+
+    Raises:
+        InputError: nothing to edit or to keep, a layer that does not exist, inputs that cannot be used; `Edits`
+            together with another layer, text, ridge or search, of a model whose layer is another by now, or made by
+            another method than this predicts.
+        ProvenanceError: second moments of another model.
+
+    Warns:
+        UserWarning: two edits of one subject and relation; names them.
+
+    Example:
+        >>> from ks_core.data.corpus import corpus_of
+        >>> from ks_core.data.facts import Fact
+        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
+        >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
+        >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
+        >>> moments = second_moments(model, tokens=400, corpus=text)
+        >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
+        >>> found = audit(model, facts[:1], keep=facts[1:], layer=0, moments=moments)
+        >>> found.shares.shape, found.worst(edit=0, count=1)[0].fact.subject
+        ((1, 1), 'Kyoto')
+    """
+    if not isinstance(edits, Edits):
+        ridge = 0.0 if ridge is None else ridge
+        return audit_facts(model, edits, keep, layer=layer, moments=moments, ridge=ridge, search=search)
+    _refuse_other(edits, layer, moments, ridge, search)
+    loaded = load_model(model)
+    edits.require_unedited(loaded)
+    return audit_facts(
+        loaded,
+        edits.facts,
+        keep,
+        layer=edits.layer,
+        moments=edits.moments,
+        ridge=edits.ridge,
+        values=edits.values,
+    )
+
+
+def _refuse_other(
+    edits: Edits, layer: int | None, moments: SecondMoments | None, ridge: float | None, search: ValueSettings | None
+) -> None:
+    """Refuse edits that are not predicted, and what they were not made with."""
+    if edits.method not in ("sequential", "joint"):
+        raise InputError(
+            f"these are {edits.method} edits, and an audit predicts edits that are written along C⁻¹k; expected "
+            "sequential or joint ones: audit edits.facts for those"
+        )
+    pairs = {
+        "layer": (None if layer is None else whole_number("layer", layer), edits.layer),
+        "moments": (None if moments is None else _text(moments), _text(edits.moments)),
+        "ridge": (None if ridge is None else check_ridge(ridge), edits.ridge),
+        "search": (search, edits.search),
+    }
+    other = [name for name, (given, own) in pairs.items() if given is not None and given != own]
+    if other:
+        raise InputError(
+            f"{' and '.join(other)} given with {edits!r}, which were made with others; expected none, as they have "
+            "their own: or audit edits.facts"
+        )
+
+
+def _text(moments: SecondMoments) -> str:
+    """What second moments were made from, whichever layers they have."""
+    given = instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
+    return replace(given.provenance, layers=()).digest()
