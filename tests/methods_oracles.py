@@ -61,13 +61,13 @@ class Methods:
 # --- slow and obvious -------------------------------------------------------------------------------------------------
 
 
-def least_update_by_kkt(problem: EditProblem, kept: Tensor | None = None) -> Tensor:
-    """The ΔW of least ‖ΔW C^½‖ with ΔW k_i = v_i − W k_i and ΔW k = 0 for kept keys, in exact arithmetic.
+def least_update_by_kkt(problem: EditProblem, protected: Tensor | None = None) -> Tensor:
+    """The ΔW of least ‖ΔW C^½‖ with ΔW k_i = v_i − W k_i and ΔW k = 0 for protected keys, in exact arithmetic.
 
-    Lagrange's conditions as one linear system: C ΔWᵀ + Kᵀ Λ = 0, K ΔWᵀ = R, the rows of K edited and kept keys.
+    Lagrange's conditions as one linear system: C ΔWᵀ + Kᵀ Λ = 0, K ΔWᵀ = R, the rows of K edited and protected keys.
     """
     moment, edited = exact(problem.moment.matrix), exact(problem.keys)
-    rows = edited if kept is None else edited + exact(kept)
+    rows = edited if protected is None else edited + exact(protected)
     residuals = combined(exact(problem.values), product(edited, transposed(exact(problem.weight))), sign=-1)
     system = [line + list(column) for line, column in zip(moment, zip(*rows, strict=True), strict=True)]
     system += [row + [Fraction(0)] * len(rows) for row in rows]
@@ -84,10 +84,10 @@ def ridged_by_stacking(rows: Tensor, residuals: Tensor, ridge: float) -> Tensor:
     return torch.from_numpy(np.linalg.lstsq(stacked, right, rcond=None)[0]).T
 
 
-def freedom_by_least_squares(problem: EditProblem, keys: Tensor, kept: Tensor) -> Tensor:
-    """sin² of the angle to the kept span: what least squares leaves of a key whitened by C^-½."""
+def freedom_by_least_squares(problem: EditProblem, keys: Tensor, protected: Tensor) -> Tensor:
+    """sin² of the angle to the protected span: what least squares leaves of a key whitened by C^-½."""
     root = zca_whitening(problem.moment.matrix)
-    rows, span = (keys @ root).numpy(), (kept @ root).numpy()
+    rows, span = (keys @ root).numpy(), (protected @ root).numpy()
     left_over = rows - np.linalg.lstsq(span.T, rows.T, rcond=None)[0].T @ span
     return torch.from_numpy(np.square(left_over).sum(axis=1) / np.square(rows).sum(axis=1))
 

@@ -119,8 +119,8 @@ def the_update_is_the_least(theory: Methods, problem: EditProblem, name: str = "
 
     The minimum moves by the condition number of the constraints, and a solve with their Gram matrix costs its square.
     """
-    kept = problem.others if name.startswith("protected") else None
-    expected = least_update_by_kkt(problem, kept) @ problem.moment.root
+    protected = problem.others if name.startswith("protected") else None
+    expected = least_update_by_kkt(problem, protected) @ problem.moment.root
     size = float(expected.norm()) + start_size(problem)
     rounding = laws.rounding(problem) * dependence(problem, constrained(problem, name)) * size
     assert_close(made(theory.method(name, problem), problem).delta() @ problem.moment.root, expected, rounding)
@@ -275,7 +275,7 @@ def by_hand(moment: list[list[float]], keys: list[list[float]], values: list[lis
 
 
 def test_least_update_by_hand() -> None:
-    """C⁻¹ = [[1, −1], [−1, 2]]: along C⁻¹k, and along what is left of it when (0, 1) is kept."""
+    """C⁻¹ = [[1, −1], [−1, 2]]: along C⁻¹k, and along what is left of it when (0, 1) is protected."""
     problem = by_hand([[2.0, 1.0], [1.0, 1.0]], [[1.0, 0.0]], [[3.0]])
     assert least_update_by_kkt(problem).tolist() == [[3.0, -3.0]]
     assert least_update_by_kkt(problem, torch.tensor([[0.0, 1.0]])).tolist() == [[3.0, 0.0]]

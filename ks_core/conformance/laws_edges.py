@@ -121,8 +121,8 @@ def _singular_problems(draw: st.DrawFn, traits: Traits) -> SingularProblem:
     values = torch.from_numpy(draw(generators()).standard_normal((1, d_value)).round(2))
     keys, protected = (row[None, :] @ to_keys for row in (key, other))
     weight = draw(weights(d_value, dim)).round(decimals=2)
-    kept = protected if traits.protected else None
-    problem = in_dtype(EditProblem(moment, weight, keys, values, keys, kept), traits)
+    rows_protected = protected if traits.protected else None
+    problem = in_dtype(EditProblem(moment, weight, keys, values, keys, rows_protected), traits)
     residual = problem.values[0] - problem.weight @ problem.keys[0]
     direction = basis[:, :rank] @ (own / spectrum.sqrt())  # C⁺ of the free part of the key
     step = torch.outer(residual, direction) / (own.square().sum() + traits.ridge)

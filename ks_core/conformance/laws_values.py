@@ -116,7 +116,7 @@ def square_weights_are_not_transposed(editor: Editor, problem: EditProblem) -> I
     problems,
     needs=("protected",),
     formula="W' k = W k for every protected key k",
-    why="The facts that were to be kept have moved.",
+    why="Protected facts have moved.",
     usual_cause="keys not made orthogonal to the protected ones in the whitened space, or only to some of them",
 )
 def protected_keys_are_untouched(editor: Editor, problem: EditProblem) -> Iterator[Gap]:

@@ -61,32 +61,32 @@ def problems(
     kind = draw(st.sampled_from(tuple(k for k in kinds if k in INDEPENDENT) if joint_and_exact else kinds))
     width = draw(st.integers(3, MAX_WIDTH))
     moment = draw(second_moments(width, spectrum, condition or MAX_CONDITIONS[traits.dtype]))
-    kept = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
-    room = moment.dim - kept
+    spanned = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
+    room = moment.dim - spanned
     fits = joint_and_exact or kind == "whitened_orthogonal"
     most = min(most, room - 1) if fits else most
     count = draw(st.integers(min(fewest, most), most))
     others = draw(st.integers(1, room - count if fits else 3))
-    white, protected = draw(_split_rows(moment.dim, kept, count + others, kind))
+    white, protected = draw(_split_rows(moment.dim, spanned, count + others, kind))
     rows = white @ moment.root
     d_value = moment.dim if square else draw(st.integers(1, 4))
     values = torch.from_numpy(draw(generators()).standard_normal((count, d_value)).round(2))
     weight = draw(weights(d_value, moment.dim)).round(decimals=2)
-    kept_rows = protected @ moment.root if traits.protected else None
-    return in_dtype(EditProblem(moment, weight, rows[:count], values, rows[count:], kept_rows), traits)
+    protected_rows = protected @ moment.root if traits.protected else None
+    return in_dtype(EditProblem(moment, weight, rows[:count], values, rows[count:], protected_rows), traits)
 
 
 @st.composite
-def _split_rows(draw: st.DrawFn, dim: int, kept: int, count: int, kind: str) -> tuple[Tensor, Tensor]:
-    """Whitened keys, and protected ones that span `kept` directions; keys have a part in that span and one outside."""
-    free = draw(white_rows(dim - kept, count, kind))
+def _split_rows(draw: st.DrawFn, dim: int, spanned: int, count: int, kind: str) -> tuple[Tensor, Tensor]:
+    """Whitened keys, and protected ones of `spanned` directions; keys have a part in that span and one outside."""
+    free = draw(white_rows(dim - spanned, count, kind))
     if kind != "whitened_orthogonal":
         free = free.round(decimals=2)  # counterexamples that can be read; lengths change by 2 %
-    if not kept:
+    if not spanned:
         return free, torch.empty(0, dim, dtype=torch.float64)
     basis = draw(orthogonal_matrices(dim))
-    inside = draw(white_rows(kept, count, "generic")).round(decimals=2) @ basis[:kept]
-    return free @ basis[kept:] + inside, draw(weights(kept, kept)) @ basis[:kept]
+    inside = draw(white_rows(spanned, count, "generic")).round(decimals=2) @ basis[:spanned]
+    return free @ basis[spanned:] + inside, draw(weights(spanned, spanned)) @ basis[:spanned]
 
 
 def in_dtype(problem: EditProblem, traits: Traits) -> EditProblem:

@@ -1,4 +1,4 @@
-"""What other seeds of training gave: measured beforehand, because the weights of one seed alone are kept."""
+"""What other seeds of training gave: measured beforehand, because the weights of one seed alone are stored."""
 
 from __future__ import annotations
 
