@@ -87,7 +87,7 @@ IN_PLACE = {
     'known_facts(model, "counterfact.json")': "known_facts(model, FACTS)",
     'measure(model, "counterfact.json")': "measure(model, FACTS, SMALL, corpus=TEXT)",
     "second_moments(model)": "second_moments(model, SMALL.tokens, corpus=TEXT)",
-    ", edits, keep=ks.": ", edits, tokens=SMALL.tokens, corpus=TEXT, keep=ks.",
+    ", edits, keep=ks.": ", edits, moments=ks.second_moments(MODEL, SMALL.tokens, corpus=TEXT), keep=ks.",
 }
 """What an example names or takes by default, and what is at hand for it: the lines are run as they are otherwise."""
 
