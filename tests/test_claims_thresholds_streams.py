@@ -173,6 +173,16 @@ def test_claim_about_streams_turns_at_its_threshold(measured, finding, plant, va
     assert verdict_on(planted, finding) is verdict
 
 
+def test_retention_is_the_mean_of_the_first_quarter(measured):
+    streams = of_many_edits(measured.stream)
+    for name, kept in (("sequential", np.zeros(MANY)), ("joint", np.arange(MANY) / 100)):
+        answers = replace(streams.runs[name][-1].answers, rewrite=probabilities(kept))
+        streams = with_last(streams, name, answers=answers)
+    found = CLAIMS["methods"].judge(replace(measured, stream=replace(measured.stream, streams=streams)))[0]
+    assert (found.part, found.count) == ("retention", 4)
+    assert found.value == pytest.approx(0.015)
+
+
 @pytest.mark.parametrize("claim", ["lossless", "accumulation", "methods"])
 def test_a_long_stream_is_judged_as_a_short_one(measured, claim):
     """With the same bounds and verdicts under another variant; it gates nothing, as it is only shown."""

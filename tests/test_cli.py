@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from errors import says
 from measured import write_everything
 
 from ks_core.cli import main
@@ -136,7 +137,7 @@ def test_the_json_is_whole_where_the_reader_of_the_table_stops(prepared, tmp_pat
         complained = process.stderr.read()
     assert process.wait() == 2
     assert "Traceback" not in complained
-    assert complained.splitlines()[-1] == "ks audit: error: the reader of the output closed it before the end"
+    says(complained.splitlines()[-1], what="ks audit: error: ", got="closed it")
     assert len(json.loads(out.read_text())["edits"]) == 2
 
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from checkout import FIXTURES, ROOT
+from errors import refused
 
 from ks_core.data import fixtures
 from ks_core.data.fixtures import checkout_fixtures, fixture_path
@@ -23,7 +23,7 @@ def test_fixture_path_finds_files_and_folders():
 
 
 def test_fixture_path_refuses_what_is_not_there():
-    with pytest.raises(AssetError, match=r"facts/none\.json is in neither .* nor .*; check the name"):
+    with refused(AssetError, what="facts/none.json", got="neither", remedy="check the name"):
         fixture_path("facts/none.json")
 
 

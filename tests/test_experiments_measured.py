@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from errors import refused
 from measured import write_everything
 from tiny_models import save_tiny_checkpoint
 
@@ -58,5 +59,5 @@ def test_the_part_that_is_there_already_stays(named):
 
 def test_what_is_no_part_is_refused(named):
     inputs, measured = measured_from(named)
-    with pytest.raises(InputError, match="part is 'streams'; expected one of pairs, stream, long_stream, dose, sizes"):
+    with refused(InputError, what="part", got="'streams'", expected=("pairs", "sizes")):
         measure_part(inputs, measured, "streams")

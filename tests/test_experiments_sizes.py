@@ -170,7 +170,7 @@ def test_seeds_that_agree_hold_and_seeds_that_do_not_leave_it_open():
     low, high = found[0].judged.interval
     assert (high - low) / 2 >= 4.302 * exponents.std(ddof=1) / np.sqrt(3)  # Student's t, two degrees of freedom
     assert found[0].count == 3
-    assert "3 sizes" in judged_over_seeds(family, alike)[0].quantity
+    assert "3 sizes" in judged_over_seeds(family, alike)[0].counted
 
 
 NUM_FACTS = 4

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from checkout import ROOT
+from errors import refused
 
 from ks_core.errors import KsError, MissingExtraError
 from ks_core.extras import EXTRAS, require
@@ -33,10 +34,8 @@ def test_require_passes_where_everything_is_installed():
 def test_require_names_what_is_missing_and_how_to_install_it(monkeypatch):
     for name in ("tqdm", "gguf"):
         monkeypatch.setitem(sys.modules, name, None)  # what an absent package looks like to `import`
-    with pytest.raises(MissingExtraError) as caught:
+    remedy = 'pip install "ks_core[models]"'
+    with refused(MissingExtraError, what="this part", got="gguf, tqdm", remedy=remedy) as caught:
         require("models", "this part")
-    assert str(caught.value) == (
-        'this part needs gguf, tqdm, which are not installed; install what it needs with: pip install "ks_core[models]"'
-    )
     assert isinstance(caught.value, KsError)
     assert isinstance(caught.value, ImportError)

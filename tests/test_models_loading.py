@@ -154,7 +154,7 @@ def test_load_model_refuses_a_folder_that_is_not_there():
 
 
 def test_load_model_refuses_a_folder_without_a_checkpoint(tmp_path):
-    with pytest.raises(InputError, match=r"has no config\.json; expected a folder with config\.json"):
+    with refused(InputError, what=str(tmp_path), expected="config.json"):
         load_model(tmp_path)
 
 

@@ -204,11 +204,8 @@ def test_ensure_packaged_refuses_an_altered_folder(package, converted, tmp_path,
     folder = copied(converted, tmp_path / "tiny-llama")
     assert ensure_packaged(package.model, folder) == folder
     damage(folder)
-    with pytest.raises(AssetError) as caught:
+    with refused(AssetError, what=file, got=str(folder), remedy=f"delete the folder {folder}"):
         ensure_packaged(package.model, folder)
-    assert str(caught.value) == (
-        f"{file} in {folder} changed since the conversion; delete the folder {folder} and run again to convert it anew"
-    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_layer_is_changed_by_one_block_at_a_time(adapter, change):
     with change(adapter, 0, *arguments):
         inside = weights_sha256(adapter.model)
         for other in (adapter, Adapter(adapter.model)):
-            with pytest.raises(InputError, match=rf"layer 0 is {change.__name__} already.*end that one first"):
+            with refused(InputError, what="layer 0", got=change.__name__, remedy="end that one"):
                 change(other, 0, *arguments).__enter__()
         assert weights_sha256(adapter.model) == inside
         with change(adapter, 1, *arguments):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from errors import refused
 from matplotlib.figure import Figure
 
 from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
@@ -94,9 +95,8 @@ def test_models_of_one_last_name_do_not_write_over_each_others_results(start, se
     other = shutil.copytree(second, tmp_path / "c" / "hf")
     path = tmp_path / "results" / "hf" / RESULTS
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"holds the results of another model of this name \(.*/b/hf\)") as refused:
+    with refused(InputError, what="another model", got="/b/hf", remedy=("--ks-results", "remove the file")):
         check_results(path, replace(settings, model=str(other)), "other weights")
-    assert "name another folder (--ks-results), or remove the file" in str(refused.value)
     assert path.read_bytes() == before
     check_results(path, replace(settings, model=str(second)), "trained further, in its place")
 

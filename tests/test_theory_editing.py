@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import theory_laws as laws
 import torch
+from errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import assert_close, tolerance
@@ -171,7 +172,7 @@ def test_joint_edit_refuses_a_bad_ridge(ridge: float) -> None:
 def test_edit_refuses_factors_and_weights_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="factors have shapes"):
         Edit(torch.zeros(3, 2), torch.zeros(3, 4))
-    with pytest.raises(InputError, match=r"weight has shape \(4, 3\) but the edit was made for \(3, 4\)"):
+    with refused(InputError, what="weight", got=("(4, 3)", "(3, 4)")):
         Edit(torch.zeros(3, 2), torch.zeros(2, 4)).apply(np.zeros((4, 3)))
 
 

@@ -171,6 +171,7 @@ def in_words(*_):
     [
         (transposed, r"^the editor transposed returned shape \(3, 2\); expected \(2, 3\).*return the whole new weight"),
         (in_words, r"^the editor in_words returned an array of <U1; expected real numbers"),
+        (lambda *_: np.ones((2, 3), dtype=">f8"), "returned an array of >f8; expected real numbers"),
         (makes_nothing, "^the factory makes_nothing returned a NoneType; expected an editor"),
         (lambda weight, *_: weight.tolist(), "returned a list; expected an array"),
         (lambda *_: None, "returned a NoneType; expected an array"),

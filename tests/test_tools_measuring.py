@@ -2,6 +2,7 @@
 
 import pytest
 from checkout import MODELS
+from errors import says
 from measure_families import main
 
 
@@ -10,6 +11,5 @@ def test_a_folder_without_models_of_other_seeds_is_refused(name, tmp_path, capsy
     before = (MODELS / "seeds.json").read_bytes()
     assert main(["seeds", str(tmp_path / name)]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("measure_families: error: ")
-    assert "has no folder ks-*-sSEED; expected models that train_families.py made" in said
+    says(said, what="measure_families: error: ", got="ks-*-sSEED", expected="train_families.py")
     assert (MODELS / "seeds.json").read_bytes() == before

@@ -56,7 +56,7 @@ def residuals_predict_interference_at_every_prefix(theory: Theory, problem: Edit
     shares = theory.superposition(whitened.whiten(problem.keys), whitened.whiten(problem.others))
     for count in range(1, len(problem.keys) + 1):
         predicted = theory.predicted_original(shares[:count], stream.residuals[:count])
-        after = stream.prefix(count).apply(problem.weight)
+        after = first(stream, count).apply(problem.weight)
         measured = interference.measured_original(problem.weight, after, problem.others)
         assert_close(predicted, measured, rounding(problem) * value_scale(problem))
 

@@ -41,15 +41,18 @@ TIED = 0.1
 
 @dataclass(frozen=True, eq=False)
 class _LayerShares:
-    """P in one layer, whitened once."""
+    """P in one layer, whitened once.
+
+    Attributes:
+        onto: (E, M) from edits to facts to keep
+        among: (E, E) among the edits
+        norms: (E,) lengths of the whitened keys of the edits
+    """
 
     felt: LayerInterference
     onto: Tensor
-    """(E, M) from edits to facts to keep"""
     among: Tensor
-    """(E, E) among the edits"""
     norms: Tensor
-    """(E,) lengths of the whitened keys of the edits"""
 
 
 def audit(

@@ -15,67 +15,76 @@ from ks_core.statistics.pairs import Array
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What one edit is predicted to do to one fact that is to stay."""
+    """What one edit is predicted to do to one fact that is to stay.
+
+    Attributes:
+        share: P, the share of the edit's residual that is felt at the fact
+        share_error: over text: how far P moved as the text doubled
+        change: |P| ‖δ‖ / ‖v‖, the change of the fact's value in lengths of that value
+        log_probability_change: P g · δ, the change of its object's log-probability to first order, in nats a token
+    """
 
     edit: Fact
     fact: Fact
     share: float
-    """P, the share of the edit's residual that is felt at the fact"""
     share_error: float
-    """over text: how far P moved as the text doubled"""
     change: float
-    """|P| ‖δ‖ / ‖v‖, the change of the fact's value in lengths of that value"""
     log_probability_change: float
-    """P g · δ, the change of its object's log-probability to first order, in nats a token"""
 
 
 @dataclass(frozen=True)
 class LayerInterference:
-    """How much edits in one layer are felt, root mean square of P."""
+    """How much edits in one layer are felt, root mean square of P.
+
+    Attributes:
+        onto_kept: from all edits to all facts to keep
+        onto_kept_error: standard error over edits and facts
+        among_edits: from each edit to the others; 0 for a single edit
+        silent_neurons: neurons that never fired over the text; they are left out of the whitening
+    """
 
     layer: int
     onto_kept: float
-    """from all edits to all facts to keep"""
     onto_kept_error: float
-    """standard error over edits and facts"""
     among_edits: float
-    """from each edit to the others; 0 for a single edit"""
     silent_neurons: int
-    """neurons that never fired over the text; they are left out of the whitening"""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Audit:
-    """The prediction for a set of edits; nothing was edited."""
+    """The prediction for a set of edits; nothing was edited.
+
+    Attributes:
+        tokens: of text that the second moment was made from
+        keep: facts to keep, without those that are edited
+        ridge: added to second moments, in mean eigenvalues
+        layers: all of them, or the one asked for
+        layer: the one with the least interference onto facts to keep, or the one asked for; the rest is about it
+        reached: by edit, probability per token of its new object that a value in this layer reaches
+        shares: (E, M) P from each edit to each kept fact
+        share_errors: (E, M) over text
+        changes: (E, M) in lengths of the kept fact's value
+        log_probability_changes: (E, M) of the kept fact's object, to first order, in nats a token
+        order: edits in the order that disturbs earlier edits least
+        groups: edits that disturb one another, directly or through others: make each group jointly
+        left_out: edits and facts to keep that the model cannot be asked about
+    """
 
     model: str
     tokens: int
-    """of text that the second moment was made from"""
     edits: tuple[Fact, ...]
     keep: tuple[Fact, ...]
-    """facts to keep, without those that are edited"""
     ridge: float
-    """added to second moments, in mean eigenvalues"""
     layers: tuple[LayerInterference, ...]
-    """all of them, or the one asked for"""
     layer: int
-    """the one with the least interference onto facts to keep, or the one asked for; the rest is about it"""
     reached: tuple[float, ...]
-    """by edit, probability per token of its new object that a value in this layer reaches"""
     shares: Array
-    """(E, M) P from each edit to each kept fact"""
     share_errors: Array
-    """(E, M) over text"""
     changes: Array
-    """(E, M) in lengths of the kept fact's value"""
     log_probability_changes: Array
-    """(E, M) of the kept fact's object, to first order, in nats a token"""
     order: tuple[Fact, ...]
-    """edits in the order that disturbs earlier edits least"""
     groups: tuple[tuple[Fact, ...], ...]
-    """edits that disturb one another, directly or through others: make each group jointly"""
     left_out: tuple[LeftOut, ...] = ()
-    """edits and facts to keep that the model cannot be asked about"""
 
     def __repr__(self) -> str:
         return (

@@ -14,21 +14,25 @@ Outcome = Sequence[Finding] | NotApplicable
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, or one that follows from it; the module that makes it has definition and reasons."""
+    """One claim of the paper, or one that follows from it; the module that makes it has definition and reasons.
+
+    Attributes:
+        sentence: what is claimed, in one line
+        needs: of what was measured it is judged
+        judgement: pure: what `needs` names, as it was measured → findings, or why there are none
+        gate: when a verdict can fail a run: held against a baseline; whenever it does not hold; or never, being shown
+            only
+        missing: why what it needs may not be there
+        untested: what the claim says besides that is not tested here
+    """
 
     name: str
     sentence: str
-    """what is claimed, in one line"""
     needs: Part
-    """of what was measured it is judged"""
     judgement: Callable[[Any], Outcome]
-    """pure: what `needs` names, as it was measured → findings, or why there are none"""
     gate: Literal["baseline", "always", "never"] = "baseline"
-    """when a verdict can fail a run: held against a baseline; whenever it does not hold; or never, being shown only"""
     missing: str = "it was not measured"
-    """why what it needs may not be there"""
     untested: str = ""
-    """what the claim says besides that is not tested here"""
 
     def judge(self, measured: Measured) -> Outcome:
         """Findings, or why there are none."""

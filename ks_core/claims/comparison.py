@@ -13,6 +13,15 @@ from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
 class Comparison:
     """One measured number beside the published one.
 
+    Attributes:
+        quantity: what is compared, in words
+        tolerance: by how much they may differ, in their own unit
+        why: what the tolerance is made of, in words
+        layer: None where it is not of one
+        facts: of an entry, the edited and the disturbed one, counted in the published order; or those that are off
+        text_error: one standard error of the measured number over text; 0 where no text enters
+        at_most: whether the published number is only an upper bound: an entry that is not among the published largest
+
     Example:
         >>> found = Comparison("kurtosis of Q", 3.575, 3.57, 0.01, "digitised to 0.01", layer=3)
         >>> found.agrees, str(found)
@@ -20,21 +29,14 @@ class Comparison:
     """
 
     quantity: str
-    """what is compared, in words"""
     measured: float
     published: float
     tolerance: float
-    """by how much they may differ, in their own unit"""
     why: str
-    """what the tolerance is made of, in words"""
     layer: int | None = None
-    """None where it is not of one"""
     facts: tuple[int, ...] = ()
-    """of an entry, the edited and the disturbed one, counted in the published order; or those that are off"""
     text_error: float = 0.0
-    """one standard error of the measured number over text; 0 where no text enters"""
     at_most: bool = False
-    """whether the published number is only an upper bound: an entry that is not among the published largest"""
 
     @property
     def deviation(self) -> float:

@@ -30,6 +30,9 @@ class NotApplicable:
 class Bound:
     """What a claim requires of a number: to lie above, below, or within ± a threshold of a centre.
 
+    Attributes:
+        centre: of `within`
+
     Example:
         >>> Bound("above", 3.0).judge(4.0, 6.0), Bound("within", 0.2).judge(-0.5, 0.1)
         (<Verdict.HOLDS: 'holds'>, <Verdict.UNDECIDED: 'undecided'>)
@@ -38,7 +41,6 @@ class Bound:
     kind: Literal["above", "below", "within"]
     threshold: float
     centre: float = 0.0
-    """of `within`"""
 
     def judge(self, low: float, high: float) -> Verdict:
         """Verdict on a number's interval: wholly on the required side, wholly on the other, or across the threshold.
@@ -66,25 +68,31 @@ class Bound:
 
 @dataclass(frozen=True)
 class Reference:
-    """A number that is known elsewhere, to be read beside a finding: published, or what chance gives."""
+    """A number that is known elsewhere, to be read beside a finding: published, or what chance gives.
+
+    Attributes:
+        source: where it is from, in a word or two: `GPT2-small`, `random keys`
+        to: the other end, where it is a range
+    """
 
     source: str
-    """where it is from, in a word or two: `GPT2-small`, `random keys`"""
     value: float
     to: float | None = None
-    """the other end, where it is a range"""
     error: float | None = None
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A number with its errors, held against what is required of it."""
+    """A number with its errors, held against what is required of it.
+
+    Attributes:
+        interval: 95 % over facts, widened by twice the error over text: the verdict is taken on this
+    """
 
     value: float
     facts_error: float
     text_error: float
     interval: tuple[float, float]
-    """95 % over facts, widened by twice the error over text: the verdict is taken on this"""
     bound: Bound
     verdict: Verdict
 
@@ -99,46 +107,50 @@ class Finding:
     """One number that decides (a part of) a claim: the number, and what it is of.
 
     Everything in it is data; `ks_core.reporting.words` says it in words.
+
+    Attributes:
+        claim: name of the claim: `zero-mean`
+        quantity: what was measured, for the reader
+        count: what the number is made of, see `counted`
+        counted: what `count` counts
+        part: of a claim with several numbers: `mode`
+        family: of models, where several were measured
+        variant: the same number found in another way: other `seeds` of training, a `long` stream
+        relation: of the facts, where they are of one
+        layers: all layers that the number speaks of
+        across: how several layers are judged: each by itself, their mean, the first third of them less the last, all in
+            one
+        layer: the layer that the number is of: the one nearest to breaking the claim, or breaking it
+        depth: the same where models of different depth are compared: `first`, `middle`, `last`
+        facts: the facts that the number is of, counted in the measured order; of a pair in a layer the edited one first
+        method: of editing, where several were tried and the number is of one
+        edits: after how many edits of a stream the number was taken
+        tolerance: what the bound is made of, where each number has one of its own
+        grain: what one entry adds to the value, where it is a count of entries or a fraction of them
+        is_rounding: whether the value is nothing but rounding, which goes by the machine: then only its verdict can be
+            compared
     """
 
     claim: str
-    """name of the claim: `zero-mean`"""
     quantity: str
-    """what was measured, for the reader"""
     judged: Judged
     count: int
-    """what the number is made of, see `counted`"""
     counted: str = "pairs of facts a layer"
-    """what `count` counts"""
     part: str = ""
-    """of a claim with several numbers: `mode`"""
     family: str = ""
-    """of models, where several were measured"""
     variant: str = ""
-    """the same number found in another way: other `seeds` of training, a `long` stream"""
     relation: str = ""
-    """of the facts, where they are of one"""
     layers: tuple[int, ...] = ()
-    """all layers that the number speaks of"""
     across: Literal["each", "mean", "thirds", "pooled"] = "each"
-    """how several layers are judged: each by itself, their mean, the first third of them less the last, all in one"""
     layer: int | None = None
-    """the layer that the number is of: the one nearest to breaking the claim, or breaking it"""
     depth: str = ""
-    """the same where models of different depth are compared: `first`, `middle`, `last`"""
     facts: tuple[int, ...] = ()
-    """the facts that the number is of, counted in the measured order; of a pair in a layer the edited one first"""
     method: str = ""
-    """of editing, where several were tried and the number is of one"""
     edits: int = 0
-    """after how many edits of a stream the number was taken"""
     tolerance: str = ""
-    """what the bound is made of, where each number has one of its own"""
     references: tuple[Reference, ...] = ()
     grain: float = 0.0
-    """what one entry adds to the value, where it is a count of entries or a fraction of them"""
     is_rounding: bool = False
-    """whether the value is nothing but rounding, which goes by the machine: then only its verdict can be compared"""
 
     def __post_init__(self) -> None:
         """Refuse a number that was not judged."""

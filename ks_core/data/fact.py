@@ -27,6 +27,9 @@ class Fact:
     half surrogate pairs; other control characters pass. What has another form is refused here; `load_facts` brings it
     into that form.
 
+    Attributes:
+        prompt: text with exactly one `{}`, where the subject goes; the object is its continuation
+
     Raises:
         InputError: names the field, what was given and what was expected.
 
@@ -42,7 +45,6 @@ class Fact:
     subject: str
     relation_id: str
     prompt: str
-    """text with exactly one `{}`, where the subject goes; the object is its continuation"""
     target_true: str
     target_new: str
     paraphrase_prompts: tuple[str, ...] = ()

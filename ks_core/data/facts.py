@@ -43,6 +43,9 @@ __all__ = [
 class FactSet:
     """Facts in a fixed order, with the file they came from.
 
+    Attributes:
+        sha256: hash of the whole file (in memory, of the content); a subset keeps it, `fingerprint` tells subsets apart
+
     Example:
         >>> hugo = Fact(7, "Victor Hugo", "P103", "As a child, {} spoke", "French", "Dutch")
         >>> facts = FactSet((hugo,), name="mine", sha256="0" * 64, origin="an example")
@@ -55,7 +58,6 @@ class FactSet:
     facts: tuple[Fact, ...]
     name: str
     sha256: str
-    """hash of the whole file (in memory, of the content); a subset keeps it, `fingerprint` tells subsets apart"""
     origin: str
 
     def __post_init__(self) -> None:

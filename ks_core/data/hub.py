@@ -24,17 +24,19 @@ SHUFFLE_BUFFER = 10_000
 class HubDataset:
     """What `hub:dataset[@revision]:config:split` names.
 
+    Attributes:
+        dataset: id on the hub, or a local folder in the layout of one
+        revision: commit, tag or branch; None is the newest
+        config: None is the dataset's default, written as nothing between the colons
+
     Example:
         >>> HubDataset.parse("hub:wikimedia/wikipedia@b04c8d1:20231101.en:train")
         HubDataset(dataset='wikimedia/wikipedia', revision='b04c8d1', config='20231101.en', split='train')
     """
 
     dataset: str
-    """id on the hub, or a local folder in the layout of one"""
     revision: str | None
-    """commit, tag or branch; None is the newest"""
     config: str | None
-    """None is the dataset's default, written as nothing between the colons"""
     split: str
 
     @classmethod
@@ -57,10 +59,13 @@ class HubDataset:
 
 @dataclass(frozen=True)
 class HubStream:
-    """A dataset at a fixed commit, in a shuffled order that depends on the seed alone."""
+    """A dataset at a fixed commit, in a shuffled order that depends on the seed alone.
+
+    Attributes:
+        source: with the resolved commit as its revision
+    """
 
     source: HubDataset
-    """with the resolved commit as its revision"""
     seed: int
 
     @property

@@ -25,6 +25,18 @@ class PublishedNumbers:
     """Statistics of the off-diagonal entries of P and Q as the authors published them, one number per layer.
 
     Kurtosis is the excess, biased one. Numbers were digitised from plots where an error is given for them.
+
+    Attributes:
+        p_digitised_error: absolute error of one digitised entry of P, and so of the smallest and the largest
+        p_share_above_tenth: share of the entries above 0.1
+        p_layer0_largest: the largest entries of P at layer 0, largest first; row is the edited fact, column the one
+            that suffers
+        q_layer0_largest: the largest entries of Q at layer 0, row before column (Q is symmetric)
+        p_layer0_printed: entries of P at layer 0 that the authors' notebook prints, the unit diagonal included
+        p_layer0_printed_error: absolute error of those
+        q_layer0_printed: entries of Q at layer 0 that the authors' notebook prints, diagonal included, row not after
+            column
+        subjects: subjects of the facts in the largest entries, by index
     """
 
     model: str
@@ -38,23 +50,15 @@ class PublishedNumbers:
     p_min: tuple[float, ...]
     p_max: tuple[float, ...]
     p_digitised_error: float
-    """absolute error of one digitised entry of P, and so of the smallest and the largest"""
     p_share_above_tenth: tuple[float, ...]
-    """share of the entries above 0.1"""
     q_offdiagonal_mean: tuple[float, ...]
     q_diagonal_mean: tuple[float, ...]
     p_layer0_largest: tuple[PublishedEntry, ...]
-    """the largest entries of P at layer 0, largest first; row is the edited fact, column the one that suffers"""
     q_layer0_largest: tuple[PublishedEntry, ...]
-    """the largest entries of Q at layer 0, row before column (Q is symmetric)"""
     p_layer0_printed: tuple[PublishedEntry, ...]
-    """entries of P at layer 0 that the authors' notebook prints, the unit diagonal included"""
     p_layer0_printed_error: float
-    """absolute error of those"""
     q_layer0_printed: tuple[PublishedEntry, ...]
-    """entries of Q at layer 0 that the authors' notebook prints, diagonal included, row not after column"""
     subjects: Mapping[int, str]
-    """subjects of the facts in the largest entries, by index"""
 
 
 def published_gpt2_small() -> PublishedNumbers:

@@ -14,6 +14,10 @@ from ks_core.formatting import shown
 class Record:
     """One JSON object and where it stands.
 
+    Attributes:
+        place: file and record, as an error message begins
+        path: dotted path from the record to this object, with a final dot; empty at the top
+
     Example:
         >>> record = Record({"prompt": 7}, "facts.json, record 0")
         >>> record.text("prompt")
@@ -24,9 +28,7 @@ class Record:
 
     content: dict[str, Any]
     place: str
-    """file and record, as an error message begins"""
     path: str = ""
-    """dotted path from the record to this object, with a final dot; empty at the top"""
 
     def integer(self, field: str) -> int:
         """An integer field; JSON's true and false are not integers here."""

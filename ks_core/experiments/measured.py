@@ -23,18 +23,21 @@ Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The parts of a measurement; None for a part that was not asked for."""
+    """The parts of a measurement; None for a part that was not asked for.
+
+    Attributes:
+        pairs: superposition between facts in every layer: what every other part rests on
+        stream: a stream of edits by several methods
+        long_stream: the same with as many edits as the paper has facts
+        dose: single edits of one relation, read on their neighbours
+        sizes: models of several sizes, this one not among them
+    """
 
     pairs: Measurement
-    """superposition between facts in every layer: what every other part rests on"""
     stream: StreamMeasurement | None = None
-    """a stream of edits by several methods"""
     long_stream: StreamMeasurement | None = None
-    """the same with as many edits as the paper has facts"""
     dose: DoseMeasurement | None = None
-    """single edits of one relation, read on their neighbours"""
     sizes: SizesMeasurement | None = None
-    """models of several sizes, this one not among them"""
 
 
 def measure_part(

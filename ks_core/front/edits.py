@@ -34,27 +34,30 @@ from ks_core.theory.whitening import add_ridge, check_ridge
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Edits:
-    """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`."""
+    """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`.
+
+    Attributes:
+        model: its name
+        method: its name
+        facts: n facts whose `target_new` is to become true, in the order of the edits
+        values: their keys and the values that these are to have
+        edit: all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64
+        search: for the values
+        moments: of the text, in whose directions they are written
+        ridge: added to the second moment, in mean eigenvalues
+        before_sha256: of the layer's projection that they were made for
+    """
 
     model: str
-    """its name"""
     layer: int
     method: str
-    """its name"""
     facts: tuple[Fact, ...]
-    """n facts whose `target_new` is to become true, in the order of the edits"""
     values: TargetValues
-    """their keys and the values that these are to have"""
     edit: Edit
-    """all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64"""
     search: ValueSettings
-    """for the values"""
     moments: SecondMoments
-    """of the text, in whose directions they are written"""
     ridge: float
-    """added to the second moment, in mean eigenvalues"""
     before_sha256: str
-    """of the layer's projection that they were made for"""
 
     @property
     def reached(self) -> Tensor:

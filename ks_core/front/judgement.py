@@ -20,13 +20,15 @@ class Judgement(Mapping[str, Outcome]):
     """What claims come to on one model: a mapping from each claim's name to its findings, or to why it has none.
 
     Printed, it is the table of claims; `judgement["zero-mean"]` is what one of them comes to.
+
+    Attributes:
+        claims: what was judged, by name
+        outcomes: claim → its findings, or why there are none
     """
 
     model: str
     claims: Mapping[str, Claim]
-    """what was judged, by name"""
     outcomes: Mapping[str, Outcome]
-    """claim → its findings, or why there are none"""
 
     @property
     def findings(self) -> tuple[Finding, ...]:

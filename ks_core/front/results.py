@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Results:
-    """What `measure` found on one model; figures are drawn into `ax`, or into a new one, which is returned."""
+    """What `measure` found on one model; figures are drawn into `ax`, or into a new one, which is returned.
+
+    Attributes:
+        measured: all of it: pairs of facts, streams of edits, dose and response, sizes
+    """
 
     measured: Measured
-    """all of it: pairs of facts, streams of edits, dose and response, sizes"""
 
     @property
     def settings(self) -> Settings:

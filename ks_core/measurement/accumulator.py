@@ -31,12 +31,15 @@ is usual, and so small a product costs nothing beside the forward pass."""
 
 @dataclass(frozen=True)
 class SecondMoment:
-    """C = E[k k^T] of one layer's keys over some text; uncentred, so not a covariance."""
+    """C = E[k k^T] of one layer's keys over some text; uncentred, so not a covariance.
+
+    Attributes:
+        matrix: (d_key, d_key) float64, symmetric
+        count: tokens it was averaged over
+    """
 
     matrix: Tensor
-    """(d_key, d_key) float64, symmetric"""
     count: int
-    """tokens it was averaged over"""
 
 
 class SecondMomentAccumulator:

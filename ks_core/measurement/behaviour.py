@@ -22,16 +22,19 @@ from ks_core.statistics.pairs import Array
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Both objects of some facts after some prompts: mean log-probabilities per token, natural logarithm."""
+    """Both objects of some facts after some prompts: mean log-probabilities per token, natural logarithm.
+
+    Attributes:
+        facts: n, how many facts were asked about
+        fact: (p,) which fact each prompt belongs to
+        new: (p,) of `target_new`
+        true: (p,) of `target_true`
+    """
 
     facts: int
-    """n, how many facts were asked about"""
     fact: NDArray[np.intp]
-    """(p,) which fact each prompt belongs to"""
     new: Array
-    """(p,) of `target_new`"""
     true: Array
-    """(p,) of `target_true`"""
 
     def success(self) -> Array:
         """By fact, the share of its prompts where the new object is the more probable one, (n,); NaN without prompts.
@@ -55,14 +58,17 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Scores of a set of facts after the three kinds of prompts that CounterFact has."""
+    """Scores of a set of facts after the three kinds of prompts that CounterFact has.
+
+    Attributes:
+        rewrite: the edits' own prompts, one each: efficacy
+        paraphrase: other wordings: generalisation
+        neighbourhood: other subjects with the same true object: locality
+    """
 
     rewrite: Scores
-    """the edits' own prompts, one each: efficacy"""
     paraphrase: Scores
-    """other wordings: generalisation"""
     neighbourhood: Scores
-    """other subjects with the same true object: locality"""
 
 
 def read_answers(model: LoadedModel, facts: Iterable[Fact]) -> Answers:

@@ -26,14 +26,17 @@ FORMAT = "ks_core/known-facts/1"
 
 @dataclass(frozen=True)
 class KnownFacts:
-    """What a model knows of a fact file, by `DEFINITION`."""
+    """What a model knows of a fact file, by `DEFINITION`.
+
+    Attributes:
+        facts: known ones, in their order
+        asked: how many facts the model was to be asked about
+        left_out: facts that the model could not be asked about; their objects are no rivals of the others
+    """
 
     facts: tuple[Fact, ...]
-    """known ones, in their order"""
     asked: int
-    """how many facts the model was to be asked about"""
     left_out: tuple[LeftOut, ...] = ()
-    """facts that the model could not be asked about; their objects are no rivals of the others"""
 
     @property
     def case_ids(self) -> tuple[int, ...]:

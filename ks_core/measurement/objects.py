@@ -21,21 +21,25 @@ from ks_core.models.loaded import LoadedModel
 
 @dataclass(frozen=True, eq=False)
 class ObjectRows:
-    """Padded rows, each a prompt with an object after it; which tokens are the object's, where the subject ends."""
+    """Padded rows, each a prompt with an object after it; which tokens are the object's, where the subject ends.
+
+    Attributes:
+        input_ids: (rows, tokens) int64
+        attention_mask: (rows, tokens) int64
+        subject_last: (rows,) int64, column of the subject's last token
+        owner: (rows,) int64, number of the fact that a row is about
+        targets: (rows, longest object) int64, the object's tokens, a first one that also holds the prompt's end among
+            them; -1 after its end; all -1 in a row without an object
+        places: (rows, longest object) int64, the columns whose logits predict them; the row's last column where there
+            is none
+    """
 
     input_ids: Tensor
-    """(rows, tokens) int64"""
     attention_mask: Tensor
-    """(rows, tokens) int64"""
     subject_last: Tensor
-    """(rows,) int64, column of the subject's last token"""
     owner: Tensor
-    """(rows,) int64, number of the fact that a row is about"""
     targets: Tensor
-    """(rows, longest object) int64, the object's tokens, a first one that also holds the prompt's end among them; -1
-    after its end; all -1 in a row without an object"""
     places: Tensor
-    """(rows, longest object) int64, the columns whose logits predict them; the row's last column where there is none"""
 
     def of(self, owners: Tensor) -> ObjectRows:
         """The rows of some facts, in their order."""

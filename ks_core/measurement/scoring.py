@@ -25,13 +25,16 @@ LOGITS_AT_ONCE = 1 << 26
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with its continuation, as tokens; the continuation's stand from `start` to the end."""
+    """A prompt with its continuation, as tokens; the continuation's stand from `start` to the end.
+
+    Attributes:
+        prompt_end: what the prompt alone has from `start` on: empty, unless a token of the whole joins the prompt's end
+            and the continuation, as happens where no space stands between them
+    """
 
     ids: tuple[int, ...]
     start: int
     prompt_end: tuple[int, ...] = ()
-    """what the prompt alone has from `start` on: empty, unless a token of the whole joins the prompt's end and the
-    continuation, as happens where no space stands between them"""
 
     @property
     def row(self) -> tuple[int, ...]:

@@ -35,13 +35,16 @@ STORED_AFTER = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class SecondMoments:
-    """Second moments of all measured layers after growing amounts of text; read from disk one layer at a time."""
+    """Second moments of all measured layers after growing amounts of text; read from disk one layer at a time.
+
+    Attributes:
+        provenance: of the files, which may hold more layers than were asked for
+        layers: the measured ones
+    """
 
     folder: Path
     provenance: MomentProvenance
-    """of the files, which may hold more layers than were asked for"""
     layers: tuple[int, ...]
-    """the measured ones"""
 
     @property
     def counts(self) -> tuple[int, ...]:

@@ -19,12 +19,15 @@ Row = TypeVar("Row", bound=Sized)
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What a segment holds of one text: its tokens up to the segment's end, those before the segment as context."""
+    """What a segment holds of one text: its tokens up to the segment's end, those before the segment as context.
+
+    Attributes:
+        ids: from the beginning of the text, which is what the model reads
+        start: tokens before the segment: read, and counted by an earlier one
+    """
 
     ids: TokenIds
-    """from the beginning of the text, which is what the model reads"""
     start: int
-    """tokens before the segment: read, and counted by an earlier one"""
 
     def __len__(self) -> int:
         """Tokens that the model reads."""

@@ -31,23 +31,29 @@ EDITS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class ValueSettings:
-    """How target values are searched. The procedure and its terms are ROME's (Meng et al. 2022, arXiv 2202.05262)."""
+    """How target values are searched. The procedure and its terms are ROME's (Meng et al. 2022, arXiv 2202.05262).
+
+    Attributes:
+        steps: Adam steps at most
+        target_probability: of the new object per token (geometric mean), at which an edit is done; ROME stops at a loss
+            of 0.05
+        learning_rate: of Adam, in root mean squares of the unedited value's entries, so that it means the same in every
+            layer
+        norm_bound: largest length of the change, in lengths of the unedited value (ROME's clamp factor)
+        weight_decay: weight of the squared length of the change, in the same units (ROME: 0.5)
+        kl_weight: weight of KL(after || before) of the next token after "SUBJECT is a", which keeps the subject what it
+            is
+        prefixes: texts put before the prompt, one row each beside the plain prompt, so that the value works in
+            contexts; white space at their ends does not count
+    """
 
     steps: int = 25
-    """Adam steps at most"""
     target_probability: float = 0.95
-    """of the new object per token (geometric mean), at which an edit is done; ROME stops at a loss of 0.05"""
     learning_rate: float = 0.5
-    """of Adam, in root mean squares of the unedited value's entries, so that it means the same in every layer"""
     norm_bound: float = 4.0
-    """largest length of the change, in lengths of the unedited value (ROME's clamp factor)"""
     weight_decay: float = 0.0
-    """weight of the squared length of the change, in the same units (ROME: 0.5)"""
     kl_weight: float = 0.0
-    """weight of KL(after || before) of the next token after "SUBJECT is a", which keeps the subject what it is"""
     prefixes: tuple[str, ...] = ()
-    """texts put before the prompt, one row each beside the plain prompt, so that the value works in contexts; white
-    space at their ends does not count"""
 
     def __post_init__(self) -> None:
         """Refuse what no search could use; numbers of NumPy become Python's."""
@@ -75,16 +81,19 @@ _RANGES = {
 
 @dataclass(frozen=True, eq=False)
 class TargetValues:
-    """Keys of n edits in one layer, and the values they are to have."""
+    """Keys of n edits in one layer, and the values they are to have.
+
+    Attributes:
+        keys: (n, d_key) float64
+        values: (n, d_value) float64, W k + change, without the projection's bias
+        probabilities: (n,) float64, of the new object per token (geometric mean) with that value put in
+        steps: (n,) int64, Adam steps taken
+    """
 
     keys: Tensor
-    """(n, d_key) float64"""
     values: Tensor
-    """(n, d_value) float64, W k + change, without the projection's bias"""
     probabilities: Tensor
-    """(n,) float64, of the new object per token (geometric mean) with that value put in"""
     steps: Tensor
-    """(n,) int64, Adam steps taken"""
 
     def residuals(self, weight: Tensor) -> Tensor:
         """How each value is to change, v_i − W k_i, (n, d_value) float64 on the CPU.

@@ -16,11 +16,13 @@ class TextWhitening:
     """Second moments with the ridge that they are whitened with; a layer is read and factored when it is asked for.
 
     Every method raises a RankDeficientError that names the layer and the part of the text.
+
+    Attributes:
+        ridge: see `whiten`
     """
 
     moments: SecondMoments
     ridge: float = 0.0
-    """see `whiten`"""
 
     def __post_init__(self) -> None:
         check_ridge(self.ridge)

@@ -9,16 +9,19 @@ from ks_core.errors import InputError
 
 @dataclass(frozen=True)
 class Family:
-    """Module paths of one family, each relative to the one before it."""
+    """Module paths of one family, each relative to the one before it.
+
+    Attributes:
+        backbone: from the causal language model to the model without its head
+        layers: from the backbone to the list of transformer blocks
+        projection: from a block to the last linear map of its MLP, the paper's W_proj
+        transposed: whether the weight is stored as (d_key, d_value), as GPT-2's Conv1D does
+    """
 
     backbone: str
-    """from the causal language model to the model without its head"""
     layers: str
-    """from the backbone to the list of transformer blocks"""
     projection: str
-    """from a block to the last linear map of its MLP, the paper's W_proj"""
     transposed: bool = False
-    """whether the weight is stored as (d_key, d_value), as GPT-2's Conv1D does"""
 
 
 _LLAMA_LIKE = Family("model", "layers", "mlp.down_proj")

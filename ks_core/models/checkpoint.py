@@ -24,13 +24,17 @@ _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "b
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """A tensor of a file, not read yet."""
+    """A tensor of a file, not read yet.
+
+    Attributes:
+        dtype: as torch calls it ("float32"), or as the file does when torch's weights are never of that type ("I8")
+        content: gives the tensor by `content[...]`: a slice of a safetensors file, or a tensor that is mapped from the
+            disk
+    """
 
     shape: tuple[int, ...]
     dtype: str
-    """as torch calls it ("float32"), or as the file does when torch's weights are never of that type ("I8")"""
     content: Any
-    """gives the tensor by `content[...]`: a slice of a safetensors file, or a tensor that is mapped from the disk"""
 
 
 def stored_tensors(source: Source) -> dict[str, StoredTensor]:

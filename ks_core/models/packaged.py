@@ -23,14 +23,17 @@ MANIFEST = "ks_core_manifest.json"
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A GGUF file inside a pinned wheel."""
+    """A GGUF file inside a pinned wheel.
+
+    Attributes:
+        wheel_bytes: size of the download
+        converted_bytes: size of the converted folder, about
+    """
 
     name: str
     wheel: WheelMember
     wheel_bytes: int
-    """size of the download"""
     converted_bytes: int
-    """size of the converted folder, about"""
     licence: str
 
 

@@ -24,11 +24,14 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Harmless:
-    """Tensors that old files hold and no model needs, because it computes them itself."""
+    """Tensors that old files hold and no model needs, because it computes them itself.
+
+    Attributes:
+        ranks: their numbers of dimensions; others of the name are refused, such as the bias of a projection
+    """
 
     name: re.Pattern[str]
     ranks: tuple[int, ...]
-    """their numbers of dimensions; others of the name are refused, such as the bias of a projection"""
     reason: str
 
 

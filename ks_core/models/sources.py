@@ -25,14 +25,17 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of a model are."""
+    """Where the files of a model are.
+
+    Attributes:
+        location: folder, or id on the hub
+        commit: the hub's; None for a folder
+        revision: what is recorded: the hub's commit, or a packaged model's pin; None for a folder of one's own
+    """
 
     location: str
-    """folder, or id on the hub"""
     commit: str | None
-    """the hub's; None for a folder"""
     revision: str | None
-    """what is recorded: the hub's commit, or a packaged model's pin; None for a folder of one's own"""
 
     @property
     def is_folder(self) -> bool:

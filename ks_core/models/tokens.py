@@ -22,14 +22,17 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class TokenisedPrompts:
-    """A padded batch of prompts; row i belongs to prompt i."""
+    """A padded batch of prompts; row i belongs to prompt i.
+
+    Attributes:
+        input_ids: (n, tokens) int64
+        attention_mask: (n, tokens) int64, 1 for a token and 0 for padding
+        subject_last: (n,) int64, column of the subject's last token, padding counted
+    """
 
     input_ids: Tensor
-    """(n, tokens) int64"""
     attention_mask: Tensor
-    """(n, tokens) int64, 1 for a token and 0 for padding"""
     subject_last: Tensor
-    """(n,) int64, column of the subject's last token, padding counted"""
 
 
 @dataclass(frozen=True)

@@ -23,17 +23,21 @@ PARTS = ("request", "provenance", "findings", "statistics", "tests")
 
 @dataclass(frozen=True)
 class Baseline:
-    """A stored result of one request."""
+    """A stored result of one request.
+
+    Attributes:
+        findings: claim → value, error, verdict
+        statistics: statistic, matrix and fact set in words → `value` and `error` by layer
+        tests: test, as pytest names it → the claims that it recorded: a run of some tests can then tell which are
+            missing
+    """
 
     path: Path
     request: Mapping[str, Any]
     provenance: Mapping[str, Any]
     findings: Mapping[str, Mapping[str, Any]]
-    """claim → value, error, verdict"""
     statistics: Mapping[str, Mapping[str, Sequence[float | None]]]
-    """statistic, matrix and fact set in words → `value` and `error` by layer"""
     tests: Mapping[str, Sequence[str]]
-    """test, as pytest names it → the claims that it recorded: a run of some tests can then tell which are missing"""
 
 
 def load_baseline(path: Path) -> Baseline:

@@ -40,30 +40,36 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recorded:
-    """A finding, and the test that recorded it."""
+    """A finding, and the test that recorded it.
+
+    Attributes:
+        gate: whether a baseline is to hold it; not so for the long streams, which are shown and written only
+    """
 
     finding: Finding
     test: str
     gate: bool
-    """whether a baseline is to hold it; not so for the long streams, which are shown and written only"""
 
 
 @dataclass
 class PaperSession:
-    """The state of one run; tests add findings to it."""
+    """The state of one run; tests add findings to it.
+
+    Attributes:
+        folder: of the results
+        recorded: by the finding's id
+        not_applicable: by the claim's name
+    """
 
     inputs: Inputs
     folder: Path
-    """of the results"""
     baselines: Path
     update_baseline: bool
     baseline: Baseline | None
     baseline_note: str
     measured: Measured
     recorded: dict[str, Recorded] = field(default_factory=dict)
-    """by the finding's id"""
     not_applicable: dict[str, NotApplicable] = field(default_factory=dict)
-    """by the claim's name"""
     figures: Sequence[Path] = ()
     problems: list[str] = field(default_factory=list)
 

@@ -16,14 +16,17 @@ from ks_core.statistics.weighted_moments import weighted_moments
 
 @dataclass(frozen=True, eq=False)
 class KurtosisBySize:
-    """Kurtosis of random subsets of the facts, by their size; each (len(sizes),)."""
+    """Kurtosis of random subsets of the facts, by their size; each (len(sizes),).
+
+    Attributes:
+        spread: standard deviation from subset to subset (ddof 1); near the standard error of m facts only for m well
+            below n As m nears n the subsets share their facts and it falls to 0, whatever the error; see
+            `relative_change` for that.
+    """
 
     sizes: NDArray[np.int64]
     mean: Array
     spread: Array
-    """standard deviation from subset to subset (ddof 1); near the standard error of m facts only for m well below n
-
-    As m nears n the subsets share their facts and it falls to 0, whatever the error; see `relative_change` for that."""
 
 
 def kurtosis_by_size(matrix: Any, sizes: Sequence[int], draws: int, seed: int) -> KurtosisBySize:

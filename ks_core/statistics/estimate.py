@@ -34,6 +34,11 @@ class Replicates:
     would understate the error. It makes the error NaN, `undefined` counts it, and whoever judges must call the number
     undecided.
 
+    Attributes:
+        value: (*S), from all facts and all the text
+        facts: (B, *S), B >= 2, from bootstrap samples of the facts and all the text
+        text: (H, *S), from all facts and each half of the text; H = 0 for a number that no text enters, such as Q's
+
     Example:
         >>> found = Replicates(np.array(5.0), facts=np.array([4.0, 6.0]), text=np.array([4.0, 5.0]))
         >>> float(found.facts_error), float(found.text_error), float(found.error)
@@ -41,11 +46,8 @@ class Replicates:
     """
 
     value: Array
-    """(*S), from all facts and all the text"""
     facts: Array
-    """(B, *S), B >= 2, from bootstrap samples of the facts and all the text"""
     text: Array
-    """(H, *S), from all facts and each half of the text; H = 0 for a number that no text enters, such as Q's"""
 
     def __post_init__(self) -> None:
         """Convert to float64 and check the shapes."""

@@ -30,22 +30,28 @@ from ks_core.statistics.weighted_moments import weighted_moments
 
 @dataclass(frozen=True)
 class NullStatistic:
-    """One statistic under the null."""
+    """One statistic under the null.
+
+    Attributes:
+        std: spread from one random set of keys to another (ddof 1)
+        upper: quantile that a random set of keys exceeds with probability 1 - level
+    """
 
     mean: float
     std: float
-    """spread from one random set of keys to another (ddof 1)"""
     upper: float
-    """quantile that a random set of keys exceeds with probability 1 - level"""
 
 
 @dataclass(frozen=True, eq=False)
 class LengthsStatistic:
-    """One statistic of every layer under the null of unequal lengths; each is (layers,) float64."""
+    """One statistic of every layer under the null of unequal lengths; each is (layers,) float64.
+
+    Attributes:
+        std: spread from one random set of directions to another (ddof 1)
+    """
 
     mean: Array
     std: Array
-    """spread from one random set of directions to another (ddof 1)"""
 
 
 def null_whitened_keys(n: int, d: int, rng: np.random.Generator) -> Array:

@@ -44,14 +44,17 @@ def power_law_exponent(sizes: Sequence[float] | Array, numbers: Array) -> Array:
 
 @dataclass(frozen=True)
 class MonotoneTrend:
-    """Whether a number only rises, or only falls, with size."""
+    """Whether a number only rises, or only falls, with size.
+
+    Attributes:
+        rising: pairs of sizes of which the larger has the larger number
+        p: exact two-sided probability, by Kendall's test, of a trend as clear where order means nothing; NaN where
+            numbers tie or are NaN
+    """
 
     rising: int
-    """pairs of sizes of which the larger has the larger number"""
     pairs: int
     p: float
-    """exact two-sided probability, by Kendall's test, of a trend as clear where order means nothing; NaN where numbers
-    tie or are NaN"""
 
     def __str__(self) -> str:
         """In short, for a table."""

@@ -11,15 +11,18 @@ from ks_core.statistics.pairs import Array, off_diagonal, pair_sums, pair_totals
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Moments of the off-diagonal entries, one value per sample; each is (B,) float64."""
+    """Moments of the off-diagonal entries, one value per sample; each is (B,) float64.
+
+    Attributes:
+        variance: population variance (divided by the number of pairs, not by one less)
+        skewness: third standardised moment, as `scipy.stats.skew` by default; NaN where the entries do not vary
+        kurtosis: excess kurtosis, as `scipy.stats.kurtosis` by default; NaN where the entries do not vary
+    """
 
     mean: Array
     variance: Array
-    """population variance (divided by the number of pairs, not by one less)"""
     skewness: Array
-    """third standardised moment, as `scipy.stats.skew` by default; NaN where the entries do not vary"""
     kurtosis: Array
-    """excess kurtosis, as `scipy.stats.kurtosis` by default; NaN where the entries do not vary"""
 
 
 def weighted_moments(matrix: Array, weights: Array) -> Moments:

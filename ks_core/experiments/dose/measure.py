@@ -14,10 +14,13 @@ from ks_core.experiments.request.selection import Selection
 
 @dataclass(frozen=True, eq=False)
 class DoseMeasurement:
-    """Dose and response of single edits; nothing in it is judged yet."""
+    """Dose and response of single edits; nothing in it is judged yet.
+
+    Attributes:
+        response: None where no relation has enough facts, or no layer before the last was measured
+    """
 
     response: DoseResponse | None
-    """None where no relation has enough facts, or no layer before the last was measured"""
     resamples: int
     seed: int
     seconds: Mapping[str, float]

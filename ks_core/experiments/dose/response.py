@@ -16,32 +16,35 @@ class DoseResponse:
 
     Arrays are (L, E, M): layer, edit, neighbour; NaN where the neighbour is the edited one or has the new object for
     its own. Log-probabilities are means over an object's tokens, in nats.
+
+    Attributes:
+        edits: E, the facts whose nearest other key is nearest, so that strong doses occur
+        neighbours: M, the edited facts among them
+        reached: (L, E) probability of the new object that the search of its value reached
+        dose: P from the edited fact to the neighbour, over all the text
+        dose_of_half: the same over the first half of the text
+        predicted: P g · δ: change of the new object's log-probability after the neighbour's prompt, first order; g its
+            gradient
+        response: that change as measured, after the edit
+        response_of_half: the same after an edit made with the second moment of the first half of the text
+        overtaken: 1 where the new object has become more probable than the neighbour's own
+        kept_predicted: P g · δ for the neighbour's own object
+        kept_response: change of the log-probability of the neighbour's own object, measured
     """
 
     relation: str
     layers: tuple[int, ...]
     edits: tuple[Fact, ...]
-    """E, the facts whose nearest other key is nearest, so that strong doses occur"""
     neighbours: tuple[Fact, ...]
-    """M, the edited facts among them"""
     reached: Array
-    """(L, E) probability of the new object that the search of its value reached"""
     dose: Array
-    """P from the edited fact to the neighbour, over all the text"""
     dose_of_half: Array
-    """the same over the first half of the text"""
     predicted: Array
-    """P g · δ: change of the new object's log-probability after the neighbour's prompt, first order; g its gradient"""
     response: Array
-    """that change as measured, after the edit"""
     response_of_half: Array
-    """the same after an edit made with the second moment of the first half of the text"""
     overtaken: Array
-    """1 where the new object has become more probable than the neighbour's own"""
     kept_predicted: Array
-    """P g · δ for the neighbour's own object"""
     kept_response: Array
-    """change of the log-probability of the neighbour's own object, measured"""
 
     @property
     def pairs(self) -> int:

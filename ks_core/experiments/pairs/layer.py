@@ -19,23 +19,27 @@ MOST_IN_DETAIL = 4
 
 @dataclass(frozen=True)
 class LayerPairs:
-    """The pair matrices of one layer: over all the text, over its halves, and over growing parts of it."""
+    """The pair matrices of one layer: over all the text, over its halves, and over growing parts of it.
+
+    Attributes:
+        matrices: name in `PAIR_MATRICES` → (n, n)
+        halves: what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text
+        by_tokens: tokens → P from the first so many tokens, where they have full rank; half and all of the text at
+            least
+        pool: P between all facts of the pool, (M, M)
+        whitened_norms: lengths of the whitened keys of the measured facts, (n,)
+        silent_neurons: neurons that never fired over the text; they are left out of the whitening
+    """
 
     layer: int
     matrices: Mapping[str, Array]
-    """name in `PAIR_MATRICES` → (n, n)"""
     halves: tuple[Mapping[str, Array], Mapping[str, Array]]
-    """what text enters (P, whitened cosines, and P of the pool as `pool`), from each half of the text"""
     by_tokens: Mapping[int, Array]
-    """tokens → P from the first so many tokens, where they have full rank; half and all of the text at least"""
     pool: Array
-    """P between all facts of the pool, (M, M)"""
     whitened_norms: Array
-    """lengths of the whitened keys of the measured facts, (n,)"""
     d_key: int
     rank: int
     silent_neurons: int
-    """neurons that never fired over the text; they are left out of the whitening"""
     condition_number: float
 
 

@@ -36,22 +36,25 @@ LENGTHS_DRAWS = 20
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything that was measured on one model; nothing in it is judged yet."""
+    """Everything that was measured on one model; nothing in it is judged yet.
+
+    Attributes:
+        provenance: what the numbers depend on, as plain JSON values
+        weights: (B, n), the bootstrap draws behind every error over facts
+        distinct: the same with one fact per subject
+        null: `P` and `whitened_cosine` of Gaussian keys
+        lengths_alone: statistic of P → by layer, what random directions of the keys' own whitened lengths give
+    """
 
     settings: Settings
     provenance: Mapping[str, Any]
-    """what the numbers depend on, as plain JSON values"""
     selection: Selection
     pairs: tuple[LayerPairs, ...]
     weights: NDArray[np.int64]
-    """(B, n), the bootstrap draws behind every error over facts"""
     statistics: Statistics
     distinct: Statistics
-    """the same with one fact per subject"""
     null: Mapping[str, Mapping[str, NullStatistic]]
-    """`P` and `whitened_cosine` of Gaussian keys"""
     lengths_alone: Mapping[str, LengthsStatistic]
-    """statistic of P → by layer, what random directions of the keys' own whitened lengths give"""
     seconds: Mapping[str, float]
 
     @property

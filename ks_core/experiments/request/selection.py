@@ -23,20 +23,24 @@ GPT2_SMALL_SHAPE = ("gpt2", 12, 3072)
 
 @dataclass(frozen=True)
 class Selection:
-    """The facts that are measured, and the larger pool they are the first of."""
+    """The facts that are measured, and the larger pool they are the first of.
+
+    Attributes:
+        measured: the first n of the pool
+        pool: twice as many where the file has them: would more facts have changed anything?
+        usable: ids of all facts that could have been measured, in order
+        rule: what makes a fact usable, in words
+        asked: facts in the file
+        left_out: facts of the file (of the published list, where that is the rule) that the model could not be asked
+            about
+    """
 
     measured: FactSet
-    """the first n of the pool"""
     pool: FactSet
-    """twice as many where the file has them: would more facts have changed anything?"""
     usable: tuple[int, ...]
-    """ids of all facts that could have been measured, in order"""
     rule: str
-    """what makes a fact usable, in words"""
     asked: int
-    """facts in the file"""
     left_out: tuple[LeftOut, ...] = ()
-    """facts of the file (of the published list, where that is the rule) that the model could not be asked about"""
 
     @property
     def separators(self) -> dict[str, int]:

@@ -17,44 +17,48 @@ from ks_core.experiments.request.options import in_pytest
 class Settings:
     """What to measure and how; the defaults are the run that the README shows.
 
+    Attributes:
+        model: name of a packaged model, a local directory or a hub id
+        revision: branch, tag or commit of a hub model
+        corpus: name of the packaged text, a file or folder, or `hub:dataset:config:split`
+        facts: CounterFact JSON or a file in our schema; default the packaged facts
+        families: models of one family each, for the claim about size; default `own_models` beside the default model
+        own_models: folder of the project's own trained models, `fixtures/models` of its repository; a wheel has none
+        num_facts: known facts that are measured (paper: m = 128)
+        num_edits: usable facts that are edited one after another, the first ones; the rest are bystanders
+        tokens: tokens of text for the second moments
+        layers: to measure; default all
+        device: torch device of the forward passes
+        dtype: of the forward passes; the mathematics is float64
+        ridge: added to second moments before whitening, in mean eigenvalues; the paper has none
+        longest_text: tokens after which a text is cut, or at the context length when that is shorter (paper: GPT-2's
+            1024)
+        batch_tokens: rows × longest row of a forward pass over text; one longer text goes alone
+        resamples: bootstrap samples of the facts: an error is then known to 1 / sqrt(800) = 4 %, and ten samples lie
+            beyond either end of a 95 % interval
+        seed: of the bootstrap, the null model and random subsets
+
     Raises:
         InputError: a field of another type, or a number that no measurement could use; names the option.
     """
 
     model: str = defaults.MODEL
-    """name of a packaged model, a local directory or a hub id"""
     revision: str | None = None
-    """branch, tag or commit of a hub model"""
     corpus: str = defaults.CORPUS
-    """name of the packaged text, a file or folder, or `hub:dataset:config:split`"""
     facts: str | None = None
-    """CounterFact JSON or a file in our schema; default the packaged facts"""
     families: tuple[tuple[str, ...], ...] | None = None
-    """models of one family each, for the claim about size; default `own_models` beside the default model"""
     own_models: str | None = None
-    """folder of the project's own trained models, `fixtures/models` of its repository; a wheel has none"""
     num_facts: int = defaults.NUM_FACTS
-    """known facts that are measured (paper: m = 128)"""
     num_edits: int = defaults.NUM_EDITS
-    """usable facts that are edited one after another, the first ones; the rest are bystanders"""
     tokens: int = defaults.TOKENS
-    """tokens of text for the second moments"""
     layers: tuple[int, ...] | None = None
-    """default all"""
     device: str = defaults.DEVICE
     dtype: str = defaults.DTYPE
-    """of the forward passes; the mathematics is float64"""
     ridge: float = 0.0
-    """added to second moments before whitening, in mean eigenvalues; the paper has none"""
     longest_text: int = defaults.LONGEST_TEXT
-    """tokens after which a text is cut, or at the context length when that is shorter (paper: GPT-2's 1024)"""
     batch_tokens: int = defaults.BATCH_TOKENS
-    """rows × longest row of a forward pass over text; one longer text goes alone"""
     resamples: int = defaults.RESAMPLES
-    """bootstrap samples of the facts: an error is then known to 1 / sqrt(800) = 4 %, and ten samples lie beyond either
-    end of a 95 % interval"""
     seed: int = 0
-    """of the bootstrap, the null model and random subsets"""
 
     @property
     def model_name(self) -> str:

@@ -23,15 +23,18 @@ from ks_core.statistics.trend import MonotoneTrend, monotone_trend, power_law_ex
 
 @dataclass(frozen=True, eq=False)
 class FamilyScaling:
-    """What was measured on the members of one family, smallest first."""
+    """What was measured on the members of one family, smallest first.
+
+    Attributes:
+        case_ids: the facts, the same for all members
+        common: facts of the file that every member knows
+    """
 
     name: str
     members: tuple[FamilyMember, ...]
     case_ids: tuple[int, ...]
-    """the facts, the same for all members"""
     facts_sha256: str
     common: int
-    """facts of the file that every member knows"""
 
     @property
     def sizes(self) -> tuple[int, ...]:

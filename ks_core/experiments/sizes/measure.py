@@ -12,12 +12,15 @@ from ks_core.experiments.sizes.seeds import SeedScaling, stored_seeds
 
 @dataclass(frozen=True, eq=False)
 class SizesMeasurement:
-    """Families of models of several sizes; nothing in it is judged yet."""
+    """Families of models of several sizes; nothing in it is judged yet.
+
+    Attributes:
+        families: one at least
+        seeds: one of the families trained from other seeds, where such numbers are stored for the same request
+    """
 
     families: tuple[FamilyScaling, ...]
-    """one at least"""
     seeds: SeedScaling | None
-    """one of the families trained from other seeds, where such numbers are stored for the same request"""
 
 
 def measure_sizes(inputs: Inputs, models: Mapping[str, Sequence[str]]) -> SizesMeasurement | None:

@@ -28,17 +28,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class FamilyMember:
-    """One model of a family."""
+    """One model of a family.
+
+    Attributes:
+        size: parameters outside the embeddings
+        numbers: name in `NUMBERS` → one number per layer, (layers,)
+        chance: the same of random directions in as many dimensions, in P with the lengths of the layer's own whitened
+            keys
+    """
 
     name: str
     revision: str | None
     weights_sha256: str
     size: int
-    """parameters outside the embeddings"""
     numbers: Mapping[str, Replicates]
-    """name in `NUMBERS` → one number per layer, (layers,)"""
     chance: Mapping[str, Array]
-    """the same of random directions in as many dimensions, in P with the lengths of the layer's own whitened keys"""
 
     def at_places(self, number: str) -> Replicates:
         """A number at the relative depths of `PLACES`, (places,)."""

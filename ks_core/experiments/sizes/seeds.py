@@ -22,13 +22,16 @@ STORED_FOR = ("corpus", "tokens", "dtype", "ridge", "longest_text")
 
 @dataclass(frozen=True, eq=False)
 class SeedScaling:
-    """Numbers of a family trained from other seeds, on the same text, and measured on the same facts and text."""
+    """Numbers of a family trained from other seeds, on the same text, and measured on the same facts and text.
+
+    Attributes:
+        sizes: of the models of each seed, increasing; some of the family's
+        by_seed: seed → numbers by layer of each size
+    """
 
     family: str
     sizes: tuple[int, ...]
-    """of the models of each seed, increasing; some of the family's"""
     by_seed: Mapping[int, tuple[Mapping[str, Array], ...]]
-    """seed → numbers by layer of each size"""
 
     def points(self, number: str) -> Iterator[tuple[int, Array]]:
         """Size and number at the places of `PLACES`, for each model."""

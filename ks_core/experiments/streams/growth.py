@@ -26,14 +26,17 @@ ORDERS_OF_A_SAMPLE = 10
 
 @dataclass(frozen=True, eq=False)
 class StreamGeometry:
-    """What decides the interference of a stream: superposition, and how each value is to change."""
+    """What decides the interference of a stream: superposition, and how each value is to change.
+
+    Attributes:
+        among: (N, N) P among the edited keys
+        onto: (N, M) P from the edited keys to bystanders
+        wanted: (N, N) inner products of v_i − W_0 k_i, of which lengths of interference are made
+    """
 
     among: Array
-    """(N, N) P among the edited keys"""
     onto: Array
-    """(N, M) P from the edited keys to bystanders"""
     wanted: Array
-    """(N, N) inner products of v_i − W_0 k_i, of which lengths of interference are made"""
 
     def along(self, order: NDArray[np.intp], counts: NDArray[np.intp], weights: Array) -> tuple[Array, Array]:
         """Follow the edits in one order.
@@ -64,15 +67,19 @@ def _lengths_squared(shares: Array, products: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """How interference depends on the number of edits and on the place in the stream."""
+    """How interference depends on the number of edits and on the place in the stream.
+
+    Attributes:
+        sizes: (c,) root mean square of ‖Δ_o‖ over bystanders and orders, after each count
+        exponent: of sizes ~ counts^exponent, least squares on logarithms; 1 for linear growth, 1/2 for a random walk
+        earlier: Spearman's rank correlation of ‖Δ_e‖ with the number of later edits, mean over orders; the last edit
+            left out
+    """
 
     counts: tuple[int, ...]
     sizes: Array
-    """(c,) root mean square of ‖Δ_o‖ over bystanders and orders, after each count"""
     exponent: Replicates
-    """of sizes ~ counts^exponent, least squares on logarithms; 1 for linear growth, 1/2 for a random walk"""
     earlier: Replicates
-    """Spearman's rank correlation of ‖Δ_e‖ with the number of later edits, mean over orders; the last edit left out"""
 
 
 def growth(whole: StreamGeometry, halves: tuple[StreamGeometry, ...], resamples: int, seed: int) -> Growth:

@@ -27,14 +27,17 @@ class Interference:
 
 @dataclass(frozen=True, eq=False)
 class StreamKeys:
-    """One row per key of a stream, in any coordinates: the keys themselves, keys in a space, or changes at them."""
+    """One row per key of a stream, in any coordinates: the keys themselves, keys in a space, or changes at them.
+
+    Attributes:
+        edits: (n, d)
+        bystanders: (M, d)
+        protected: (M', d)
+    """
 
     edits: Tensor
-    """(n, d)"""
     bystanders: Tensor
-    """(M, d)"""
     protected: Tensor
-    """(M', d)"""
 
     def first(self, count: int) -> StreamKeys:
         """The same with the first so many edits."""

@@ -18,16 +18,20 @@ from ks_core.theory.whitening import Whitening
 
 @dataclass(frozen=True, eq=False)
 class Losslessness:
-    """How far a stream of lifelong edits moved values it was not for, in root mean squares of its residuals."""
+    """How far a stream of lifelong edits moved values it was not for, in root mean squares of its residuals.
+
+    Attributes:
+        as_they_are: (m,) ‖Δ_o‖ at each bystander, keys as the model has them
+        orthogonal: (m,) the same with edited keys and bystanders made orthogonal in the whitened space, lengths kept;
+            in float64
+        orthogonal_in_own_dtype: (m,) the same with the module in the model's own dtype
+    """
 
     layer: int
     edits: int
     as_they_are: Array
-    """(m,) ‖Δ_o‖ at each bystander, keys as the model has them"""
     orthogonal: Array
-    """(m,) the same with edited keys and bystanders made orthogonal in the whitened space, lengths kept; in float64"""
     orthogonal_in_own_dtype: Array
-    """(m,) the same with the module in the model's own dtype"""
 
 
 def losslessness(model: LoadedModel, whitening: Whitening, streams: EditStreams) -> Losslessness:

@@ -21,13 +21,16 @@ LONG_STREAM = 128
 
 @dataclass(frozen=True, eq=False)
 class StreamMeasurement:
-    """One stream of edits and what is read off it; nothing in it is judged yet."""
+    """One stream of edits and what is read off it; nothing in it is judged yet.
+
+    Attributes:
+        resamples: bootstrap samples behind each error
+    """
 
     streams: EditStreams
     growth: Growth
     lossless: Losslessness
     resamples: int
-    """bootstrap samples behind each error"""
     seed: int
     seconds: Mapping[str, float]
 

@@ -19,15 +19,18 @@ need one direction for each edit and for each protected key; a quarter of the di
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stream of edits is made of."""
+    """What a stream of edits is made of.
+
+    Attributes:
+        layer: the edited one
+        bystanders: facts the edits are not for, which no method knows of
+        protected: facts that the method `protected` protects
+    """
 
     layer: int
-    """the edited one"""
     edits: tuple[Fact, ...]
     bystanders: tuple[Fact, ...]
-    """facts the edits are not for, which no method knows of"""
     protected: tuple[Fact, ...]
-    """facts that the method `protected` protects"""
 
 
 def plan_stream(layer: int, pool: Sequence[Fact], num_edits: int, directions: int) -> StreamPlan:

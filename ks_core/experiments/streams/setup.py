@@ -31,27 +31,33 @@ LONGEST_HELD_OUT = 64
 
 @dataclass(frozen=True, eq=False)
 class MethodInSpace:
-    """A method, and the stream's keys in the space that it writes in."""
+    """A method, and the stream's keys in the space that it writes in.
+
+    Attributes:
+        rows: None where the space is not known
+    """
 
     method: Method
     rows: StreamKeys | None
-    """None where the space is not known"""
 
 
 @dataclass(frozen=True, eq=False)
 class StreamSetup:
-    """A stream before any edit; nothing in it changes."""
+    """A stream before any edit; nothing in it changes.
+
+    Attributes:
+        weight: W_0, (d_value, d_key), on the CPU
+        wanted: (N, d_value) float64, v_i − W_0 k_i
+        texts: held out, for the perplexity
+    """
 
     model: LoadedModel
     plan: StreamPlan
     values: TargetValues
     keys: StreamKeys
     weight: Tensor
-    """W_0, (d_value, d_key), on the CPU"""
     wanted: Tensor
-    """(N, d_value) float64, v_i − W_0 k_i"""
     texts: Sequence[TokenIds]
-    """held out, for the perplexity"""
 
     def after(self, of: MethodInSpace, count: int, whitening: Whitening) -> Checkpoint:
         """Make the first `count` edits, look at the model, restore it.
