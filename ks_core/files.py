@@ -179,9 +179,11 @@ def _remove_if_stale(holder: Path, name: str) -> None:
         lock = _lock(holder, wait=False)
         if lock is None:
             return
-        if {path.name for path in holder.iterdir()} <= expected:
-            shutil.rmtree(holder, ignore_errors=True)
-        os.close(lock)
+        try:
+            if {path.name for path in holder.iterdir()} <= expected:
+                shutil.rmtree(holder, ignore_errors=True)
+        finally:
+            os.close(lock)  # or whoever waits for it waits for ever
 
 
 @contextmanager

@@ -114,6 +114,24 @@ def test_hidden_things_that_no_write_left_stay(tmp_path):
     assert hidden(tmp_path) == before
 
 
+def test_a_holder_that_vanishes_while_it_is_looked_at_stays_locked_by_nobody(tmp_path, monkeypatch):
+    """Its maker waits for the lock, and would wait for ever for one that is never closed."""
+    looked_at = []
+
+    def vanished(folder):
+        looked_at.append(folder)
+        raise FileNotFoundError(folder)
+
+    as_ever = Path.iterdir
+    (tmp_path / ".cached.txt.abcdefgh").mkdir()
+    before = len(list(Path("/dev/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", lambda of: vanished(of) if of.name[0] == "." else as_ever(of))
+        write(tmp_path / "cached.txt")
+    assert looked_at, "a stale holder was found"
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
 def test_many_writers_of_one_file_do_not_take_one_anothers_work(tmp_path):
     target = tmp_path / "kept.txt"
     with ThreadPoolExecutor(8) as pool:
