@@ -34,8 +34,7 @@ PACKAGE = Methods()
 
 
 class ProjectedOnce(ProtectedWhitening):
-    def whiten(self, keys: Tensor) -> Tensor:
-        rows = self.whitening.whiten(keys)
+    def _free(self, rows: Tensor) -> Tensor:
         return rows - (rows @ self.basis.T) @ self.basis
 
 
