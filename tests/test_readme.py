@@ -23,11 +23,16 @@ def numbers(found):
     return [math.nan if found[name] is None else found[name] for name in ("value", "error")]
 
 
+def escaped(text):
+    """A cell of a table: a bar would end it."""
+    return text.replace("|", r"\|")
+
+
 def results_table():
     """The table as it must stand in the README, between its two markers."""
     findings = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
     rows = [
-        f"| {claim} | {found['quantity']} | {found['layers']} | {plus_minus(*numbers(found))} "
+        f"| {claim} | {escaped(found['quantity'])} | {found['layers']} | {plus_minus(*numbers(found))} "
         f"| {found['threshold']} | {found['reference']} | {found['verdict']} |"
         for claim, found in findings.items()
     ]
