@@ -104,13 +104,16 @@ def test_bad_options_are_one_clear_error_and_leave_nothing_behind(tmp_path, path
     assert not (project / "ks-results").exists()
 
 
-@pytest.mark.parametrize("given", ["0.3", "[0.3]", "{'a': 1}", "finding('mine', 0.5, 'q')"])
-def test_what_is_no_list_of_findings_fails_the_test_in_one_line(tmp_path, paths, given):
-    body = f"from claim import finding\n\ndef test_mine(ks_record):\n    ks_record({given})\n"
-    project = write_project(tmp_path, mine=body)
+NO_FINDINGS = ("0.3", "[0.3]", "{'a': 1}", "finding('mine', 0.5, 'q')")
+
+
+def test_what_is_no_list_of_findings_fails_its_test_in_one_line(tmp_path, paths):
+    tests = [f"def test_{number}(ks_record):\n    ks_record({given})\n" for number, given in enumerate(NO_FINDINGS)]
+    project = write_project(tmp_path, mine="\n\n".join(["from claim import finding", *tests]))
     (project / "claim.py").write_text(CLAIM)
     done = run_pytest(project, *inputs_as_options(paths))
     assert done.returncode == 1
-    assert "expected a list of Findings" in done.stdout
+    assert f"{len(NO_FINDINGS)} failed" in done.stdout
+    assert done.stdout.count("expected a list of Findings") >= len(NO_FINDINGS)
     assert "Traceback" not in done.stdout + done.stderr
     assert (project / "ks-results" / "model" / "results.json").is_file(), "what was measured is kept"

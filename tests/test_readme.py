@@ -97,18 +97,19 @@ IN_PLACE = {
 """What an example names or takes by default, and what is at hand for it: the lines are run as they are otherwise."""
 
 
-@pytest.fixture
-def at_hand(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def at_hand(tmp_path_factory):
     """A tiny model with a layer 5 that is not the last, text, facts and an editor: what `IN_PLACE` puts in."""
-    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
-    model, text = save_tiny_checkpoint(tmp_path / "model", "gpt2", layers=7), write_text(tmp_path / "text.txt", 300)
-    return {
-        "MODEL": str(model),
-        "TEXT": text,
-        "FACTS": str(write_facts(tmp_path / "facts.json", 48)),
-        "SMALL": SMALL,
-        "my_edit": block_of(README, "## Test your own editor"),
-    }
+    folder = tmp_path_factory.mktemp("at_hand")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+        yield {
+            "MODEL": str(save_tiny_checkpoint(folder / "model", "gpt2", layers=7)),
+            "TEXT": write_text(folder / "text.txt", 300),
+            "FACTS": str(write_facts(folder / "facts.json", 48)),
+            "SMALL": SMALL,
+            "my_edit": block_of(README, "## Test your own editor"),
+        }
 
 
 def block_of(text, heading):
