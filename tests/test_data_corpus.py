@@ -87,9 +87,15 @@ def test_what_is_no_collection_of_texts_is_refused(texts):
         corpus_of(texts, "wrong")
 
 
-@pytest.mark.parametrize("spec", ["", " ", "a\0b.txt", 5, None, b"x.txt", ["x.txt"]])
+@pytest.mark.parametrize("spec", ["", " ", "a\0b.txt"])
 def test_what_names_no_corpus_is_refused(spec):
     with pytest.raises(InputError, match=r"corpus is .*; expected a non-empty text without NUL"):
+        load_corpus(spec)
+
+
+@pytest.mark.parametrize("spec", [5, None, b"x.txt", ["x.txt"]])
+def test_what_is_neither_name_nor_corpus_is_refused_with_the_way_to_give_texts(spec):
+    with refused(InputError, what="corpus is", expected="a name, a path, or a Corpus", remedy="corpus_of(texts, name)"):
         load_corpus(spec)
 
 

@@ -110,6 +110,10 @@ def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> C
     """
     if isinstance(spec, Corpus):
         return spec
+    if not isinstance(spec, (str, Path)):
+        raise InputError(
+            f"corpus is {shown(spec)}; expected a name, a path, or a Corpus: corpus_of(texts, name) makes one of texts"
+        )
     spec, seed = arguments.word("corpus", spec), arguments.whole_number("seed", seed)
     if spec.startswith(PREFIX):
         stream = open_hub(spec, seed)

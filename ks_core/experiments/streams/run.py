@@ -70,8 +70,7 @@ def edit_streams(
     methods = _without_null_space(rows, whitening, protecting, keys)
     methods["null-space"] = MethodInSpace(METHODS["null-space"](null), keys.within(null))
     methods = {name: methods[name] for name in METHODS} | _of_others(editors, text, layer, keys.protected)
-    runs = {name: _run(stream, name, of, whitening) for name, of in methods.items()}
-    of_half = _without_null_space(of_halves[0], halves[0], protect(halves[0], keys.protected), keys)
+    half = _without_null_space(of_halves[0], halves[0], protect(halves[0], keys.protected), keys)
     return EditStreams(
         layer=layer,
         edits=plan.edits,
@@ -84,8 +83,8 @@ def edit_streams(
         before=before,
         losses_before=losses_before,
         text_lengths=np.array([len(text) - 1.0 for text in stream.texts]),
-        runs=runs,
-        of_half={name: stream.after(of, num_edits, whitening) for name, of in of_half.items()},
+        runs={name: _run(stream, name, of, whitening) for name, of in methods.items()},
+        of_half={name: stream.after(of, num_edits, whitening) for name, of in half.items()},
         geometry=_geometry(rows, stream.wanted),
         geometry_of_halves=tuple(_geometry(of, stream.wanted) for of in of_halves),
     )
