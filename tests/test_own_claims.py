@@ -117,3 +117,30 @@ def test_what_is_no_list_of_findings_fails_its_test_in_one_line(tmp_path, paths)
     assert done.stdout.count("expected a list of Findings") >= len(NO_FINDINGS)
     assert "Traceback" not in done.stdout + done.stderr
     assert (project / "ks-results" / "model" / "results.json").is_file(), "what was measured is kept"
+
+
+GATES = """
+import pytest
+from claim import finding
+from ks_core.claims.claim import Claim
+
+@pytest.mark.parametrize("gate", ["baseline", "never"])
+def test_gate(ks_judge, gate):
+    ks_judge(Claim(gate, "mine", "pairs", lambda _: [finding(gate, 0.5, "mine")], gate=gate))
+
+@pytest.mark.skipif("config.getoption('ks_update_baseline')")
+def test_always(ks_judge):
+    ks_judge(Claim("always", "mine", "pairs", lambda _: [finding("always", 0.5, "mine")], gate="always"))
+"""
+
+
+def test_a_claim_is_held_as_its_gate_says(tmp_path, paths):
+    """A baseline has what it is to hold and nothing that is only shown; what must always hold fails without one."""
+    project = write_project(tmp_path, gates=GATES)
+    (project / "claim.py").write_text(CLAIM)
+    written = run_pytest(project, *inputs_as_options(paths), "--ks-baselines=kept", "--ks-update-baseline")
+    assert written.returncode == 0, written.stdout
+    assert set(json.loads((project / "kept" / "model.json").read_text())["findings"]) == {"baseline"}
+    held = run_pytest(project, *inputs_as_options(paths), "--ks-baselines=kept")
+    assert "1 failed, 1 passed, 1 xfailed" in held.stdout
+    assert "always does not hold" in held.stdout

@@ -75,6 +75,7 @@ def test_a_first_run_judges_each_claim_alone_and_writes_everything(run, first):
     judged = {name for name, claim in CLAIMS.items() if claim.gate == "baseline"} - {"heavy-tail"}
     assert {finding["claim"] for finding in written["findings"]} == judged, "eight facts have too few pairs for a tail"
     assert all(finding["id"] in first.stdout for finding in written["findings"])
+    assert set(written["not_judged"]) == {"heavy-tail", "published-inner-products", "published-superposition"}
     assert {path.stem for path in results.glob("*.png")} >= {"kurtosis", "growth", "dose", "scaling"}
     assert set(written["editing"]) == {"stream", "dose"}
     assert [member["name"] for member in written["scaling"][0]["members"]] == ["model", "larger"]
