@@ -11,6 +11,7 @@ EXTRAS = {
     "paper": ("matplotlib", "pyarrow", "pytest"),
     "conformance": ("hypothesis", "pytest"),
     "hub": ("datasets",),
+    "edit": ("peft",),
 }
 """extra of pyproject.toml → what it installs besides other extras, by the name that is imported"""
 

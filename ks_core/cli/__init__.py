@@ -1,0 +1,3 @@
+"""The command `ks`, a file for each of its commands."""
+
+from ks_core.cli.main import main as main

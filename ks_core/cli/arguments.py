@@ -1,0 +1,61 @@
+"""Arguments that several commands take, and what they have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from ks_core import defaults
+from ks_core.command import given, integer, number
+from ks_core.data.facts import PACKAGED_FACTS
+from ks_core.data.fixtures import fixture_path
+from ks_core.formatting import one_line
+
+
+class Add(Protocol):
+    """`add_argument` of a parser."""
+
+    def __call__(self, *names: str, **settings: Any) -> Any:
+        """Declare an argument."""
+
+
+def declare_model(add: Add) -> None:
+    """--model, --revision, --device, --dtype: what `load_model` takes."""
+    add("--model", type=given, default=defaults.MODEL, help="packaged model, local folder or hub id")
+    add("--revision", type=given, help="branch, tag or commit of a hub model")
+    add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
+    add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
+
+
+def declare_text(add: Add) -> None:
+    """--corpus, --tokens, --ridge: the second moment that edits are written with."""
+    add("--corpus", type=given, default=defaults.CORPUS, help="text of the second moments, as --ks-corpus")
+    add("--tokens", type=integer(), default=defaults.TOKENS, help="how much of it (default: %(default)s)")
+    add("--ridge", type=number, default=0.0, help="added to second moments, in mean eigenvalues (default: %(default)g)")
+
+
+def declare_keep(add: Add) -> None:
+    """--keep: facts that are to stay."""
+    add(
+        "--keep",
+        metavar="FILE",
+        type=given,
+        default=PACKAGED_FACTS,
+        help="facts to keep (default: the packaged ones the model knows)",
+    )
+
+
+def inputs(options: argparse.Namespace, **own: str) -> dict[str, str]:
+    """What a command reads, by the names that errors call them: no output may be written over one of them."""
+    keep = str(fixture_path("facts/facts.json")) if options.keep == PACKAGED_FACTS else options.keep
+    return {**own, "--keep": keep, "--corpus": options.corpus, "--model": options.model}
+
+
+def warn(said: Iterable[warnings.WarningMessage]) -> None:
+    """Print warnings that are meant for the user, a line each, on standard error."""
+    for warning in said:
+        if warning.category is UserWarning:
+            print(f"warning: {one_line(warning.message)}", file=sys.stderr)
