@@ -62,8 +62,8 @@ def standings(model: LoadedModel, facts: Sequence[Fact], rivals: Mapping[str, Se
         if not same_text(rival, fact.target_true)
     ]
     mine = [(number, fact.target_true) for number, fact in enumerate(facts)]
-    bounds = _scores(model, facts, everything, first_token_only=True)
     own = _scores(model, facts, mine)
+    bounds = _scores(model, facts, everything, first_token_only=True)
     contested = [of for of, bound in zip(everything, bounds, strict=True) if bound >= own[of[0]]]
     best: dict[int, tuple[float, str]] = {}
     for (number, rival), score in zip(contested, _scores(model, facts, contested), strict=True):
