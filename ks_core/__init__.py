@@ -43,9 +43,6 @@ if TYPE_CHECKING:
     from ks_core.errors import KsError as KsError
     from ks_core.experiments.request.settings import Settings as Settings
     from ks_core.front.auditing import audit as audit
-    from ks_core.front.edits import Edits as Edits
-    from ks_core.front.edits import applied as applied
-    from ks_core.front.edits import edit as edit
     from ks_core.front.judgement import Judgement as Judgement
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
@@ -58,6 +55,9 @@ if TYPE_CHECKING:
     from ks_core.measurement.values import ValueSettings as ValueSettings
     from ks_core.models.loaded import LoadedModel as LoadedModel
     from ks_core.models.loading import load_model as load_model
+    from ks_core.patches.edits import Edits as Edits
+    from ks_core.patches.edits import applied as applied
+    from ks_core.patches.edits import edit as edit
 
 __version__ = "0.1.0"
 
@@ -65,7 +65,7 @@ _HOMES = {
     "Audit": "auditing.prediction",
     "Corpus": "data.corpus",
     "Disturbance": "auditing.prediction",
-    "Edits": "front.edits",
+    "Edits": "patches.edits",
     "Fact": "data.fact",
     "FactSet": "data.facts",
     "Finding": "claims.finding",
@@ -79,11 +79,11 @@ _HOMES = {
     "Settings": "experiments.request.settings",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
-    "applied": "front.edits",
+    "applied": "patches.edits",
     "audit": "front.auditing",
     "check_editor": "conformance.check",
     "corpus_of": "data.corpus",
-    "edit": "front.edits",
+    "edit": "patches.edits",
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",

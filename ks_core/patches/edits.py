@@ -14,12 +14,11 @@ from ks_core.data.fact import Fact
 from ks_core.data.facts import Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
-from ks_core.front.text import text_of
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.second_moments import SecondMoments
 from ks_core.measurement.values import TargetValues, ValueSettings
-from ks_core.measurement.whitening import TextWhitening
+from ks_core.measurement.whitening import TextWhitening, text_of
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
@@ -132,12 +131,12 @@ def edit(
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.measurement.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
         >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
-        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> edits = edit(model, facts, layer=0, moments=collect_second_moments(model, text, tokens=400))
         >>> len(edits), edits.edit.left.shape, edits.edit.right.shape
         (2, torch.Size([8, 2]), torch.Size([2, 12]))
     """
@@ -219,12 +218,12 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.measurement.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
         >>> facts = [Fact(1, "Nara", "P17", "{} lies in", "Japan", "Peru")]
-        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> edits = edit(model, facts, layer=0, moments=collect_second_moments(model, text, tokens=400))
         >>> before = model.weights_sha256
         >>> with applied(model, edits):
         ...     model.weights_sha256 == before
