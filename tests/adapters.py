@@ -30,5 +30,5 @@ def write_adapter(folder: Path, model: PreTrainedModel, config: Any, scale: floa
         for parameter in made.parameters():
             if parameter.requires_grad:
                 parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
-    made.save_pretrained(str(folder))
+    made.save_pretrained(str(folder), save_embedding_layers=False)  # "auto" would ask the hub
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,11 +24,14 @@ class Standings:
         tokens: (m,) how many these are
         ahead: by fact, the most probable of the rivals that are as probable as its own object at least; None where
             there is none: the fact stands first
+        lead: (m,) log p of the own object less that of the best rival, or less an upper bound of it where that is
+            enough to know that the fact stands first; infinite without rivals
     """
 
     own: Array
     tokens: NDArray[np.intp]
     ahead: tuple[str | None, ...]
+    lead: Array
 
     @property
     def per_token(self) -> Array:
@@ -65,14 +69,17 @@ def standings(model: LoadedModel, facts: Sequence[Fact], rivals: Mapping[str, Se
     own = _scores(model, facts, mine)
     bounds = _scores(model, facts, everything, first_token_only=True)
     contested = [of for of, bound in zip(everything, bounds, strict=True) if bound >= own[of[0]]]
+    scores = dict(zip(everything, bounds, strict=True)) | dict(
+        zip(contested, _scores(model, facts, contested), strict=True)
+    )
     best: dict[int, tuple[float, str]] = {}
-    for (number, rival), score in zip(contested, _scores(model, facts, contested), strict=True):
-        if score >= own[number]:
-            best[number] = max(best.get(number, (score, rival)), (score, rival))
+    for (number, rival), score in scores.items():
+        best[number] = max(best.get(number, (score, rival)), (score, rival))
+    lead = [score - best[number][0] if number in best else math.inf for number, score in enumerate(own)]
     questions = questions_of(model, [fact.text for fact in facts], [fact.target_true for fact in facts])
     tokens = np.array([len(question.ids) - question.start for question in questions], dtype=np.intp)
-    ahead = tuple(best[number][1] if number in best else None for number in range(len(facts)))
-    return Standings(np.array(own), tokens, ahead)
+    ahead = tuple(best[number][1] if ahead_by <= 0 else None for number, ahead_by in enumerate(lead))
+    return Standings(np.array(own), tokens, ahead, np.array(lead))
 
 
 def _scores(

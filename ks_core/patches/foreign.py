@@ -79,7 +79,7 @@ def check_adapter(folder: Path, model: LoadedModel) -> CheckedAdapter:
     modules = tuple(_wrapped(tried.get_base_model()))
     within = [name for name in sorted(names) if any(name.startswith(f"{path}.") for path in modules)]
     biases = [name for name in sorted(names) if name.endswith("bias")] if settings.get("bias", "none") != "none" else []
-    return CheckedAdapter(folder, kind, settings.get("base_model_name_or_path"), modules, tuple({*within, *biases}))
+    return CheckedAdapter(folder, kind, _base_of(settings), modules, tuple(sorted({*within, *biases})))
 
 
 @contextmanager
@@ -113,6 +113,12 @@ def _settings(folder: Path) -> dict[str, Any]:
     if settings.get("megatron_config") is not None:  # would import whatever module the file names
         raise InputError(f"{shown_path(path)} asks for Megatron's layers; expected an adapter of plain layers")
     return settings
+
+
+def _base_of(settings: Mapping[str, Any]) -> str | None:
+    """The base by its name; of a model that was made in memory, PEFT writes nothing or "None"."""
+    name = settings.get("base_model_name_or_path")
+    return name if isinstance(name, str) and name not in ("", "None") else None
 
 
 def _mergeable_kind(settings: Mapping[str, Any], folder: Path) -> str:
