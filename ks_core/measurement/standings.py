@@ -66,8 +66,13 @@ def standings(model: LoadedModel, facts: Sequence[Fact], rivals: Mapping[str, Se
         if not same_text(rival, fact.target_true)
     ]
     mine = [(number, fact.target_true) for number, fact in enumerate(facts)]
-    own = _scores(model, facts, mine)
-    bounds = _scores(model, facts, everything, first_token_only=True)
+    questions = questions_of(model, [fact.text for fact in facts], [fact.target_true for fact in facts])
+    tokens = np.array([len(question.ids) - question.start for question in questions], dtype=np.intp)
+    firsts = _scores(model, facts, [*mine, *everything], first_token_only=True)
+    own, bounds = firsts[: len(mine)], firsts[len(mine) :]
+    longer = [number for number, _ in mine if tokens[number] > 1]  # of the others the first token is the whole
+    for number, score in zip(longer, _scores(model, facts, [mine[number] for number in longer]), strict=True):
+        own[number] = score
     contested = [of for of, bound in zip(everything, bounds, strict=True) if bound >= own[of[0]]]
     scores = dict(zip(everything, bounds, strict=True)) | dict(
         zip(contested, _scores(model, facts, contested), strict=True)
@@ -76,8 +81,6 @@ def standings(model: LoadedModel, facts: Sequence[Fact], rivals: Mapping[str, Se
     for (number, rival), score in scores.items():
         best[number] = max(best.get(number, (score, rival)), (score, rival))
     lead = [score - best[number][0] if number in best else math.inf for number, score in enumerate(own)]
-    questions = questions_of(model, [fact.text for fact in facts], [fact.target_true for fact in facts])
-    tokens = np.array([len(question.ids) - question.start for question in questions], dtype=np.intp)
     ahead = tuple(best[number][1] if ahead_by <= 0 else None for number, ahead_by in enumerate(lead))
     return Standings(np.array(own), tokens, ahead, np.array(lead))
 
