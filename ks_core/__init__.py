@@ -14,6 +14,7 @@
     edits = ks.edit(model, facts[:8], layer=5, method="joint", moments=moments)
     with ks.applied(model, edits):
         ...                                                # the edited model; restored bit for bit after the block
+    ks.save_edits(edits, "my-edits")                       # a LoRA folder that plain PEFT loads
     audit = ks.audit(model, edits, keep=facts[8:])         # whom they disturb, predicted without editing
     audit.worst(edit=0, count=5)
 
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
     from ks_core.patches.edits import Edits as Edits
     from ks_core.patches.edits import applied as applied
     from ks_core.patches.edits import edit as edit
+    from ks_core.patches.saving import append_edits as append_edits
+    from ks_core.patches.saving import load_edits as load_edits
+    from ks_core.patches.saving import save_edits as save_edits
+    from ks_core.patches.saving import undo_edits as undo_edits
 
 __version__ = "0.1.0"
 
@@ -79,6 +84,7 @@ _HOMES = {
     "Settings": "experiments.request.settings",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
+    "append_edits": "patches.saving",
     "applied": "patches.edits",
     "audit": "front.auditing",
     "check_editor": "conformance.check",
@@ -87,11 +93,14 @@ _HOMES = {
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",
+    "load_edits": "patches.saving",
     "load_facts": "data.facts",
     "load_model": "models.loading",
     "measure": "front.measuring",
+    "save_edits": "patches.saving",
     "second_moments": "front.text",
     "superposition": "front.text",
+    "undo_edits": "patches.saving",
 }
 """The module in which each public name is defined."""
 
