@@ -91,6 +91,7 @@ def diff(
         base=base,
         edited=edited,
         model_type=sides.stored.model_type,
+        num_layers=sides.stored.layers,
         compared=len(pairs),
         changes=tuple(found),
         ranks=ranks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ks_core.arguments import real_number
 from ks_core.comparing.tensors import TensorChange
 from ks_core.comparing.values import LayerChange
 from ks_core.data.fact import Fact
@@ -22,6 +23,7 @@ class Diff:
         base: name of the one
         edited: name of the other
         model_type: of both
+        num_layers: of both
         compared: how many tensors were compared; for an adapter, those that it can change
         changes: of the tensors that differ, most changed first by ‖ΔW‖ / ‖W‖
         ranks: by name of a changed matrix, its numerical rank, where it was computed
@@ -37,6 +39,7 @@ class Diff:
     base: str
     edited: str
     model_type: str
+    num_layers: int
     compared: int
     changes: tuple[TensorChange, ...]
     ranks: Mapping[str, int]
@@ -74,9 +77,14 @@ class Diff:
             only_layers: the layers that may differ; embeddings, the head and the last norm are of none.
 
         Raises:
-            InputError: losses are asked about, and there are no facts to keep.
+            InputError: losses are asked about, and there are no facts to keep; a layer that does not exist; a
+                threshold that is no number.
         """
         said = []
+        if fail_over is not None:
+            real_number("fail_over", fail_over)
+        if outside := [layer for layer in only_layers or () if not 0 <= layer < self.num_layers]:
+            raise InputError(f"layer {outside[0]} does not exist; expected 0 to {self.num_layers - 1}")
         if (fail_over, fail_overtaken) != (None, None) and (self.consequences is None or not self.keep):
             raise InputError("no facts to keep were given to hold losses against; expected some: name them (--keep)")
         found = self.consequences
@@ -92,10 +100,10 @@ class Diff:
                 f"the first is {quoted(found.overtaken[0].fact.subject)}"
             )
         if only_layers is not None:
-            outside = [of for of in self.changed if of.layer not in only_layers]
-            if outside:
+            others = [of for of in self.changed if of.layer not in only_layers]
+            if others:
                 said.append(
-                    f"{len(outside)} tensors outside layers {', '.join(map(str, only_layers))} differ, the most "
-                    f"changed is {outside[0].name}"
+                    f"{len(others)} tensors outside layers {', '.join(map(str, only_layers))} differ, the most "
+                    f"changed is {others[0].name}"
                 )
         return said

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ks_core.errors import InputError
-from ks_core.formatting import quoted, shown_path
+from ks_core.formatting import shown_path
 from ks_core.models.checkpoint import StoredTensor
 from ks_core.models.parameters import StoredModel
 
@@ -68,7 +68,7 @@ def pairs_of(before: StoredModel, after: StoredModel) -> list[Pair]:
     Raises:
         InputError: models of different types, or a parameter that one lacks or has in another shape; names it.
     """
-    names = f"{quoted(before.name)} and {quoted(after.name)}"
+    names = f"{shown_path(before.name)} and {shown_path(after.name)}"
     expected = "expected two checkpoints of one architecture"
     if before.model_type != after.model_type:
         raise InputError(f"{names} are of types {before.model_type!r} and {after.model_type!r}; {expected}")
