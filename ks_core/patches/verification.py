@@ -13,7 +13,7 @@ from ks_core.errors import InputError
 from ks_core.files import sha256_of
 from ks_core.models.dtypes import dtype_of
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import Model, load_model
+from ks_core.models.loading import Model, checked_device, load_model
 from ks_core.models.packaged import PACKAGED_MODELS
 from ks_core.patches.certificate import (
     Certificate,
@@ -126,10 +126,14 @@ def verify(
         dtype: to measure in; the certificate's where left out. Numbers of another dtype are held to the coarser one.
 
     Raises:
-        InputError: no certificate, or a base that cannot be found.
+        InputError: no certificate, a base that cannot be found, no such device or dtype.
         ProvenanceError: a damaged certificate.
     """
     folder = Path(folder)
+    if dtype is not None:
+        dtype_of(dtype)
+    if device is not None:
+        checked_device(device)
     certificate = read_certificate(folder)
     checks = [*_files(folder, certificate)]
     if not all(check.holds for check in checks):
