@@ -1,0 +1,90 @@
+"""How far a number may be from the certified one and still hold: the rounding of another machine, and nothing more.
+
+The inputs are the same to the byte: weights, facts, token rows. What differs between two machines is the order in which
+sums are taken, so each operation of a forward pass is off by its own rounding u (half of the dtype's eps). A decoder
+rounds about `ROUNDINGS` times on the way through a layer; these errors are independent, add up like a random walk, and
+move a log-probability in proportion to the logits, whose range is about that of the log-probabilities:
+
+    nats = u √(ROUNDINGS · layers) (1 + max |log p|)
+
+A share of facts or prompts moves only where two objects are within 2 · nats of each other: so many may change sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ks_core.measurement.behaviour import Scores
+from ks_core.measurement.consequences import Readings
+from ks_core.models.loaded import LoadedModel
+
+ROUNDINGS = 16
+"""Of a layer: two norms, two residual sums, five to seven products and what stands between them."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a number may be off, and how far the number of things that it is a mean over."""
+
+    value: float
+    count: int = 0
+
+
+def unit_roundoff(*dtypes: str) -> float:
+    """u of the coarsest of some dtypes by name.
+
+    Example:
+        >>> unit_roundoff("float32", "bfloat16")
+        0.00390625
+    """
+    return max(torch.finfo(getattr(torch, name)).eps / 2 for name in dtypes)
+
+
+def tolerances(model: LoadedModel, unit: float, before: Readings, after: Readings) -> Mapping[str, Tolerance]:
+    """By name, of every number of a certificate but the growths of weights.
+
+    Args:
+        model: for its number of layers.
+        unit: u of the coarser of the two dtypes, of the certificate and of now.
+        before, after: as they were read now.
+    """
+    nats = unit * float(np.sqrt(ROUNDINGS * model.adapter.num_layers)) * (1 + max(_largest(before), _largest(after)))
+    found: dict[str, Tolerance] = {}
+    for kind, name in (("rewrite", "efficacy"), ("paraphrase", "paraphrase"), ("neighbourhood", "neighbourhood")):
+        ties = [_ties(getattr(of.answers, kind), 2 * nats) for of in (before, after)]
+        found |= _changes(name, *ties)
+    found |= _changes("log_perplexity", nats, nats)
+    margins = 2 * nats * before.kept.tokens
+    near_before, near_after = (int((np.abs(of.kept.lead) <= margins).sum()) for of in (before, after))
+    share = (near_before + near_after) / max(1, int(before.kept.first.sum()))
+    return found | {
+        "kept_lost": Tolerance(share, near_before),
+        "kept_loss": Tolerance(2 * nats),
+        "kept_worst_loss": Tolerance(2 * nats),
+    }
+
+
+def growth_tolerance(unit: float) -> Tolerance:
+    """Of ‖ΔW‖ / ‖W‖: both weights are rounded to their dtype, each by u ‖W‖ at most."""
+    return Tolerance(2 * unit)
+
+
+def _changes(name: str, before: float, after: float) -> dict[str, Tolerance]:
+    sizes = {"before": before, "after": after, "change": before + after}
+    return {f"{name}_{which}": Tolerance(size) for which, size in sizes.items()}
+
+
+def _ties(scores: Scores, margin: float) -> float:
+    shares = scores.near_ties(margin)
+    known = shares[~np.isnan(shares)]
+    return float(known.mean()) if len(known) else 0.0
+
+
+def _largest(readings: Readings) -> float:
+    scores = [of for kind in vars(readings.answers).values() for of in (kind.new, kind.true)]
+    every = np.concatenate([*scores, readings.kept.per_token, readings.losses])
+    return float(np.abs(every).max(initial=0))
