@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ks_core.claims.finding import Finding as Finding
     from ks_core.claims.finding import NotApplicable as NotApplicable
     from ks_core.claims.finding import Verdict as Verdict
+    from ks_core.comparing.diff import diff as diff
+    from ks_core.comparing.difference import Diff as Diff
     from ks_core.conformance.check import check_editor as check_editor
     from ks_core.data.corpus import Corpus as Corpus
     from ks_core.data.corpus import corpus_of as corpus_of
@@ -69,6 +71,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audit": "auditing.prediction",
     "Corpus": "data.corpus",
+    "Diff": "comparing.difference",
     "Disturbance": "auditing.prediction",
     "Edits": "patches.edits",
     "Fact": "data.fact",
@@ -89,6 +92,7 @@ _HOMES = {
     "audit": "front.auditing",
     "check_editor": "conformance.check",
     "corpus_of": "data.corpus",
+    "diff": "comparing.diff",
     "edit": "patches.edits",
     "judge": "front.results",
     "known_facts": "measurement.known",

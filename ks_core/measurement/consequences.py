@@ -16,6 +16,12 @@ from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.means import Mean, mean_of, weighted_mean
 from ks_core.statistics.pairs import Array
 
+HELD_OUT_TOKENS = 2048
+"""Tokens of text for the perplexity: a few seconds for the packaged model on two cores."""
+
+LONGEST_HELD_OUT = 64
+"""Tokens after which such a text is cut, so that the error over texts is over dozens of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Readings:

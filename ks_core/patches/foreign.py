@@ -20,10 +20,11 @@ from torch import nn
 from ks_core.errors import InputError, KsError
 from ks_core.formatting import one_line, shown, shown_path
 from ks_core.models.loaded import LoadedModel
+from ks_core.models.settings import ADAPTER_FILES
 from ks_core.models.weights import without_numbers
 from ks_core.strict_json import JsonError, parse_json
 
-SETTINGS, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+SETTINGS, WEIGHTS, PICKLED = ADAPTER_FILES
 
 EXPECTED = f"expected a folder with {SETTINGS} and {WEIGHTS}, as PEFT's save_pretrained writes it"
 
@@ -48,7 +49,7 @@ class CheckedAdapter:
 
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter, whole or in part, and not a model."""
-    return any((folder / name).exists() for name in (SETTINGS, WEIGHTS, PICKLED))
+    return any((folder / name).exists() for name in ADAPTER_FILES)
 
 
 def check_adapter(folder: Path, model: LoadedModel) -> CheckedAdapter:

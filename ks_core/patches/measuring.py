@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ks_core.data.fact import Fact
-from ks_core.measurement.consequences import Consequences, KeptFact, Readings, consequences, read
+from ks_core.data.corpus import Corpus
+from ks_core.data.fact import Fact, as_facts
+from ks_core.measurement.behaviour import held_out_text
+from ks_core.measurement.consequences import (
+    HELD_OUT_TOKENS,
+    LONGEST_HELD_OUT,
+    Consequences,
+    KeptFact,
+    Readings,
+    consequences,
+    read,
+)
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.certificate import Inputs, Numbers
+from ks_core.patches.edits import Edits
 from ks_core.patches.loading import changed_model
 from ks_core.statistics.means import Mean
 from ks_core.theory.differences import difference
@@ -21,6 +32,40 @@ WORST = 10
 
 GROWTH = "weight_growth "
 """Before the name of a tensor: ‖ΔW‖ / ‖W‖ of it."""
+
+
+def inputs_for(model: LoadedModel, edits: Sequence[Edits], keep: Iterable[Fact], corpus: Corpus) -> Inputs:
+    """What the numbers of edits are measured with: all facts to keep, and text that no second moment was made from.
+
+    Args:
+        model: the base.
+        edits: of its layers.
+        keep: facts that are to stay, which the model can be asked about.
+        corpus: of the second moments; its text after theirs is taken.
+
+    Raises:
+        InputError: the corpus has no text left.
+    """
+    after = max(of.moments.provenance.tokens for of in edits)
+    text = held_out_text(model, corpus, after=after, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT)
+    about = {"name": corpus.name, "sha256": corpus.sha256, "after": after}
+    return Inputs(as_facts(keep, "facts to keep"), tuple(text), about)
+
+
+def made_of(edits: Iterable[Edits]) -> tuple[dict[str, Any], ...]:
+    """How edits were made, as a certificate records it: a record for each layer."""
+    return tuple(
+        {
+            "layer": of.layer,
+            "method": of.method,
+            "ridge": of.ridge,
+            "search": asdict(of.search),
+            "second_moment": asdict(of.moments.provenance),
+            "edits": [fact.case_id for fact in of.facts],
+            "protected": [fact.case_id for fact in of.protected],
+        }
+        for of in edits
+    )
 
 
 @dataclass(frozen=True, eq=False)
