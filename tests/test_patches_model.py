@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 
 import ks_core as ks
 from ks_core.errors import InputError
+from ks_core.models import rewriting
 from ks_core.patches.base import Base
 
 FACTS = ks.load_facts()
@@ -171,6 +172,44 @@ def test_the_source_cannot_be_written_into(tmp_path):
         with refused(InputError, what=what, expected="a"):
             saved(source, folder)
     assert snapshot(source) == before
+
+
+def test_a_weight_that_two_modules_share_is_refused():
+    model = tiny().model
+    rewriting.refuse_shared(model, "model.layers.1.mlp.down_proj", "here")
+    model.model.layers[2].mlp.down_proj.weight = model.model.layers[1].mlp.down_proj.weight
+    with refused(InputError, what="model.layers.1.mlp.down_proj.weight and model.layers.2", expected="of its own"):
+        rewriting.refuse_shared(model, "model.layers.1.mlp.down_proj", "here")
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_model_of_the_hub_is_written_from_its_commit(tmp_path, monkeypatch):
+    """As the hub's cache keeps it: files of a commit are links to blobs."""
+    repository, made = tmp_path / "hub" / "models--someone--tiny", save_tiny_checkpoint(tmp_path / "made", layers=3)
+    snapshots, blobs = repository / "snapshots" / COMMIT, repository / "blobs"
+    for folder in (snapshots, blobs, repository / "refs"):
+        folder.mkdir(parents=True)
+    for path in made.iterdir():
+        path.rename(blobs / path.name)
+        (snapshots / path.name).symlink_to(blobs / path.name)
+    (repository / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    before = snapshot(snapshots)
+    model, edits = saved("someone/tiny", tmp_path / "edited")
+    assert (edits.base.name, edits.base.commit) == ("someone/tiny", COMMIT)
+    after = snapshot(tmp_path / "edited")
+    assert after.keys() == before.keys() | OWN
+    assert [name for name in before if before[name] != after[name]] == ["model.safetensors"]
+    assert not any(path.is_symlink() for path in (tmp_path / "edited").iterdir())
+    assert snapshot(snapshots) == before, "the cache of the hub was written to"
+    with ks.applied(model, edits):
+        assert ks.load_model(tmp_path / "edited").weights_sha256 == model.weights_sha256
+    ks.save_edits(edits, tmp_path / "adapter")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("someone/tiny", COMMIT)
 
 
 def test_a_base_is_found_again_by_its_name(tmp_path, monkeypatch):
