@@ -90,7 +90,7 @@ def rewrite_checkpoint(source: Source, folder: Path, changes: Sequence[Change]) 
     architecture = architecture_of(source, load_config(source))
     placed = place(stored, architecture, source.place)
     for change in changes:
-        _refuse_shared(architecture, change.module, source.place)
+        refuse_shared(architecture, change.module, source.place)
         _require_before(architecture, stored, placed, change, source.place)
     left_out = _copy(source, {path.name for path in paths}, folder)
     for change in changes:
@@ -106,7 +106,12 @@ def rewrite_checkpoint(source: Source, folder: Path, changes: Sequence[Change]) 
     return left_out
 
 
-def _refuse_shared(architecture: PreTrainedModel, module: str, location: str) -> None:
+def refuse_shared(architecture: PreTrainedModel, module: str, location: str) -> None:
+    """Refuse a module whose weight is that of another module too.
+
+    Raises:
+        InputError: names both.
+    """
     weight = architecture.get_parameter(f"{module}.weight")
     names = [name for name, other in architecture.named_parameters(remove_duplicate=False) if other is weight]
     if len(names) > 1:

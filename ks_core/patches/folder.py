@@ -20,7 +20,7 @@ from ks_core.patches.adapter import write_adapter
 from ks_core.patches.patch import Patch
 from ks_core.patches.record import RECORD, REMEDY, read_files, read_record, write_numbers, write_record
 
-CERTIFICATE = "certificate.json"
+CERTIFICATES = ("certificate.json", "certificate-inputs.json")
 """What was measured of the folder as it was written; made anew with every change."""
 
 
@@ -162,7 +162,7 @@ def _write_model(folder: Path, patch: Patch) -> None:
 
 
 def _take_along(stored: StoredPatch, folder: Path) -> None:
-    own = {*stored.files, RECORD, CERTIFICATE}
+    own = {*stored.files, RECORD, *CERTIFICATES}
     for path in sorted(stored.folder.rglob("*")):
         name = path.relative_to(stored.folder)
         if path.is_file() and name.as_posix() not in own and not (folder / name).exists():

@@ -43,8 +43,9 @@ class Patch:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"kind is {shown(self.kind)}; expected one of {', '.join(KINDS)}")
-        given = arguments.items("edits", self.edits, "Edits, or a collection of them")
-        made = [arguments.instance("edits", edits, Edits, "as edit(model, facts, layer) makes them") for edits in given]
+        made = self.edits
+        for edits in made:
+            arguments.instance("edits", edits, Edits, "as edit(model, facts, layer) makes them")
         if not made:
             raise InputError("no edits were given; expected one at least")
         for edits in made[1:]:

@@ -49,7 +49,8 @@ def save_edits(edits: Edits | Iterable[Edits], folder: str | Path, kind: str = "
         ...     sorted(path.name for path in Path(folder).iterdir())
         ['adapter_config.json', 'adapter_model.safetensors', 'edits.json', 'edits.safetensors']
     """
-    patch = Patch(kind, (edits,) if isinstance(edits, Edits) else tuple(edits))
+    several = (edits,) if isinstance(edits, Edits) else edits
+    patch = Patch(kind, tuple(arguments.items("edits", several, "Edits, or a collection of them")))
     with new_folder(_path(folder), patch):
         pass
 
