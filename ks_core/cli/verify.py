@@ -56,7 +56,7 @@ def table(found: Verification, folder: str) -> str:
         lines.append(printable("since it was certified: " + ", ".join(other)))
     numbers = [check for check in found.checks if check.is_number]
     width = max((len(printable(check.name)) for check in numbers), default=0)
-    lines += ["", f"{'':<{width}}  {'certified':<20}{'found':<20}{'n':>8}  within"]
+    lines += ["", f"{'':<{width}}  {'certified':<23}{'found':<23}{'n':>8}  within"]
     lines += [_row(check, width) for check in numbers]
     verdict = f"does not hold: {', '.join(printable(check.name) for check in failed)}" if failed else "holds"
     return "\n".join([*lines, "", verdict])
@@ -79,4 +79,4 @@ def _row(check: Check, width: int) -> str:
     count = check.found.count if isinstance(check.found, Mean) else 0
     within = f"{check.tolerance.value:.1g}" if check.tolerance else "0"
     mark = "" if check.holds else "  <- does not hold"
-    return f"{printable(check.name):<{width}}  {numbers[0]:<20}{numbers[1]:<20}{count:>8}  {within}{mark}"
+    return f"{printable(check.name):<{width}}  {numbers[0]:<23}{numbers[1]:<23}{count:>8}  {within}{mark}"

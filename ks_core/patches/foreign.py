@@ -48,11 +48,6 @@ class CheckedAdapter:
     parameters: tuple[str, ...]
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter, whole or in part, and not a model."""
-    return any((folder / name).exists() for name in ADAPTER_FILES)
-
-
 def check_adapter(folder: Path, model: LoadedModel) -> CheckedAdapter:
     """Put an adapter into a copy of the model that has no numbers, and compare names and shapes with its file.
 
