@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from patched import EPS32, LAYER, MODELS, SEARCH, TRAINED, dense, some_edits, text, tiny
 from peft import PeftModel
 from safetensors.torch import load_file
+from tiny_models import byte_level_tokenizer, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import ks_core as ks
-from ks_core.patches.adapter import lora_pair
+from ks_core.models.architectures import FAMILIES
+from ks_core.patches.adapter import lora_pair, write_adapter
+from ks_core.patches.base import Base
 from ks_core.theory.editing import Edit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -64,6 +67,18 @@ def test_merged_by_peft_it_is_the_edit_in_memory(saved, dtype):
     off = (weight_of(merged, edits) - (before + dense(edits))).abs()
     assert bool((off <= rounding(folder, edits, before, dtype)).all())
     assert float(dense(edits).abs().max()) > 10 * float(off.max()), "the edit itself would pass for rounding"
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_peft_merges_it_into_every_family(tmp_path, model_type):
+    loaded = ks.load_model(tiny_model(model_type, dtype=torch.float32), byte_level_tokenizer())
+    base, size = Base.of(loaded), tuple(loaded.adapter.weight(LAYER).shape)
+    edit = Edit(torch.randn(size[0], 2, dtype=torch.float64), torch.randn(2, size[1], dtype=torch.float64))
+    expected = loaded.adapter.weight(LAYER).double() + edit.delta()
+    write_adapter(tmp_path, base, {LAYER: edit})
+    merged = PeftModel.from_pretrained(loaded.model, str(tmp_path)).merge_and_unload()
+    weight = merged.get_submodule(base.projection(LAYER)).weight.detach().double()
+    torch.testing.assert_close(weight.T if base.transposed else weight, expected, rtol=1e-5, atol=1e-5)
 
 
 def generated(model, where, prompt):
