@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from patched import EPS32, LAYER, MODELS, SEARCH, TRAINED, dense, some_edits, text, tiny
 from peft import PeftModel
 from safetensors.torch import load_file
+from tiny_models import byte_level_tokenizer, tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import ks_core as ks
-from ks_core.patches.adapter import lora_pair
+from ks_core.models.architectures import FAMILIES
+from ks_core.patches.adapter import lora_pair, write_adapter
+from ks_core.patches.base import Base
 from ks_core.theory.editing import Edit
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -39,8 +42,8 @@ def saved(request, tmp_path_factory):
     return where, model, edits, folder
 
 
-def plain(where):
-    return AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32)
+def plain(where, dtype=torch.float32):
+    return AutoModelForCausalLM.from_pretrained(where, dtype=dtype)
 
 
 def weight_of(model, edits):
@@ -48,19 +51,34 @@ def weight_of(model, edits):
     return weight.T if edits.base.transposed else weight
 
 
-def rounding(folder, edits, weight):
-    """Of W + B A in float32, entry by entry: a sum of rank products, of factors rounded once each, and one addition."""
+def rounding(folder, edits, weight, dtype):
+    """Of W + B A, entry by entry: a sum of rank products in float32, of factors rounded once; the rest in dtype."""
     down, up = (rows.double().abs() for _, rows in sorted(load_file(folder / "adapter_model.safetensors").items()))
-    return EPS32 * ((len(down) + 4) * (up @ down) + (weight + dense(edits)).abs())
+    delta = dense(edits)
+    return EPS32 * (len(down) + 4) * (up @ down) + torch.finfo(dtype).eps * (delta.abs() + (weight + delta).abs())
 
 
-def test_merged_by_peft_it_is_the_edit_in_memory(saved):
-    where, model, edits, folder = saved
-    merged = PeftModel.from_pretrained(plain(where), str(folder)).merge_and_unload()
-    before = model.adapter.weight(LAYER).double()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_merged_by_peft_it_is_the_edit_in_memory(saved, dtype):
+    where, _, edits, folder = saved
+    base = plain(where, dtype)
+    before = weight_of(base, edits).clone()
+    merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
     off = (weight_of(merged, edits) - (before + dense(edits))).abs()
-    assert bool((off <= rounding(folder, edits, before)).all())
-    assert float(dense(edits).abs().max()) > 1000 * float(off.max()), "the edit itself would pass for rounding"
+    assert bool((off <= rounding(folder, edits, before, dtype)).all())
+    assert float(dense(edits).abs().max()) > 10 * float(off.max()), "the edit itself would pass for rounding"
+
+
+@pytest.mark.parametrize("model_type", sorted(FAMILIES))
+def test_peft_merges_it_into_every_family(tmp_path, model_type):
+    loaded = ks.load_model(tiny_model(model_type, dtype=torch.float32), byte_level_tokenizer())
+    base, size = Base.of(loaded), tuple(loaded.adapter.weight(LAYER).shape)
+    edit = Edit(torch.randn(size[0], 2, dtype=torch.float64), torch.randn(2, size[1], dtype=torch.float64))
+    expected = loaded.adapter.weight(LAYER).double() + edit.delta()
+    write_adapter(tmp_path, base, {LAYER: edit})
+    merged = PeftModel.from_pretrained(loaded.model, str(tmp_path)).merge_and_unload()
+    weight = merged.get_submodule(base.projection(LAYER)).weight.detach().double()
+    torch.testing.assert_close(weight.T if base.transposed else weight, expected, rtol=1e-5, atol=1e-5)
 
 
 def generated(model, where, prompt):

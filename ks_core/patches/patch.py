@@ -91,6 +91,15 @@ class Patch:
         """The same with other edits in their layer."""
         return replace(self, edits=tuple(edits if each.layer == edits.layer else each for each in self.edits))
 
+    def on(self, base: Base) -> Patch:
+        """The same for the same model by another name, as where its folder was moved to.
+
+        Raises:
+            InputError: another model.
+        """
+        self.base.require_fingerprints(base.fingerprints, base.name)
+        return replace(self, edits=tuple(replace(edits, base=base) for edits in self.edits))
+
     def without(self, case_ids: Sequence[int]) -> Patch:
         """The patch as if these edits had never been made: the closed form of the others.
 

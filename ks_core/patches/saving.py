@@ -149,7 +149,7 @@ def appended(model: LoadedModel, patch: Patch, facts: Facts, layer: int | None, 
         ridge=there.ridge,
         search=there.search,
     )
-    return patch.with_layer(joined(there, made))
+    return patch.with_layer(joined(there, made)).on(made.base)
 
 
 def undo_edits(folder: str | Path, case_ids: Sequence[int]) -> None:
