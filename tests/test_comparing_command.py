@@ -1,6 +1,8 @@
 """`ks diff` as a user starts it: a page, a file, and an exit status."""
 
 import json
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -102,6 +104,16 @@ def test_bad_input_is_one_line_and_status_two(folder, capsys):
         says(capsys.readouterr().err, **parts)
     before = (folder / "keep.json").read_bytes()
     assert json.loads(before)
+
+
+def test_checkpoints_are_compared_without_peft_and_adapters_say_that_they_need_it():
+    code = (
+        "import sys; sys.modules['peft'] = None; from ks_core.cli import main; "
+        "print(main(['diff', 'base', 'tuned']), main(['diff', 'base', 'adapter']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 2"
+    says(done.stderr.splitlines()[-1], what="an adapter", got="peft", remedy="ks_core[edit]")
 
 
 def test_layers_are_told_in_runs():

@@ -4,16 +4,20 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from certified import certified, resealed
+from checkout import MODELS
 from errors import says
 from safetensors.torch import load_file, save_file
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.cli import main
+from ks_core.data.facts import packaged_facts
+from ks_core.measurement.consequences import read
 from ks_core.models.loading import load_model
-from ks_core.patches.certificate import FILE, INPUTS
+from ks_core.patches.certificate import FILE, INPUTS, read_certificate, read_inputs
 from ks_core.patches.tolerances import Tolerance, tolerances, unit_roundoff
 from ks_core.patches.verification import Check, verify
 from ks_core.statistics.means import Mean
@@ -71,6 +75,15 @@ def test_a_file_that_changed_or_is_gone_is_named(patch, capsys, name):
     printed = capsys.readouterr().out
     assert f"file {name}: missing" in printed
     assert "nothing was measured" in printed
+
+
+def test_a_file_that_was_added_is_named_where_loading_would_read_it(patch, capsys):
+    (patch / "README.txt").write_text("mine")
+    assert verify(patch).failed == ()
+    (patch / "model.safetensors.index.json").write_text("{}")
+    assert names(verify(patch)) == ["file model.safetensors.index.json"]
+    assert main(["verify", str(patch)]) == 1
+    assert "was added since" in capsys.readouterr().out
 
 
 def test_a_base_that_changed_since_is_named(patch, whole, tmp_path):
@@ -153,12 +166,26 @@ def test_a_check_holds_within_its_tolerance_and_no_further():
 
 
 def test_tolerances_are_as_coarse_as_the_dtype(whole):
-    from ks_core.measurement.consequences import read
-    from ks_core.patches.certificate import read_certificate, read_inputs
-
     model, inputs = load_model(whole.parent / "base"), read_inputs(whole)
     readings = read(model, read_certificate(whole).edits, inputs.keep, inputs.text)
     fine, coarse = (tolerances(model, unit_roundoff(name), readings, readings) for name in ("float32", "bfloat16"))
     assert fine["kept_loss"].value < 1e-4 < 1e-2 < coarse["kept_loss"].value
     assert coarse["efficacy_after"].value == 1, "with objects that are this close any may change sides"
     assert fine["efficacy_after"].value == 0
+
+
+@pytest.mark.parametrize("name", ["ks-gpt2-l4", "ks-neox-l4", "ks-llama-l4"])
+def test_what_a_dtype_rounds_is_within_its_tolerance_and_not_far_below(name):
+    """Another machine is off by no more than the exact numbers are: each prompt of a trained model, on its own."""
+    facts = packaged_facts().facts[::40]
+    exact = read(load_model(MODELS / name, dtype="float64"), facts, (), ())
+    for dtype in ("float32", "bfloat16"):
+        model = load_model(MODELS / name, dtype=dtype)
+        rounded = read(model, facts, (), ())
+        nats = tolerances(model, unit_roundoff(dtype), rounded, rounded)["log_perplexity_after"].value
+        off = max(
+            np.abs(getattr(one, which) - getattr(other, which)).max()
+            for one, other in zip(vars(exact.answers).values(), vars(rounded.answers).values(), strict=True)
+            for which in ("new", "true")
+        )
+        assert nats / 20 < off < nats

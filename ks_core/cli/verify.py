@@ -45,7 +45,7 @@ def table(found: Verification, folder: str) -> str:
     """The verification in lines: each number as certified and as found, and the verdict last."""
     certificate, failed = found.certificate, found.failed
     place, base = printable(folder), printable(certificate.base["name"])
-    hashes = [check for check in found.checks if isinstance(check.certified, str)]
+    hashes = [check for check in found.checks if not check.is_number]
     lines = [f"{place}: {len(certificate.edits)} edits of {base}"]
     lines += [f"  {_said_of_hash(check)}" for check in hashes if not check.holds]
     if not found.measured:
@@ -54,9 +54,9 @@ def table(found: Verification, folder: str) -> str:
     lines.append(f"{len(hashes)} hashes hold; measured again on {now['device']} in {now['dtype']}")
     if other := [f"{name} {then.get(name)} -> {now[name]}" for name in now if now[name] != then.get(name)]:
         lines.append(printable("since it was certified: " + ", ".join(other)))
-    numbers = [check for check in found.checks if not isinstance(check.certified, str)]
+    numbers = [check for check in found.checks if check.is_number]
     width = max((len(printable(check.name)) for check in numbers), default=0)
-    lines += ["", f"{'':<{width}}  {'certified':<20}{'found':<20}{'n':>8}  within"]
+    lines += ["", f"{'':<{width}}  {'certified':<23}{'found':<23}{'n':>8}  within"]
     lines += [_row(check, width) for check in numbers]
     verdict = f"does not hold: {', '.join(printable(check.name) for check in failed)}" if failed else "holds"
     return "\n".join([*lines, "", verdict])
@@ -65,6 +65,8 @@ def table(found: Verification, folder: str) -> str:
 def _said_of_hash(check: Check) -> str:
     if check.found is None:
         return f"{printable(check.name)}: missing"
+    if check.certified is None:
+        return f"{printable(check.name)}: was added since"
     return f"{printable(check.name)}: {str(check.found)[:16]}, certified {str(check.certified)[:16]}"
 
 
@@ -77,4 +79,4 @@ def _row(check: Check, width: int) -> str:
     count = check.found.count if isinstance(check.found, Mean) else 0
     within = f"{check.tolerance.value:.1g}" if check.tolerance else "0"
     mark = "" if check.holds else "  <- does not hold"
-    return f"{printable(check.name):<{width}}  {numbers[0]:<20}{numbers[1]:<20}{count:>8}  {within}{mark}"
+    return f"{printable(check.name):<{width}}  {numbers[0]:<23}{numbers[1]:<23}{count:>8}  {within}{mark}"

@@ -12,7 +12,7 @@ from ks_core.extras import require
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import load_model
 from ks_core.models.parameters import StoredModel, stored_model
-from ks_core.models.settings import ADAPTER_FILES
+from ks_core.patches.loading import changed_model, is_adapter
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,6 @@ class BaseWithAdapter:
     @contextmanager
     def pairs(self) -> Iterator[list[Pair]]:
         """The parameters that the adapter can change."""
-        from ks_core.patches.loading import changed_model
-
         with changed_model(self.model, self.folder) as changed:
             yield in_memory(changed.before, changed.after)
 
@@ -79,8 +77,6 @@ class BaseWithAdapter:
     @contextmanager
     def edited(self) -> Iterator[LoadedModel]:
         """The base with the adapter merged into it."""
-        from ks_core.patches.loading import changed_model
-
         with changed_model(self.model, self.folder) as changed:
             yield changed.model
 
@@ -103,7 +99,7 @@ def sides_of(base: str, edited: str, *, revision: str | None, device: str | None
     """
     stored = stored_model(base, revision)
     options = {"device": device, "dtype": dtype}
-    if any((Path(edited) / name).exists() for name in ADAPTER_FILES):
-        require("edit", "an adapter")
+    if is_adapter(Path(edited)):
+        require("edit", "an adapter")  # before the base is loaded
         return BaseWithAdapter(stored, load_model(base, revision=revision, **options), Path(edited))
     return TwoCheckpoints(stored, stored_model(edited), revision, options)

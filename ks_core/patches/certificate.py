@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ks_core import __version__
 from ks_core.checked_files import read_json, write_json
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError, NotStoredError, ProvenanceError
@@ -26,7 +28,7 @@ FORMAT, FILE = "ks_core/certificate/1", "certificate.json"
 INPUTS_FORMAT, INPUTS = "ks_core/certificate-inputs/1", "certificate-inputs.json"
 """The facts to keep and the held-out text, with which the numbers are measured again."""
 
-LIBRARIES = ("ks_core", "peft", "torch", "transformers")
+LIBRARIES = ("peft", "torch", "transformers")
 
 REMEDY = "certify the patch anew, or fetch the folder again"
 
@@ -92,7 +94,8 @@ def base_record(model: LoadedModel) -> dict[str, str | None]:
 
 def environment_of(model: LoadedModel) -> dict[str, str]:
     """Where numbers are measured now."""
-    return {"device": str(model.adapter.device), "dtype": model.dtype, **{name: version(name) for name in LIBRARIES}}
+    libraries = {name: version(name) for name in LIBRARIES if find_spec(name)}  # PEFT is needed for adapters only
+    return {"device": str(model.adapter.device), "dtype": model.dtype, "ks_core": __version__, **libraries}
 
 
 def hashes_of(folder: Path) -> dict[str, str]:

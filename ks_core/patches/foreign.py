@@ -18,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ks_core.errors import InputError, KsError
-from ks_core.formatting import one_line, shown, shown_path
+from ks_core.formatting import shown, shown_path
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.settings import ADAPTER_FILES
+from ks_core.models.sources import reason
 from ks_core.models.weights import without_numbers
 from ks_core.strict_json import JsonError, parse_json
 
@@ -45,11 +46,6 @@ class CheckedAdapter:
     base: str | None
     modules: tuple[str, ...]
     parameters: tuple[str, ...]
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter, whole or in part, and not a model."""
-    return any((folder / name).exists() for name in ADAPTER_FILES)
 
 
 def check_adapter(folder: Path, model: LoadedModel) -> CheckedAdapter:
@@ -96,7 +92,7 @@ def fitting(folder: Path, model: LoadedModel) -> Iterator[None]:
         Exception
     ) as error:  # PEFT and torch raise ValueError, TypeError, KeyError, RuntimeError, NotImplementedError
         raise InputError(
-            f"the adapter {shown_path(folder)} cannot be merged into {shown(model.name)}: {one_line(error)}; expected "
+            f"the adapter {shown_path(folder)} cannot be merged into {shown(model.name)}: {reason(error)}; expected "
             "one that was made for this model, of a type that PEFT merges into weights"
         ) from error
 
@@ -147,7 +143,7 @@ def _stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (the file is no mapping)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{shown_path(path)} is damaged or half written: {one_line(error)}; {EXPECTED}") from error
+        raise InputError(f"{shown_path(path)} is damaged or half written: {reason(error)}; {EXPECTED}") from error
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{shown(name)} of {shown_path(path)} holds NaN or infinity; expected finite numbers")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from peft import PeftModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from ks_core.errors import InputError
-from ks_core.formatting import printable, shown, shown_path
+from ks_core.extras import require
+from ks_core.formatting import shown, shown_path
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import load_model
-from ks_core.patches.foreign import CheckedAdapter, check_adapter, fitting, is_adapter
+from ks_core.models.settings import ADAPTER_FILES
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +37,11 @@ class ChangedModel:
         return {name: parameters[name].detach() for name in self.before}
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, whole or in part, and not a model."""
+    return any((folder / name).exists() for name in ADAPTER_FILES)
+
+
 @contextmanager
 def changed_model(base: LoadedModel, folder: str | Path) -> Iterator[ChangedModel]:
     """Inside the block, the model that a folder makes of a base.
@@ -51,6 +55,7 @@ def changed_model(base: LoadedModel, folder: str | Path) -> Iterator[ChangedMode
 
     Raises:
         InputError: no folder, an adapter that does not fit (`check_adapter`), or a model of another architecture.
+        MissingExtraError: `peft` is not installed, for an adapter.
 
     Warns:
         UserWarning: the adapter says that it was made for a model of another name.
@@ -59,10 +64,11 @@ def changed_model(base: LoadedModel, folder: str | Path) -> Iterator[ChangedMode
     if not folder.is_dir():
         raise InputError(f"{shown_path(folder)} is no folder; expected one with an adapter or a model")
     if is_adapter(folder):
-        checked = check_adapter(folder, base)
-        _warn_of_another_base(checked, base)
-        with _merged(base, checked) as changed:
-            yield changed
+        require("edit", "an adapter")
+        from ks_core.patches.merging import merged
+
+        with merged(base, folder) as before:
+            yield ChangedModel(replace(base, name=f"{base.name} with {folder}"), before)
     else:
         yield _loaded_beside(base, folder)
 
@@ -82,43 +88,3 @@ def _loaded_beside(base: LoadedModel, folder: Path) -> ChangedModel:
 
 def _shape(tensors: Mapping[str, Tensor], name: str) -> torch.Size | None:
     return tensors[name].shape if name in tensors else None
-
-
-def _warn_of_another_base(adapter: CheckedAdapter, base: LoadedModel) -> None:
-    """Names of folders say little: a warning, where the hash of a certificate is an error."""
-    if adapter.base and Path(adapter.base).name != Path(base.name).name:
-        warnings.warn(
-            f"the adapter {printable(adapter.folder)} says that it was made for {shown(adapter.base)}; it is loaded on "
-            f"{shown(base.name)}, which has the same shapes",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-@contextmanager
-def _merged(base: LoadedModel, adapter: CheckedAdapter) -> Iterator[ChangedModel]:
-    """PEFT puts its layers into the model itself: modules, weights and flags are put back as they were."""
-    model: nn.Module = base.model
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    before = {name: parameters[name].detach().clone() for name in adapter.parameters}
-    modules = {path: model.get_submodule(path) for path in adapter.modules}
-    flags = {name: of.requires_grad for name, of in parameters.items()}
-    tied = base.model.config.tie_word_embeddings
-    try:
-        with fitting(adapter.folder, base):
-            device = str(base.adapter.device)
-            loaded = PeftModel.from_pretrained(base.model, str(adapter.folder), torch_device=device)
-            loaded.merge_and_unload(safe_merge=True)
-        yield ChangedModel(replace(base, name=f"{base.name} with {adapter.folder}"), before)
-    finally:
-        for path, module in modules.items():
-            parent, _, child = path.rpartition(".")
-            setattr(model.get_submodule(parent), child, module)
-        with torch.no_grad():
-            for name, tensor in before.items():
-                parameters[name].data.copy_(tensor)
-        for name, parameter in parameters.items():
-            parameter.requires_grad_(flags[name])
-        base.model.config.tie_word_embeddings = tied
-        for left in ("peft_config", "_hf_peft_config_loaded"):
-            vars(model).pop(left, None)

@@ -13,9 +13,10 @@ from ks_core.errors import InputError
 from ks_core.files import sha256_of
 from ks_core.models.dtypes import dtype_of
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import Model, load_model
+from ks_core.models.loading import Model, checked_device, load_model
 from ks_core.models.packaged import PACKAGED_MODELS
 from ks_core.patches.certificate import (
+    FILE,
     Certificate,
     Inputs,
     Numbers,
@@ -30,6 +31,9 @@ from ks_core.patches.certificate import (
 from ks_core.patches.measuring import GROWTH, measure_patch
 from ks_core.patches.tolerances import Tolerance, growth_tolerance, tolerances, unit_roundoff
 from ks_core.statistics.means import Mean
+
+READ = (".safetensors", ".bin", ".json")
+"""Endings of files that decide what a folder is loaded as: none may be added after it was certified."""
 
 
 def certify(
@@ -68,7 +72,7 @@ class Check:
     """One thing that a certificate says, and what was found.
 
     Attributes:
-        certified: a hash, or a number; None where the certificate has none
+        certified: a hash, or a number; None where the certificate has none, as of a file that was added since
         found: the same now; None where there is none
         tolerance: of a number
     """
@@ -77,6 +81,11 @@ class Check:
     certified: str | Mean | None
     found: str | Mean | None
     tolerance: Tolerance | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is about a number, not a hash."""
+        return isinstance(self.certified, Mean) or isinstance(self.found, Mean)
 
     @property
     def holds(self) -> bool:
@@ -111,7 +120,7 @@ class Verification:
     @property
     def measured(self) -> bool:
         """Whether numbers were measured again: files and base are what was certified."""
-        return any(isinstance(check.certified, Mean) for check in self.checks)
+        return any(check.is_number for check in self.checks)
 
 
 def verify(
@@ -126,10 +135,14 @@ def verify(
         dtype: to measure in; the certificate's where left out. Numbers of another dtype are held to the coarser one.
 
     Raises:
-        InputError: no certificate, or a base that cannot be found.
+        InputError: no certificate, a base that cannot be found, no such device or dtype.
         ProvenanceError: a damaged certificate.
     """
     folder = Path(folder)
+    if dtype is not None:
+        dtype_of(dtype)
+    if device is not None:
+        checked_device(device)
     certificate = read_certificate(folder)
     checks = [*_files(folder, certificate)]
     if not all(check.holds for check in checks):
@@ -150,6 +163,9 @@ def _files(folder: Path, certificate: Certificate) -> Iterator[Check]:
         path = folder / name
         inside = ".." not in PurePosixPath(name).parts and not PurePosixPath(name).is_absolute()
         yield Check(f"file {name}", digest, sha256_of(path) if inside and path.is_file() else None)
+    for path in sorted(folder.iterdir()):
+        if path.name not in {*certificate.files, FILE} and path.suffix in READ:
+            yield Check(f"file {path.name}", None, sha256_of(path))
 
 
 def _found(certificate: Certificate, model: Model | None, device: str | None) -> LoadedModel:
