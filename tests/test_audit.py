@@ -38,23 +38,19 @@ def audited(request, tmp_path_factory):
         yield model, paths, edits, keep, audit(model, edits, keep, corpus=paths["corpus"], tokens=TOKENS)
 
 
-def test_predicted_changes_are_those_of_edits_really_made(audited):
+def test_shares_are_what_edits_really_made_are_felt_by(audited):
     model, paths, edits, keep, found = audited
     layer = found.layer
     moments = collect_second_moments(model, load_corpus(paths["corpus"]), tokens=TOKENS)
     whitening, weight = whiten(moments.at(layer).matrix), model.adapter.weight(layer)
     values = target_values(model, edits, layer)
     keys = subject_keys(model, keep, [layer])[layer]
-    bias = model.adapter.bias(layer)
-    own = keys @ weight.double().T + (0 if bias is None else bias.double())
     for number in range(len(edits)):
         edit = single_edit(weight, values.keys[number], values.values[number], whitening)
         moved = module_change(model.adapter, layer, edit.delta(), keys)
-        measured = (moved.norm(dim=1) / own.norm(dim=1)).numpy()
-        # the module rounds to float32, and so do searches in batches
-        np.testing.assert_allclose(found.changes[number], measured, rtol=1e-3, atol=1e-5)
         residual = values.values[number] - weight.double() @ values.keys[number]
         felt = (moved @ residual / residual.square().sum()).numpy()
+        # the module rounds to float32, and so do searches in batches
         np.testing.assert_allclose(found.shares[number], felt, rtol=1e-3, atol=1e-5)
 
 
@@ -63,24 +59,51 @@ def test_nothing_is_edited(audited):
     assert weights_sha256(model.model) == model.weights_sha256
 
 
-def test_the_layer_is_the_one_with_least_interference(audited):
-    _, _, _, _, found = audited
-    assert [of.layer for of in found.layers] == [0, 1, 2]
-    assert found.layer == min(found.layers, key=lambda of: of.onto_kept).layer
+def test_the_layer_is_the_cheapest_of_those_tried(audited):
+    _, _, _, keep, found = audited
+    assert [of.layer for of in found.layers] == [0, 1], "the last one reaches no later token"
+    assert found.layer == min(found.layers, key=lambda of: of.price).layer
     chosen = next(of for of in found.layers if of.layer == found.layer)
-    assert chosen.onto_kept == pytest.approx(float(np.sqrt((found.shares**2).mean())), rel=1e-9)
-    assert all(of.onto_kept_error > 0 for of in found.layers)
+    assert chosen.loss == pytest.approx(float(np.clip(found.losses, 0, None).mean()), rel=1e-3, abs=1e-6)
+    assert chosen.reached == pytest.approx(found.reached, rel=1e-3)
+    assert all(of.loss_error >= 0 and of.facts == len(keep) for of in found.layers)
 
 
-def test_the_worst_are_ranked_by_the_change_of_their_value(audited):
+def test_layers_that_are_asked_for_are_tried(audited):
+    model, paths, edits, keep, _ = audited
+    found = audit(model, edits[:1], keep, layers=[2], corpus=paths["corpus"], tokens=TOKENS)
+    assert ([of.layer for of in found.layers], found.layer) == ([2], 2)
+    assert math.isnan(found.layers[0].loss_error), "of a single edit"
+    with pytest.raises(InputError, match="expected one of the two"):
+        audit(model, edits[:1], keep, layer=1, layers=[1], corpus=paths["corpus"], tokens=TOKENS)
+    with pytest.raises(InputError, match="layers is empty"):
+        audit(model, edits[:1], keep, layers=[], corpus=paths["corpus"], tokens=TOKENS)
+
+
+def test_the_worst_are_ranked_by_what_they_lose(audited):
     _, _, edits, keep, found = audited
     worst = found.worst(1, 3)
     assert [of.edit for of in worst] == [edits[1]] * 3
-    assert [of.change for of in worst] == sorted(found.changes[1].tolist(), reverse=True)[:3]
+    assert [of.loss for of in worst] == sorted(found.losses[1].tolist(), reverse=True)[:3]
     place = keep.index(worst[0].fact)
     assert worst[0].share == found.shares[1, place]
-    assert worst[0].log_probability_change == found.log_probability_changes[1, place]
+    assert worst[0].largest_share == found.largest_shares[1, place]
+    assert worst[0].first_order == found.first_order[1, place]
     assert worst[0].share_error == found.share_errors[1, place]
+
+
+def test_what_was_only_screened_stands_behind_what_was_simulated(audited):
+    model, paths, edits, keep, whole = audited
+    found = audit(model, edits, keep, layer=whole.layer, corpus=paths["corpus"], tokens=TOKENS, exact=2)
+    assert len(edits) * 2 <= found.simulated < len(edits) * len(keep) or found.simulated == whole.simulated
+    rows = found.worst(0, len(keep))
+    simulated = [of for of in rows if of.simulated]
+    assert rows[: len(simulated)] == simulated
+    assert [of.loss for of in simulated] == sorted((of.loss for of in simulated), reverse=True)
+    behind = [of.first_order for of in rows[len(simulated) :]]
+    assert behind == sorted(behind, reverse=True)
+    known = np.isfinite(found.losses)
+    np.testing.assert_allclose(found.losses[known], whole.losses[known], atol=1e-5)
 
 
 def test_only_the_share_at_the_edits_own_key_has_no_error_over_text(audited):
@@ -103,9 +126,9 @@ def test_only_the_share_at_the_edits_own_key_has_no_error_over_text(audited):
 
 def test_order_and_groups_hold_every_edit_once(audited):
     _, _, edits, _, found = audited
-    ids = sorted(fact.case_id for fact in edits)
-    assert sorted(fact.case_id for fact in found.order) == ids
-    assert sorted(fact.case_id for group in found.groups for fact in group) == ids
+    everyone = list(range(len(edits)))
+    assert sorted(found.plan.order) == everyone
+    assert sorted(place for group in found.plan.groups for place in group) == everyone
 
 
 def test_table_and_json_say_what_was_found(audited):
@@ -115,21 +138,21 @@ def test_table_and_json_say_what_was_found(audited):
     assert "nothing was edited" in text
     assert f"{found.layer:>5}" in text
     content = json.loads(json.dumps(as_json(found), allow_nan=False))
-    assert content["format"] == "ks_core/audit/2"
+    assert content["format"] == "ks_core/audit/3"
     assert content["matrices"] is None
     assert (len(content["edits"]), len(content["kept"])) == (len(edits), len(keep))
-    assert len(content["layers"]) == 3
+    assert len(content["layers"]) == 2
 
 
 def test_a_layer_that_is_asked_for_is_taken_and_weak_edits_are_named(audited):
     model, paths, edits, keep, found = audited
     other = (found.layer + 1) % 3
     again = audit(model, edits[:1], keep, layer=other, corpus=paths["corpus"], tokens=TOKENS)
-    assert again.layer == other
-    (only,) = again.layers
-    assert (only.layer, only.among_edits) == (other, 0.0)
-    weak = replace(again, reached=(0.2,))
-    assert f"no value in layer {other} makes the model say the new object for: {edits[0].subject}" in table(weak)
+    assert (again.layer, again.layers, again.plan) == (other, (), None)
+    weak = table(replace(again, reached=(0.2,)))
+    assert "(NOT REACHED: p = 0.20 of 0.95)" in weak
+    assert f"for 1 of 1 edits: {edits[0].subject}; try other layers" in weak
+    assert "reached" not in table(replace(again, reached=(0.96,))).lower()
 
 
 def test_facts_that_are_edited_are_not_kept(audited):

@@ -50,7 +50,7 @@ def test_audit_prints_a_table_and_writes_json(prepared, monkeypatch, capsys):
     edits = load_facts(folder / "edits.json").facts
     for edit in edits:
         assert f"{edit.text} {edit.target_true} -> {edit.target_new}" in said
-    assert "order that disturbs earlier edits least" in said
+    assert "all edits together (joint)" in said
     content = json.loads((folder / "out.json").read_text())
     assert [record["case_id"] for record in content["edits"]] == [fact.case_id for fact in edits]
 
@@ -171,4 +171,4 @@ def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prep
         assert not out.exists()
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
     assert main(command(prepared, "--json", out)) == 0
-    assert json.loads(out.read_text())["format"] == "ks_core/audit/2"
+    assert json.loads(out.read_text())["format"] == "ks_core/audit/3"

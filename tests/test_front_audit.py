@@ -59,8 +59,19 @@ def test_audit_of_edits_is_that_of_their_facts_with_the_same_text(model, facts, 
     of_edits = ks.audit(model, edits, keep=facts[24:])
     of_facts = ks.audit(model, list(edits.facts), keep=facts[24:], layer=LAYER, moments=moments)
     assert (of_edits.layer, of_edits.reached) == (LAYER, tuple(edits.reached.tolist()))
-    for name in ("shares", "share_errors", "changes", "log_probability_changes"):
+    for name in ("shares", "share_errors", "first_order", "losses", "overtaken"):
         np.testing.assert_array_equal(getattr(of_edits, name), getattr(of_facts, name))
+    assert (of_edits.method, of_facts.method) == ("joint", "joint")
+    np.testing.assert_array_equal(of_edits.together.losses, of_facts.together.losses)
+
+
+def test_edits_one_after_another_are_audited_together_as_they_are(model, facts, moments):
+    joint, sequential = (
+        ks.audit(model, made(model, facts, moments, method), keep=facts[24:]) for method in ("joint", "sequential")
+    )
+    assert (joint.method, sequential.method) == ("joint", "sequential")
+    np.testing.assert_array_equal(joint.losses, sequential.losses)
+    assert (joint.together.losses != sequential.together.losses).any()
 
 
 def test_audit_of_edits_has_their_ridge(model, facts, moments):
@@ -87,7 +98,7 @@ def test_audit_of_edits_has_their_text(model, facts, texts, moments):
 def test_what_edits_were_not_made_with_is_refused(model, facts, texts, moments):
     edits = made(model, facts, moments)
     other = ks.second_moments(model, tokens=TOKENS, corpus=texts[1])
-    wrong = {"layer": 1, "ridge": 50.0, "moments": other, "search": ks.ValueSettings(steps=2)}
+    wrong = {"layer": 1, "layers": [1], "ridge": 50.0, "moments": other, "search": ks.ValueSettings(steps=2)}
     for name, value in wrong.items():
         with refused(InputError, what=f"{name} given with Edits(", expected="none", remedy="audit edits.facts"):
             ks.audit(model, edits, keep=facts[24:], **{name: value})
@@ -138,7 +149,7 @@ def test_values_of_edits_are_not_searched_again(model, facts, moments, monkeypat
     larger = replace(edits.values, values=3 * edits.values.values, probabilities=edits.values.probabilities / 2)
     found = ks.audit(model, replace(edits, values=larger), keep=facts[24:])
     assert found.reached == tuple(of / 2 for of in expected.reached)
-    assert (found.changes != expected.changes).any()
+    assert (found.losses != expected.losses).any()
 
 
 @pytest.mark.parametrize("method", ["null-space", "protected", "mine"])

@@ -101,7 +101,7 @@ def test_streams_and_doses_run_on_a_model_with_silent_neurons(inputs):
 def test_an_audit_counts_silent_neurons(inputs):
     facts = inputs.facts.facts
     found = audit(inputs.model, facts[24:26], facts[30:36], layer=0, corpus=inputs.settings.corpus, tokens=TOKENS)
-    assert found.layers[0].silent_neurons == 2
+    assert found.silent_neurons == 2
     assert "2 neurons of layer 0 never fired" in table(found)
 
 

@@ -1,8 +1,11 @@
-"""An audit as files: JSON for all that is said of edits and facts, and its matrices beside it as safetensors."""
+"""An audit as files: JSON for all that is said of edits and facts, its matrices as safetensors, its pairs as CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,18 +20,41 @@ from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.files import sha256_of
 from ks_core.outputs import check_output, is_regular, output_path, write_text
+from ks_core.statistics.pairs import Array
 
-FORMAT = "ks_core/audit/2"
+FORMAT = "ks_core/audit/3"
+
+SCHEMA = Path(__file__).with_name("audit.schema.json")
+"""JSON Schema of what `write_audit` writes."""
 
 SUFFIX = ".safetensors"
 
 MATRICES = {
     "share": "shares",
     "share_error_over_text": "share_errors",
-    "change_of_value": "changes",
-    "change_of_log_probability": "log_probability_changes",
+    "largest_share": "largest_shares",
+    "first_order_loss": "first_order",
+    "loss": "losses",
+    "overtaken": "overtaken",
 }
-"""Name in the file → field of `Audit`; edits in rows, facts to keep in columns, float64."""
+"""Name in the file → field of `Audit`; edits in rows, facts to keep in columns. float64, a loss NaN where it was only
+screened; `overtaken` bool."""
+
+COLUMNS = (
+    "edit_case_id",
+    "edit_subject",
+    "target_new",
+    "fact_case_id",
+    "fact_subject",
+    "fact_object",
+    "loss_nats",
+    "overtaken_by",
+    "share",
+    "share_error_over_text",
+    "largest_share",
+    "first_order_loss_nats",
+)
+"""Of the CSV: a row for each simulated pair, by loss; before them, with empty edit, what all edits together cost."""
 
 
 def check_audit_files(path: Path, inputs: Mapping[str, str | Path | None]) -> None:
@@ -89,8 +115,33 @@ def write_audit(audit: Audit, path: Path) -> list[Path]:
     return [path, beside]
 
 
+def write_csv(audit: Audit, path: Path) -> Path:
+    """Write what was simulated as CSV, `COLUMNS`; all edits together first, then the pairs, each part by falling loss.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for of in audit.together.worst(len(audit.keep)):
+        rows.writerow([None] * 3 + [*_fact_cells(of.fact), of.loss, of.overtaken_by] + [None] * 4)
+    known = np.argwhere(np.isfinite(audit.losses))
+    for edit, fact in sorted(known.tolist(), key=lambda pair: -audit.losses[pair[0], pair[1]]):
+        pair = audit.pair(edit, fact)
+        own = [pair.edit.case_id, pair.edit.subject, pair.edit.target_new]
+        felt = [pair.share, pair.share_error, pair.largest_share, pair.first_order]
+        rows.writerow([*own, *_fact_cells(pair.fact), pair.loss, pair.overtaken_by, *felt])
+    write_text(path, text.getvalue())
+    return path
+
+
+def _fact_cells(fact: Fact) -> list[Any]:
+    return [fact.case_id, fact.subject, fact.target_true]
+
+
 def as_json(audit: Audit, matrices: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Everything in an audit but its matrices, as plain JSON values.
+    """Everything in an audit but its matrices, as plain JSON values, by `SCHEMA`.
 
     Args:
         audit: what was predicted.
@@ -102,13 +153,56 @@ def as_json(audit: Audit, matrices: Mapping[str, Any] | None = None) -> dict[str
         "tokens": audit.tokens,
         "ridge": audit.ridge,
         "layer": audit.layer,
-        "layers": [vars(of) for of in audit.layers],
-        "edits": [_record(fact) | {"reached": p} for fact, p in zip(audit.edits, audit.reached, strict=True)],
-        "kept": [_record(fact) for fact in audit.keep],
+        "layers": [
+            {**asdict(of), "loss_error": None if math.isnan(of.loss_error) else of.loss_error} for of in audit.layers
+        ],
+        "silent_neurons": audit.silent_neurons,
+        "target": audit.target,
+        "pairs": {"all": audit.losses.size, "simulated": audit.simulated},
+        "edits": [_edit(audit, number) for number in range(len(audit.edits))],
+        "kept": [_kept(audit, number) for number in range(len(audit.keep))],
         "left_out": [asdict(of) for of in audit.left_out],
+        "method": audit.method,
         "matrices": matrices,
-        "order": [fact.case_id for fact in audit.order],
-        "groups": [[fact.case_id for fact in group] for group in audit.groups],
+        "plan": _plan(audit),
+    }
+
+
+def _edit(audit: Audit, number: int) -> dict[str, Any]:
+    worst = audit.worst(number, 1)[0]
+    found = {"case_id": worst.fact.case_id, "loss": worst.loss, "overtaken_by": worst.overtaken_by}
+    return _record(audit.edits[number]) | {"reached": audit.reached[number], "worst": found}
+
+
+def _kept(audit: Audit, number: int) -> dict[str, Any]:
+    together = audit.together
+    return _record(audit.keep[number]) | {
+        "log_probability": float(audit.before[number]),
+        "loss_together": float(together.losses[number]),
+        "overtaken_by": together.overtaken_by[number],
+    }
+
+
+def _plan(audit: Audit) -> dict[str, Any] | None:
+    if audit.plan is None:
+        return None
+    ids = [fact.case_id for fact in audit.edits]
+
+    def numbers(of: Array | None) -> list[float] | None:
+        return None if of is None else of.tolist()
+
+    return {
+        "log_probability": {
+            "as_given": numbers(audit.plan.as_given),
+            "gentlest": numbers(audit.plan.gentlest),
+            "jointly": numbers(audit.plan.jointly),
+        },
+        "order": [ids[place] for place in audit.plan.order],
+        "saved_by_order": audit.plan.saved_by_order,
+        "groups": [
+            {"case_ids": [ids[place] for place in group], "saved": audit.plan.saved_by_joining(group)}
+            for group in audit.plan.groups
+        ],
     }
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ks_core.arguments import whole_number
+from ks_core.auditing.layers import LayerCost
+from ks_core.auditing.plan import Plan
+from ks_core.auditing.together import Together
 from ks_core.data.fact import Fact
 from ks_core.formatting import shown
 from ks_core.measurement.readable import LeftOut
@@ -15,39 +19,30 @@ from ks_core.statistics.pairs import Array
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What one edit is predicted to do to one fact that is to stay.
+    """What one edit, made alone, is predicted to do to one fact that is to stay.
 
     Attributes:
-        share: P, the share of the edit's residual that is felt at the fact
+        loss: of its own object's log-probability, simulated, in nats a token; NaN where the pair was only screened
+        overtaken_by: the object that has become as likely as its own, by the token that parts them; None where none has
+        share: P, the share of the edit's residual that is felt at the fact's subject
         share_error: over text: how far P moved as the text doubled
-        change: |P| ‖δ‖ / ‖v‖, the change of the fact's value in lengths of that value
-        log_probability_change: P g · δ, the change of its object's log-probability to first order, in nats a token
+        largest_share: the share that is felt at a token of the prompt and object, the largest in size
+        first_order: loss to first order in the values at all tokens, in nats a token; by it pairs are screened
     """
 
     edit: Fact
     fact: Fact
+    loss: float
+    overtaken_by: str | None
     share: float
     share_error: float
-    change: float
-    log_probability_change: float
+    largest_share: float
+    first_order: float
 
-
-@dataclass(frozen=True)
-class LayerInterference:
-    """How much edits in one layer are felt, root mean square of P.
-
-    Attributes:
-        onto_kept: from all edits to all facts to keep
-        onto_kept_error: standard error over edits and facts
-        among_edits: from each edit to the others; 0 for a single edit
-        silent_neurons: neurons that never fired over the text; they are left out of the whitening
-    """
-
-    layer: int
-    onto_kept: float
-    onto_kept_error: float
-    among_edits: float
-    silent_neurons: int
+    @property
+    def simulated(self) -> bool:
+        """Whether the edit was let act through the network, and not only screened."""
+        return not np.isnan(self.loss)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,15 +53,24 @@ class Audit:
         tokens: of text that the second moment was made from
         keep: facts to keep, without those that are edited
         ridge: added to second moments, in mean eigenvalues
-        layers: all of them, or the one asked for
-        layer: the one with the least interference onto facts to keep, or the one asked for; the rest is about it
+        layers: those that were tried with a sample; none where one was asked for
+        layer: the cheapest of them, or the one asked for; everything else is about it
+        silent_neurons: of that layer, which never fired over the text; they are left out of the whitening
+        target: probability per token at which the search of a value ends
         reached: by edit, probability per token of its new object that a value in this layer reaches
-        shares: (E, M) P from each edit to each kept fact
+        before: (M,) log-probability of each kept fact's own object in the unedited model, in nats a token
+        shares: (E, M) P from each edit to each kept fact, at its subject
         share_errors: (E, M) over text
-        changes: (E, M) in lengths of the kept fact's value
-        log_probability_changes: (E, M) of the kept fact's object, to first order, in nats a token
-        order: edits in the order that disturbs earlier edits least
-        groups: edits that disturb one another, directly or through others: make each group jointly
+        largest_shares: (E, M) at any token of prompt and object
+        first_order: (E, M) loss to first order, in nats a token
+        losses: (E, M) loss of each edit made alone, simulated, in nats a token; NaN where only screened
+        overtaken: (E, M) whether another object has become as likely as the fact's own
+        rival: (E, M) which of `rival_names` is the likeliest; -1 where only screened
+        rival_names: by kept fact
+        together: all edits at once
+        method: how they are made at once: "joint", or "sequential" where their keys depend on one another; of edits
+            that were made, theirs
+        plan: what order and grouping save; None for a single edit
         left_out: edits and facts to keep that the model cannot be asked about
     """
 
@@ -75,25 +79,43 @@ class Audit:
     edits: tuple[Fact, ...]
     keep: tuple[Fact, ...]
     ridge: float
-    layers: tuple[LayerInterference, ...]
+    layers: tuple[LayerCost, ...]
     layer: int
+    silent_neurons: int
+    target: float
     reached: tuple[float, ...]
+    before: Array
     shares: Array
     share_errors: Array
-    changes: Array
-    log_probability_changes: Array
-    order: tuple[Fact, ...]
-    groups: tuple[tuple[Fact, ...], ...]
+    largest_shares: Array
+    first_order: Array
+    losses: Array
+    overtaken: NDArray[np.bool_]
+    rival: NDArray[np.int64]
+    rival_names: tuple[tuple[str, ...], ...]
+    together: Together
+    method: str
+    plan: Plan | None
     left_out: tuple[LeftOut, ...] = ()
 
     def __repr__(self) -> str:
         return (
-            f"Audit(edits={len(self.edits)}, keep={len(self.keep)}, layer={self.layer} of {len(self.layers)}, "
-            f"model={shown(self.model)})"
+            f"Audit(edits={len(self.edits)}, keep={len(self.keep)}, layer={self.layer}, model={shown(self.model)}, "
+            f"together={self.together})"
         )
 
+    @property
+    def simulated(self) -> int:
+        """Pairs of an edit and a fact that were simulated; the others were screened."""
+        return int(np.isfinite(self.losses).sum())
+
+    @property
+    def not_reached(self) -> tuple[Fact, ...]:
+        """Edits for whose new object no value in this layer reaches the probability that was searched for."""
+        return tuple(fact for fact, p in zip(self.edits, self.reached, strict=True) if p < self.target)
+
     def worst(self, edit: int, count: int) -> list[Disturbance]:
-        """The facts that an edit would disturb most, by the predicted change of their values, falling.
+        """The facts that lose most by an edit made alone, falling; behind them those that were only screened.
 
         Args:
             edit: its place among the edits, from 0.
@@ -103,15 +125,20 @@ class Audit:
             InputError: no place among the edits, or no count.
         """
         edit = whole_number("edit", edit, 0, len(self.edits) - 1)
-        places = np.argsort(-self.changes[edit], kind="stable")[: whole_number("count", count, 0)]
-        return [
-            Disturbance(
-                self.edits[edit],
-                self.keep[place],
-                float(self.shares[edit, place]),
-                float(self.share_errors[edit, place]),
-                float(self.changes[edit, place]),
-                float(self.log_probability_changes[edit, place]),
-            )
-            for place in places
-        ]
+        known = np.nan_to_num(self.losses[edit], nan=-np.inf)
+        places = np.lexsort((-self.first_order[edit], -known))[: whole_number("count", count, 0)]
+        return [self.pair(edit, int(place)) for place in places]
+
+    def pair(self, edit: int, fact: int) -> Disturbance:
+        """What one edit does to one fact, by their places."""
+        by = self.rival_names[fact][self.rival[edit, fact]] if self.overtaken[edit, fact] else None
+        return Disturbance(
+            self.edits[edit],
+            self.keep[fact],
+            float(self.losses[edit, fact]),
+            by,
+            float(self.shares[edit, fact]),
+            float(self.share_errors[edit, fact]),
+            float(self.largest_shares[edit, fact]),
+            float(self.first_order[edit, fact]),
+        )

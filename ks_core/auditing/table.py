@@ -2,86 +2,167 @@
 
 from __future__ import annotations
 
-from ks_core.auditing.prediction import Audit
+from collections.abc import Sequence
+
+import numpy as np
+
+from ks_core.auditing.plan import Plan
+from ks_core.auditing.prediction import Audit, Disturbance
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.measurement.readable import summary
 
-LAYERS_SHOWN = 3
-"""Layers in the table: the chosen one is among the gentlest, unless it was asked for; JSON has them all."""
+EDITS_SHOWN = 20
+"""Edits that are shown one by one; of more, those that cost one fact most."""
 
-NAME, SENTENCE = 60, 200
-"""Characters that a subject and an edit take in the table at most."""
+TOLD = 0.1
+"""Nats a token from which a loss is counted, and a better order or grouping is told: a probability a tenth smaller."""
 
-CERTAIN = 0.5
-"""Probability of its new object below which an edit is said not to work in the layer: something else stays likelier."""
+NAME, SENTENCE, FACT, OBJECT = 40, 120, 44, 16
+"""Characters that a subject, an edit, a kept fact and an object take in the table at most."""
+
+OVERTAKEN_SHOWN = 20
+"""Overtaken facts that are named, whatever they lose."""
+
+HEADING_TOGETHER = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  fact"
+HEADING = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  {'fact':<{FACT}}  {'P ± text':<15}  P at any token"
 
 
 def table(audit: Audit, top: int = 5) -> str:
-    """The audit in lines: the layer, each edit with the facts that it would disturb most, order and groups.
+    """The audit in lines: all edits together, the layer, each edit with the facts that it would hurt most.
 
     Args:
         audit: what was predicted.
-        top: facts shown for each edit; all where there are fewer.
+        top: facts shown for each edit, and for all together; all where there are fewer.
 
     Raises:
         InputError: a negative number of facts.
     """
     if top < 0:
         raise InputError(f"top is {top}; expected how many facts to show for each edit, 0 or more")
-    model = printable(audit.model)
+    edits, kept = len(audit.edits), len(audit.keep)
+    top = min(top, kept)
     lines = [
-        f"{len(audit.edits)} edits against {len(audit.keep)} facts to keep, {model}; nothing was edited",
+        f"{edits} edits against {kept} facts to keep, {printable(audit.model)}, layer {audit.layer}; "
+        "nothing was edited",
         *([printable(summary(audit.left_out))] if audit.left_out else []),
-        "",
+        f"simulated: {audit.simulated:,} of {edits * kept:,} pairs of an edit and a fact, the foremost of a screen of "
+        "all; and all edits together on every fact",
+        *_silent(audit),
         *_layers(audit),
         "",
-        "predicted disturbance, most first      P ± text        change of value  change of log p (nats)",
+        *_together(audit, top),
+        "",
+        *_edits(audit, top),
+        *_not_reached(audit),
+        *([] if audit.plan is None else _plan(audit.plan, audit.edits)),
     ]
-    for number, edit in enumerate(audit.edits):
-        lines.append(f"{_edit(edit)}  (reaches p = {audit.reached[number]:.2f})")
-        for found in audit.worst(number, min(top, len(audit.keep))):
-            lines.append(
-                f"    {_fact(found.fact):<34.34} {plus_minus(found.share, found.share_error):<15} "
-                f"{found.change:>14.0%}  {found.log_probability_change:>+20.2f}"
-            )
-    return "\n".join([*lines, "", *_plan(audit)])
+    return "\n".join(lines)
+
+
+def _silent(audit: Audit) -> list[str]:
+    if not audit.silent_neurons:
+        return []
+    return [f"{audit.silent_neurons} neurons of layer {audit.layer} never fired over the text: left out"]
 
 
 def _layers(audit: Audit) -> list[str]:
-    gentlest = sorted(audit.layers, key=lambda of: of.onto_kept)[:LAYERS_SHOWN]
-    chosen = next(of for of in audit.layers if of.layer == audit.layer)
-    rows = [*gentlest, *([] if chosen in gentlest else [chosen])]
-    lines = ["layer  P onto facts to keep (rms)  P among edits (rms)"]
-    for of in rows:
-        onto = plus_minus(of.onto_kept, of.onto_kept_error)
-        mark = "  <- audited" if of.layer == audit.layer else ""
-        lines.append(f"{of.layer:>5}  {onto:<26}  {of.among_edits:.3f}{mark}")
-    if chosen.silent_neurons:
-        lines.append(f"{chosen.silent_neurons} neurons of layer {audit.layer} never fired over the text: left out")
+    if not audit.layers:
+        return []
+    of = audit.layers[0]
+    lines = [
+        "",
+        f"layer  loss of a fact (nats)  p reached    {len(of.reached)} of the edits, each alone, on {of.facts} facts",
+    ]
+    for cost in audit.layers:
+        mark = "  <- audited" if cost.layer == audit.layer else ""
+        loss, reached = plus_minus(cost.loss, cost.loss_error), float(np.mean(cost.reached))
+        lines.append(f"{cost.layer:>5}  {loss:<21}  {reached:.2f}{mark}")
     return lines
 
 
-def _plan(audit: Audit) -> list[str]:
-    lines = ["order that disturbs earlier edits least: " + ", ".join(map(_subject, audit.order))]
-    tied = [group for group in audit.groups if len(group) > 1]
-    lines.append(
-        "make jointly: " + "; ".join(", ".join(map(_subject, group)) for group in tied)
-        if tied
-        else "no two edits disturb each other: any grouping will do"
-    )
-    weak = [_subject(fact) for fact, p in zip(audit.edits, audit.reached, strict=True) if p < CERTAIN]
-    if weak:
+def _together(audit: Audit, top: int) -> list[str]:
+    found = audit.together
+    overtaken = [of for of in found.worst(len(found.keep)) if of.overtaken_by is not None]
+    lost = int((found.losses > TOLD).sum())
+    lines = [
+        f"all edits together ({audit.method}): {len(overtaken)} of {len(found.keep)} facts overtaken, {lost} lose more "
+        f"than {TOLD} nats a token; mean loss {plus_minus(float(found.losses.mean()), _error(audit))}",
+        HEADING_TOGETHER,
+    ]
+    worst = found.worst(top)
+    shown = worst + [of for of in overtaken[:OVERTAKEN_SHOWN] if of not in worst]
+    lines += [f"  {of.loss:>+6.2f}  {_object(of.overtaken_by):<{OBJECT}}  {_fact(of.fact)}".rstrip() for of in shown]
+    unseen = [of for of in overtaken if of not in shown]
+    return lines + ([f"  and {len(unseen)} more that are overtaken"] if unseen else [])
+
+
+def _error(audit: Audit) -> float:
+    losses = audit.together.losses
+    return float(losses.std(ddof=1) / len(losses) ** 0.5) if len(losses) > 1 else float("nan")
+
+
+def _edits(audit: Audit, top: int) -> list[str]:
+    worst = np.nanmax(audit.losses, axis=1)
+    shown = sorted(np.argsort(-worst, kind="stable")[:EDITS_SHOWN].tolist())
+    lines = ["each edit alone", HEADING] if len(shown) == len(audit.edits) else _summary(audit, len(shown))
+    for number in shown:
+        reached = f"p = {audit.reached[number]:.2f}"
+        short = audit.reached[number] < audit.target
         lines.append(
-            f"no value in layer {audit.layer} makes the model say the new object for: {', '.join(weak)}; "
-            "try another layer (--layer)"
+            f"{_edit(audit.edits[number])}  ({f'NOT REACHED: {reached} of {audit.target:g}' if short else reached})"
         )
+        lines += [_row(of) for of in audit.worst(number, top)]
     return lines
 
 
-def _subject(fact: Fact) -> str:
-    return shortened(printable(fact.subject), NAME)
+def _summary(audit: Audit, shown: int) -> list[str]:
+    hurting = int(audit.overtaken.any(axis=1).sum())
+    return [
+        f"each edit alone: {hurting} of {len(audit.edits)} let another object overtake a fact; "
+        f"the {shown} that cost one fact most",
+        HEADING,
+    ]
+
+
+def _row(of: Disturbance) -> str:
+    loss = f"{of.loss:>+6.2f}" if of.simulated else f"{'~' + format(of.first_order, '+.2f'):>6}"
+    by = _object(of.overtaken_by) if of.simulated else "only screened"
+    share = plus_minus(of.share, of.share_error)
+    return f"  {loss}  {by:<{OBJECT}}  {_fact(of.fact)}  {share:<15}  {of.largest_share:+.2f}"
+
+
+def _not_reached(audit: Audit) -> list[str]:
+    few = audit.not_reached
+    if not few:
+        return []
+    return [
+        "",
+        f"not reached: no value in layer {audit.layer} makes the new object as probable as {audit.target:g} for "
+        f"{len(few)} of {len(audit.edits)} edits: {_subjects(few)}; try other layers (--layers)",
+    ]
+
+
+def _plan(plan: Plan, edits: Sequence[Fact]) -> list[str]:
+    lines = []
+    if plan.saved_by_order > TOLD:
+        lines.append(
+            f"one after another, an edit keeps {plan.saved_by_order:.2f} nats a token more in the mean in this order: "
+            + _subjects([edits[place] for place in plan.order])
+        )
+    for group in plan.groups:
+        if plan.saved_by_joining(group) > TOLD:
+            lines.append(
+                f"made jointly, not one after another, each keeps {plan.saved_by_joining(group):.2f} nats a token "
+                "more in the mean: " + _subjects([edits[place] for place in group])
+            )
+    return ["", *lines] if lines else []
+
+
+def _subjects(facts: Sequence[Fact]) -> str:
+    some = ", ".join(shortened(printable(fact.subject), NAME) for fact in facts[:EDITS_SHOWN])
+    return some + (f" and {len(facts) - EDITS_SHOWN} more" if len(facts) > EDITS_SHOWN else "")
 
 
 def _edit(fact: Fact) -> str:
@@ -89,4 +170,8 @@ def _edit(fact: Fact) -> str:
 
 
 def _fact(fact: Fact) -> str:
-    return printable(f"{fact.subject}: {fact.target_true}")
+    return f"{shortened(printable(f'{fact.subject}: {fact.target_true}'), FACT):<{FACT}}"
+
+
+def _object(name: str | None) -> str:
+    return "" if name is None else shortened(printable(name), OBJECT)

@@ -48,6 +48,13 @@ def declare_keep(add: Add) -> None:
     )
 
 
+def declare_limits(add: Add) -> None:
+    """--fail-over, --fail-overtaken, --strict: what ends a command with status 1."""
+    add("--fail-over", type=number, metavar="NATS", help="exit with 1 where a fact to keep loses more, in nats a token")
+    add("--fail-overtaken", type=integer(0), metavar="N", help="exit with 1 where another object overtakes more facts")
+    add("--strict", action="store_true", help="exit with 1 where the value of an edit does not reach its probability")
+
+
 def inputs(options: argparse.Namespace, **own: str) -> dict[str, str]:
     """What a command reads, by the names that errors call them: no output may be written over one of them."""
     keep = str(fixture_path("facts/facts.json")) if options.keep == PACKAGED_FACTS else options.keep

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 
-from ks_core.cli.arguments import Add, declare_keep, declare_model, declare_text, inputs, warn
-from ks_core.command import given, integer, path
+from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
+from ks_core.command import given, integer, integers, path
 from ks_core.data.facts import PACKAGED_FACTS, load_facts
-from ks_core.formatting import printable
+from ks_core.formatting import one_line, printable, shown
+from ks_core.outputs import check_output
 
-HELP = "predict which facts edits would disturb, without editing"
+HELP = "predict which facts edits would break, without editing"
 
 DESCRIPTION = (
-    "Predict which facts each edit would disturb and how much, in the layer where it is least, and in which order and "
-    "groups to make the edits. Nothing is edited."
+    "Predict what edits would do to facts that are to stay, each alone and all of them together: every pair is "
+    "screened, the foremost are let act through the network. Nothing is edited. Exit status 1 where a limit is broken."
 )
 
 
@@ -28,36 +30,72 @@ def declare(add: Add) -> None:
     )
     declare_keep(add)
     declare_model(add)
-    add("--layer", type=integer(), help="layer to edit (default: the one with the least interference)")
+    add("--layer", type=integer(), help="layer to edit (default: the one where a sample of the edits costs least)")
+    add("--layers", type=integers, metavar="N,N", help="layers to try (default: eight, evenly over the depth)")
     declare_text(add)
-    add("--top", type=integer(0), default=5, metavar="N", help="disturbed facts shown for each edit (default: 5)")
+    add(
+        "--exact",
+        type=exact,
+        metavar="N",
+        help="facts that are simulated for each edit, or all; the others are screened (default: 50)",
+    )
+    declare_limits(add)
+    add("--top", type=integer(0), default=5, metavar="N", help="facts shown for each edit (default: 5)")
     add("--json", type=path, metavar="FILE", help="write everything to FILE, and matrices to FILE's stem.safetensors")
+    add("--csv", type=path, metavar="FILE", help="write every simulated pair to FILE, a row each")
+
+
+def exact(text: str) -> int | str:
+    """A type of argument: a number of facts, or all."""
+    if text == "all":
+        return text
+    try:
+        return integer(1)(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{shown(text)}; expected an integer of at least 1, or all") from None
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Predict, write files, print the table."""
-    from ks_core.auditing.files import check_audit_files, write_audit
-    from ks_core.auditing.predict import audit
+    """Predict, write files, print the table; 1 where a limit is broken."""
+    from ks_core.auditing.files import check_audit_files, write_audit, write_csv
+    from ks_core.auditing.gate import Limits, complaints, unreached
+    from ks_core.auditing.predict import EXACT, audit
     from ks_core.auditing.table import table
     from ks_core.measurement.known import known_facts
     from ks_core.models.loading import load_model
 
+    limits = Limits(options.fail_over, options.fail_overtaken)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         edits = load_facts(options.edits)  # before a model is loaded
         keep = load_facts(options.keep)
+        read = inputs(options, EDITS=options.edits)
         if options.json is not None:
-            check_audit_files(options.json, inputs(options, EDITS=options.edits))
+            check_audit_files(options.json, {**read, "--csv": options.csv})
+        if options.csv is not None:
+            check_output("--csv", options.csv, {**read, "--json": options.json})
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
         if options.keep == PACKAGED_FACTS:
             keep = keep.subset(known_facts(model, keep).case_ids)
         found = audit(
-            model, edits, keep, layer=options.layer, corpus=options.corpus, tokens=options.tokens, ridge=options.ridge
+            model,
+            edits,
+            keep,
+            layer=options.layer,
+            layers=options.layers,
+            corpus=options.corpus,
+            tokens=options.tokens,
+            ridge=options.ridge,
+            exact=EXACT if options.exact is None else options.exact,
         )
     # Files and warnings before the table: whoever reads that may stop at its first lines.
     written = [] if options.json is None else write_audit(found, options.json)
+    written += [] if options.csv is None else [write_csv(found, options.csv)]
     warn(said)
+    broken = [*complaints(limits, found), *(unreached(found) if options.strict else ())]
+    for complaint in broken:
+        print(f"ks audit: FAILED: {one_line(complaint)}", file=sys.stderr)
     print(table(found, options.top))
     if written:
         print("\nwritten: " + ", ".join(map(printable, written)))
-    return 0
+    return 1 if broken else 0

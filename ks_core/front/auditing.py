@@ -1,14 +1,17 @@
-"""What edits will disturb, predicted for facts or for edits that were made."""
+"""What edits will break, predicted for facts or for edits that were made."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ks_core.arguments import instance, whole_number
+from ks_core.auditing.predict import EXACT, Exact, Made
 from ks_core.auditing.predict import audit as audit_facts
 from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import PACKAGED_FACTS, Facts
 from ks_core.errors import InputError
+from ks_core.measurement.known import known_facts
 from ks_core.measurement.second_moments import SecondMoments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import Model, load_model
@@ -22,28 +25,34 @@ def audit(
     keep: Facts = PACKAGED_FACTS,
     *,
     layer: int | None = None,
+    layers: Sequence[int] | None = None,
     moments: SecondMoments | None = None,
     ridge: float | None = None,
     search: ValueSettings | None = None,
+    exact: Exact = EXACT,
 ) -> Audit:
     """Predict what edits would do to facts that are to stay, before any weight is touched.
 
-        P[i, j] = k_iᵀ C⁻¹ k_j / k_iᵀ C⁻¹ k_i                 share of edit i felt at fact j
+        W + δ_i (C⁻¹k_i)ᵀ / k_iᵀC⁻¹k_i        let act through the network: what each kept fact's own object loses
 
-    Each edit is taken as a single one, written along C⁻¹k as `sequential` and `joint` edits are.
+    Each edit is simulated alone, on the facts that a screen puts foremost, and all of them together on every fact.
+    Alone it is written along C⁻¹k, as `sequential` and `joint` edits are.
 
     Args:
         model: as `load_model` takes it, unedited.
         edits: facts whose `target_new` is to become true, as `load_facts` takes them; or `Edits` that were made, which
             are audited as they are: in their layer, with their values, second moments and ridge.
-        keep: facts that are to stay.
-        layer: the layer to edit; the one with the least interference when left out.
+        keep: facts that are to stay; of the packaged ones, those that the model knows.
+        layer: the layer to edit; when left out, the one of `layers` where a sample of the edits costs least.
+        layers: to try; several, evenly over the depth, when left out.
         moments: as `second_moments` gives them for this model; with its defaults when left out.
         ridge: added to the second moment before whitening, in mean eigenvalues; none when left out.
         search: how the value of each edit is searched.
+        exact: facts that are simulated for each edit; "all" for all of them.
 
     Returns:
-        `Audit`; `audit.worst(edit=0, count=5)` are the facts that the first edit would disturb most.
+        `Audit`; `audit.together.worst(5)` are the facts that lose most by all edits, `audit.worst(edit=0, count=5)`
+        those that lose most by the first edit alone.
 
     Raises:
         InputError: nothing to edit or to keep, a layer that does not exist, inputs that cannot be used; `Edits`
@@ -67,11 +76,17 @@ def audit(
         >>> found.shares.shape, found.worst(edit=0, count=1)[0].fact.subject
         ((1, 1), 'Kyoto')
     """
+    if search is not None:
+        instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
+    loaded = load_model(model)
+    if isinstance(keep, str) and keep == PACKAGED_FACTS:
+        keep = known_facts(loaded).facts
     if not isinstance(edits, Edits):
         ridge = 0.0 if ridge is None else ridge
-        return audit_facts(model, edits, keep, layer=layer, moments=moments, ridge=ridge, search=search)
-    _refuse_other(edits, layer, moments, ridge, search)
-    loaded = load_model(model)
+        return audit_facts(
+            loaded, edits, keep, layer=layer, layers=layers, moments=moments, ridge=ridge, search=search, exact=exact
+        )
+    _refuse_other(edits, layer, layers, moments, ridge, search)
     edits.require_unedited(loaded)
     return audit_facts(
         loaded,
@@ -80,12 +95,18 @@ def audit(
         layer=edits.layer,
         moments=edits.moments,
         ridge=edits.ridge,
-        values=edits.values,
+        exact=exact,
+        made=Made(edits.values, edits.edit, edits.method, edits.search),
     )
 
 
 def _refuse_other(
-    edits: Edits, layer: int | None, moments: SecondMoments | None, ridge: float | None, search: ValueSettings | None
+    edits: Edits,
+    layer: int | None,
+    layers: Sequence[int] | None,
+    moments: SecondMoments | None,
+    ridge: float | None,
+    search: ValueSettings | None,
 ) -> None:
     """Refuse edits that are not predicted, and what they were not made with."""
     if edits.method not in ("sequential", "joint"):
@@ -95,6 +116,7 @@ def _refuse_other(
         )
     pairs = {
         "layer": (None if layer is None else whole_number("layer", layer), edits.layer),
+        "layers": (None if layers is None else tuple(layers), (edits.layer,)),
         "moments": (None if moments is None else _text(moments), _text(edits.moments)),
         "ridge": (None if ridge is None else check_ridge(ridge), edits.ridge),
         "search": (search, edits.search),

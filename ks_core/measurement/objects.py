@@ -43,8 +43,11 @@ class ObjectRows:
 
     def of(self, owners: Tensor) -> ObjectRows:
         """The rows of some facts, in their order."""
-        chosen = torch.isin(self.owner, owners)
-        return ObjectRows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return self.at(torch.isin(self.owner, owners))
+
+    def at(self, rows: Tensor) -> ObjectRows:
+        """Some rows, by a mask or by their numbers."""
+        return ObjectRows(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def to(self, device: torch.device) -> ObjectRows:
         """The same on a device."""

@@ -74,6 +74,10 @@ class Adapter:
         """Return the module whose input is the key and whose output is the value."""
         return self._submodule(self.layer_name(layer))
 
+    def block(self, layer: int) -> nn.Module:
+        """Return the transformer block that the projection is in."""
+        return self._layers()[self.layer_number(layer)]
+
     def weight(self, layer: int) -> Tensor:
         """Weight as (d_value, d_key), a view without gradient: what is written into it, the model uses."""
         weight: Tensor = self.projection(layer).weight.detach()  # type: ignore[operator]
@@ -101,9 +105,19 @@ class Adapter:
         states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
         return states
 
-    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Run the model with its head; arguments as in `hidden_states`, returns (batch, tokens, vocabulary)."""
-        logits: Tensor = self._run(self.model, input_ids, attention_mask).logits
+    def logits(self, input_ids: Tensor, attention_mask: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Run the model with its head; arguments as in `hidden_states`.
+
+        Args:
+            input_ids: (batch, tokens) int64.
+            attention_mask: (batch, tokens).
+            columns: (c,) int64, the tokens after which the next is wanted; all when left out.
+
+        Returns:
+            (batch, c or tokens, vocabulary).
+        """
+        some = {} if columns is None else {"logits_to_keep": columns}
+        logits: Tensor = self._run(self.model, input_ids, attention_mask, **some).logits
         return logits
 
     @contextmanager
@@ -146,7 +160,7 @@ class Adapter:
         with self.projection(layer).register_forward_hook(add):
             yield
 
-    def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor) -> Any:
+    def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor, **settings: Any) -> Any:
         self._require_evaluation_mode(module)
         rows = self.model.get_input_embeddings().weight.shape[0]
         if int(input_ids.max()) >= rows:  # tokens that were added after loading; a GPU would end the process
@@ -160,6 +174,7 @@ class Adapter:
                 attention_mask=attention_mask,
                 position_ids=position_ids(attention_mask),
                 use_cache=False,
+                **settings,
             )
 
     def require_evaluation_mode(self) -> None:

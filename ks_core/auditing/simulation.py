@@ -1,0 +1,110 @@
+"""Edits let act through the network without a weight being touched: what they do to what the model says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ks_core.auditing.batches import Batch
+from ks_core.measurement.scoring import LOGITS_AT_ONCE
+from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.simulating import States, resumed, simulated, states_before
+from ks_core.theory.editing import Edit
+
+TOKENS_AT_ONCE = 2048
+"""Tokens of one forward pass: enough rows for two cores."""
+
+
+def simulate_alone(
+    model: LoadedModel, layer: int, left: Tensor, right: Tensor, batches: Sequence[Batch], chosen: Tensor
+) -> Standing:
+    """How facts would stand after each edit, made alone; for the pairs that are asked for.
+
+    The blocks below the layer run once for each fact, those from the layer on once for each pair, many edits in one
+    batch.
+
+    Args:
+        model: unedited; it stays so.
+        layer: that is edited.
+        left: (E, d_value) float64.
+        right: (E, d_key) float64; edit i is W + left_i right_iᵀ.
+        batches: M facts to keep, as `in_batches` gives them.
+        chosen: (E, M) bool, the pairs.
+
+    Returns:
+        (E, M) each; unknown where a pair was not asked for.
+
+    Raises:
+        InputError: a layer that does not exist.
+    """
+    after = unknown(*chosen.shape)
+    written, along = _on_device(model, layer, left[:, :, None], right[:, None, :])
+    with tqdm(total=int(chosen.sum()), desc=f"simulated edits, layer {layer}", unit="pair", disable=None) as bar:
+        for batch in batches:
+            edits, rows = chosen[:, batch.facts].nonzero(as_tuple=True)
+            states = _states(model, layer, batch.asked) if len(edits) else None
+            for part in _parts(model, batch.asked, len(edits)):
+                these, of_rows = edits[part], rows[part].to(model.adapter.device)
+                with ExitStack() as hooks:
+                    hooks.enter_context(simulated(model.adapter, {layer: (written[these], along[these])}))
+                    if states is not None:
+                        hooks.enter_context(resumed(model.adapter, layer, states.of(of_rows)))
+                    found = read_standing(model, batch.asked.of(of_rows))
+                after.put((these, batch.facts[rows[part]]), found)
+                bar.update(len(these))
+    return after
+
+
+def read_all(model: LoadedModel, batches: Sequence[Batch]) -> Standing:
+    """How all facts of some batches stand in a model as it is, (M,) each; one pass over them."""
+    found = unknown(sum(len(batch.places) for batch in batches))
+    for batch in tqdm(batches, desc="facts to keep", unit="batch", disable=None):
+        found.put(batch.facts, read_standing(model, batch.asked))
+    return found
+
+
+def simulate_together(model: LoadedModel, edits: Mapping[int, Edit], batches: Sequence[Batch]) -> Standing:
+    """How facts would stand after edits of one or several layers, made all together; in one pass over the facts.
+
+    Args:
+        model: unedited; it stays so.
+        edits: by layer, all of its edits.
+        batches: M facts, as `in_batches` gives them.
+
+    Returns:
+        (M,) each.
+
+    Raises:
+        InputError: a layer that does not exist.
+    """
+    changes = {layer: _on_device(model, layer, edit.left, edit.right) for layer, edit in edits.items()}
+    with simulated(model.adapter, changes):
+        return read_all(model, batches)
+
+
+def _on_device(model: LoadedModel, layer: int, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    weight = model.adapter.weight(layer)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return left.to(weight.device, dtype), right.to(weight.device, dtype)
+
+
+def _states(model: LoadedModel, layer: int, asked: AskedFacts) -> States | None:
+    """What the block below the layer puts out; None for the first layer, which has none."""
+    if layer == 0:
+        return None
+    found: list[States] = []
+    with states_before(model.adapter, layer, found.append), torch.inference_mode():
+        model.adapter.hidden_states(asked.rows.input_ids, asked.rows.attention_mask)
+    return found[0]
+
+
+def _parts(model: LoadedModel, asked: AskedFacts, pairs: int) -> Iterator[slice]:
+    vocabulary = model.model.get_output_embeddings().weight.shape[0]
+    tokens, columns = asked.rows.input_ids.shape[1], len(asked.columns)
+    step = max(1, min(TOKENS_AT_ONCE // tokens, LOGITS_AT_ONCE // (columns * vocabulary)))
+    return (slice(start, start + step) for start in range(0, pairs, step))

@@ -1,0 +1,104 @@
+"""A layer's weight as if it were another: changes of low rank by hooks, and passes that begin at the changed layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ks_core.models.adapter import Adapter
+
+
+@contextmanager
+def simulated(adapter: Adapter, changes: Mapping[int, tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Inside the block each forward pass runs as if layers had the weights W + left @ right; no weight is touched.
+
+        output of projection(layer) + left @ (right @ key)                        at every token
+
+    Args:
+        adapter: the model.
+        changes: by layer, left and right: (d_value, r) and (r, d_key), the same for all rows of a batch; or with the
+            number of rows before them, (rows, d_value, r) and (rows, r, d_key), one change for each row.
+
+    Raises:
+        InputError: a layer that does not exist.
+    """
+    with ExitStack() as hooks:
+        for layer, (left, right) in changes.items():
+            hooks.enter_context(adapter.projection(layer).register_forward_hook(_adding(left, right)))
+        yield
+
+
+def _adding(left: Tensor, right: Tensor) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+    def add(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        keys = args[0]
+        rows = keys.reshape(left.shape[0], -1, keys.shape[-1]) if left.ndim == 3 else keys  # OPT has no rows there
+        shift: Tensor = (rows.to(right.dtype) @ right.mT) @ left.mT
+        return output + shift.to(output.dtype).reshape(output.shape)
+
+    return add
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """What a block put out, to begin later passes with.
+
+    Attributes:
+        hidden: (batch, tokens, d_model)
+        in_tuple: whether the family's blocks return it as the first of a tuple
+    """
+
+    hidden: Tensor
+    in_tuple: bool
+
+    def of(self, rows: Tensor) -> States:
+        """Those of some rows of the batch, in any order."""
+        return States(self.hidden[rows], self.in_tuple)
+
+
+@contextmanager
+def states_before(adapter: Adapter, layer: int, receive: Callable[[States], None]) -> Iterator[None]:
+    """Inside the block each forward pass calls `receive` with what the block below a layer puts out.
+
+    Raises:
+        InputError: the layer does not exist, or is the first, which has none below.
+    """
+
+    def send(_module: nn.Module, _args: Any, output: Any) -> None:
+        in_tuple = isinstance(output, tuple)
+        receive(States((output[0] if in_tuple else output).detach(), in_tuple))
+
+    with adapter.block(layer - 1).register_forward_hook(send):
+        yield
+
+
+@contextmanager
+def resumed(adapter: Adapter, layer: int, states: States) -> Iterator[None]:
+    """Inside the block forward passes begin at a layer: the blocks below do not run, what they put out is given.
+
+    What stands before the first block (embeddings, masks, positions) is computed as ever, so that the blocks above get
+    what belongs to them.
+
+    Args:
+        adapter: the model.
+        layer: whose block is the first to run.
+        states: of the very batch that is run, as `states_before` gave them.
+
+    Raises:
+        InputError: the layer does not exist.
+    """
+    below = [adapter.block(number) for number in range(adapter.layer_number(layer))]
+    own = [block.__dict__.get("forward") for block in below]  # accelerate puts one there, of its own
+    given = (states.hidden, None) if states.in_tuple else states.hidden
+    try:
+        for block in below:
+            block.forward = lambda *_args, **_settings: given
+        yield
+    finally:
+        for block, forward in zip(below, own, strict=True):
+            block.__dict__.pop("forward", None)
+            if forward is not None:
+                block.forward = forward
