@@ -91,6 +91,8 @@ def test_bad_input_is_one_line_and_status_two(folder, capsys):
         ("--fail-over", "1"): {"what": "--fail-over", "expected": "some", "remedy": "--keep"},
         ("--keep", "none.json"): {"what": "none.json", "expected": "a JSON file"},
         ("--json", "keep.json", "--keep", "keep.json"): {"what": "--json", "got": "--keep", "expected": "another file"},
+        ("--device", "tpu"): {"what": "device 'tpu'", "remedy": "'cpu' always can"},
+        ("--dtype", "int3"): {"what": "dtype is 'int3'", "expected": "one of float32"},
         ("--only-layers", "1,7"): {"what": "layer 7", "expected": "0 to 2"},
         ("--fail-over", "nan", "--keep", "keep.json"): {
             "what": "fail_over",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ks_core.comparing.tensors import Pair, in_memory, pairs_of
 from ks_core.extras import require
+from ks_core.models.dtypes import dtype_of
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.loading import load_model
+from ks_core.models.loading import checked_device, load_model
 from ks_core.models.parameters import StoredModel, stored_model
 from ks_core.patches.loading import changed_model, is_adapter
 
@@ -97,6 +98,10 @@ def sides_of(base: str, edited: str, *, revision: str | None, device: str | None
         InputError: what `load_model` or the adapter's loading refuses.
         MissingExtraError: `peft` is not installed, for an adapter.
     """
+    if device is not None:
+        checked_device(device)
+    if dtype is not None:
+        dtype_of(dtype)
     stored = stored_model(base, revision)
     options = {"device": device, "dtype": dtype}
     if is_adapter(Path(edited)):
