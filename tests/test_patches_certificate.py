@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import jsonschema
 import numpy as np
 import pytest
-from certified import MADE, certified
+from certified import MADE, certified, resealed
 from checkout import ROOT
 from errors import refused
 
@@ -100,4 +100,19 @@ def test_folders_without_a_certificate_and_damaged_ones_are_refused(patch, tmp_p
     ):
         (tmp_path / FILE).write_text(damaged, encoding="utf-8")
         with pytest.raises(ProvenanceError, match="certify the patch anew"):
+            read_certificate(tmp_path)
+
+
+def test_a_certificate_that_lacks_a_field_is_refused_though_its_checksum_holds(patch, tmp_path):
+    for lacking in (
+        lambda content: content.pop("made"),
+        lambda content: content["base"].pop("dtype"),
+        lambda content: content["environment"].pop("dtype"),
+        lambda content: content.update(files=[]),
+        lambda content: content["edits"][0].pop("subject"),
+        lambda content: content["measured"]["means"]["kept_loss"].pop("n"),
+    ):
+        (tmp_path / FILE).write_bytes((patch / FILE).read_bytes())
+        resealed(tmp_path, lacking)
+        with pytest.raises(ProvenanceError, match="lacks or misstates a field"):
             read_certificate(tmp_path)

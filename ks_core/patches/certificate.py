@@ -21,6 +21,7 @@ from ks_core.files import sha256_of
 from ks_core.formatting import shown_path
 from ks_core.measurement.text import TokenIds
 from ks_core.models.loaded import LoadedModel
+from ks_core.patches.base import Base
 from ks_core.statistics.means import Mean
 from ks_core.strict_json import finite_or_none
 
@@ -29,6 +30,9 @@ INPUTS_FORMAT, INPUTS = "ks_core/certificate-inputs/1", "certificate-inputs.json
 """The facts to keep and the held-out text, with which the numbers are measured again."""
 
 LIBRARIES = ("peft", "torch", "transformers")
+
+FINGERPRINTS = ("weights_sha256", "settings_sha256", "tokenizer_sha256", "dtype")
+"""Names of what `LoadedModel.fingerprints` are, in their order."""
 
 REMEDY = "certify the patch anew, or fetch the folder again"
 
@@ -86,10 +90,8 @@ class Certificate:
 
 def base_record(model: LoadedModel) -> dict[str, str | None]:
     """A model as a certificate names it; a folder by its whole path."""
-    name = str(Path(model.name).absolute()) if Path(model.name).is_dir() else model.name
-    weights, settings, tokenizer, dtype = model.fingerprints
-    hashes = {"weights_sha256": weights, "settings_sha256": settings, "tokenizer_sha256": tokenizer}
-    return {"name": name, "revision": model.revision, **hashes, "dtype": dtype}
+    base = Base.of(model)
+    return {"name": base.name, "revision": base.revision, **dict(zip(FINGERPRINTS, base.fingerprints, strict=True))}
 
 
 def environment_of(model: LoadedModel) -> dict[str, str]:
@@ -142,13 +144,13 @@ def read_certificate(folder: Path) -> Certificate:
     with _stored(folder, FILE, FORMAT) as content:
         predicted = content["predicted"]
         return Certificate(
-            base=content["base"],
-            files=content["files"],
+            base={name: content["base"][name] for name in ("name", "revision", *FINGERPRINTS)},
+            files={str(name): str(digest) for name, digest in content["files"].items()},
             edits=_facts(content["edits"]),
             made=tuple(content["made"]),
             predicted=None if predicted is None else _numbers(predicted),
             measured=_numbers(content["measured"]),
-            environment=content["environment"],
+            environment={"dtype": content["environment"]["dtype"], **content["environment"]},
         )
 
 

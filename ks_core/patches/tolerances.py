@@ -25,6 +25,7 @@ import torch
 
 from ks_core.measurement.behaviour import Scores
 from ks_core.measurement.consequences import Readings
+from ks_core.models.dtypes import dtype_of
 from ks_core.models.loaded import LoadedModel
 
 ROUNDINGS = 16
@@ -46,7 +47,7 @@ def unit_roundoff(*dtypes: str) -> float:
         >>> unit_roundoff("float32", "bfloat16")
         0.00390625
     """
-    return max(torch.finfo(getattr(torch, name)).eps / 2 for name in dtypes)
+    return max(torch.finfo(dtype_of(name)).eps / 2 for name in dtypes)
 
 
 def tolerances(model: LoadedModel, unit: float, before: Readings, after: Readings) -> Mapping[str, Tolerance]:

@@ -17,6 +17,7 @@ from ks_core.models.loading import Model, checked_device, load_model
 from ks_core.models.packaged import PACKAGED_MODELS
 from ks_core.patches.certificate import (
     FILE,
+    FINGERPRINTS,
     Certificate,
     Inputs,
     Numbers,
@@ -164,7 +165,7 @@ def _files(folder: Path, certificate: Certificate) -> Iterator[Check]:
         inside = ".." not in PurePosixPath(name).parts and not PurePosixPath(name).is_absolute()
         yield Check(f"file {name}", digest, sha256_of(path) if inside and path.is_file() else None)
     for path in sorted(folder.iterdir()):
-        if path.name not in {*certificate.files, FILE} and path.suffix in READ:
+        if path.is_file() and path.suffix in READ and path.name not in {*certificate.files, FILE}:
             yield Check(f"file {path.name}", None, sha256_of(path))
 
 
@@ -173,9 +174,8 @@ def _found(certificate: Certificate, model: Model | None, device: str | None) ->
     recorded = certificate.base
     name, revision = model, None
     if name is None:
-        name, revision = str(recorded["name"]), recorded["revision"]
-        if name in PACKAGED_MODELS or Path(name).is_dir():
-            revision = None  # a pin of the package, not of the hub
+        name = str(recorded["name"])
+        revision = None if name in PACKAGED_MODELS else recorded["revision"]  # that of a packaged model is its pin
     try:
         return load_model(name, revision=revision, device=device, dtype=recorded["dtype"])
     except InputError as error:
@@ -186,7 +186,7 @@ def _found(certificate: Certificate, model: Model | None, device: str | None) ->
 
 def _same_base(certificate: Certificate, base: LoadedModel) -> Iterator[Check]:
     found = base_record(base)
-    for name in ("weights_sha256", "settings_sha256", "tokenizer_sha256", "dtype"):
+    for name in FINGERPRINTS:
         yield Check(f"base {name}", certificate.base[name], found[name])
 
 
