@@ -12,14 +12,11 @@ from measured import write_facts, write_text
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
-from ks_core.data.fact import same_text
 from ks_core.data.facts import load_facts, packaged_facts
 from ks_core.errors import InputError
 from ks_core.measurement.behaviour import held_out_text
-from ks_core.measurement.consequences import consequences, read, rivals_of
+from ks_core.measurement.consequences import consequences, read
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.scoring import continuation_log_probabilities
-from ks_core.measurement.standings import standings
 from ks_core.models.editing import edited
 from ks_core.models.loading import load_model
 
@@ -58,28 +55,6 @@ def readings(model, facts, texts):
         return before, read(model, edits, keep, texts)
 
 
-def test_standings_are_those_of_asking_for_every_object(model, facts):
-    rivals = rivals_of(facts, facts[:3])
-    found = standings(model, facts, rivals)
-    for place, fact in enumerate(facts):
-        others = [name for name in rivals[fact.relation_id] if not same_text(name, fact.target_true)]
-        own, *scores = continuation_log_probabilities(
-            model, [fact.text] * (1 + len(others)), [fact.target_true, *others]
-        )
-        ahead = max(((score, name) for score, name in zip(scores, others, strict=True) if score >= own), default=None)
-        assert found.ahead[place] == (None if ahead is None else ahead[1])
-        assert found.own[place] == pytest.approx(own)
-    assert 0 < found.first.sum() < len(facts), "both cases are there"
-
-
-def test_rivals_are_the_relations_objects_and_every_new_object(facts):
-    rivals = rivals_of(facts[4:], facts[:1])
-    assert set(rivals) == {fact.relation_id for fact in facts[4:]}
-    for relation, objects in rivals.items():
-        assert {fact.target_true for fact in facts[4:] if fact.relation_id == relation} <= set(objects)
-        assert facts[0].target_new in objects
-
-
 def test_nothing_done_is_no_consequence(readings):
     before, _ = readings
     found = consequences(before, before)
@@ -91,10 +66,10 @@ def test_nothing_done_is_no_consequence(readings):
 def test_each_number_follows_its_definition(readings):
     before, after = readings
     found = consequences(before, after)
-    losses = before.kept.per_token - after.kept.per_token
+    losses = (before.kept.log_probability - after.kept.log_probability).numpy()
     assert found.loss.value == pytest.approx(losses.mean())
     assert found.loss.error == pytest.approx(losses.std(ddof=1) / math.sqrt(len(losses)))
-    assert (found.loss.count, found.lost.count) == (len(before.keep), before.kept.first.sum())
+    assert (found.loss.count, found.lost.count) == (len(before.keep), int((before.kept.lead > 0).sum()))
     assert [of.loss for of in found.kept] == sorted(losses.tolist(), reverse=True)
     assert found.worst == losses.max()
     success = after.answers.rewrite.new > after.answers.rewrite.true
@@ -130,6 +105,13 @@ def test_empty_parts_are_means_over_none(model):
     assert found.worst == 0
 
 
+def test_a_model_that_is_not_finite_is_refused_by_fact(model, facts):
+    far = torch.full((model.adapter.d_value, model.adapter.d_key), 1e200, dtype=torch.float64)
+    said = {"what": facts[0].target_true, "got": "nan", "expected": "a finite number", "remedy": "float32"}
+    with edited(model.adapter, 0, far), refused(InputError, **said):
+        read(model, (), facts, ())
+
+
 def test_readings_of_other_facts_or_texts_are_refused(readings):
     before, after = readings
     for other in (
@@ -145,12 +127,13 @@ def test_a_layer_turned_round_loses_facts_that_a_model_knows():
     model = load_model(MODELS / "ks-gpt2-l4")
     known = known_facts(model, packaged_facts()).facts[:40]
     before = read(model, known[:2], known[2:], ())
-    assert before.kept.first.mean() > 0.9, "known among all objects, so nearly all among these and the new ones"
+    first = before.kept.lead.numpy() > 0
+    assert first.mean() > 0.9, "known among all objects, so nearly all among these and the new ones"
     with edited(model.adapter, 1, -2 * model.adapter.weight(1)):
         after = read(model, known[:2], known[2:], ())
     found = consequences(before, after)
-    lost = [stood and rival is not None for stood, rival in zip(before.kept.first, after.kept.ahead, strict=True)]
-    assert found.lost.value == pytest.approx(sum(lost) / before.kept.first.sum())
+    lost = first & (after.kept.lead.numpy() <= 0)
+    assert found.lost.value == pytest.approx(lost.sum() / first.sum())
     assert found.lost.value > 0.2
     assert {of.fact for of in found.overtaken} == {fact for fact, gone in zip(known[2:], lost, strict=True) if gone}
     assert found.loss.value > 0.5

@@ -62,7 +62,7 @@ def test_planted_fault_taking_the_bound_for_the_whole_is_caught(model, facts, mo
     honest = ask(model, facts)
     only_first = partial(continuation_log_probabilities, first_token_only=True)
     monkeypatch.setattr(
-        "ks_core.measurement.standings.continuation_log_probabilities", lambda *texts, **_: only_first(*texts)
+        "ks_core.measurement.known.continuation_log_probabilities", lambda *texts, **_: only_first(*texts)
     )
     assert ask(model, facts) != honest
 

@@ -9,17 +9,18 @@ import pytest
 import torch
 from certified import certified, resealed
 from checkout import MODELS
-from errors import says
+from errors import refused, says
 from safetensors.torch import load_file, save_file
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.cli import main
 from ks_core.data.facts import packaged_facts
+from ks_core.errors import InputError
 from ks_core.measurement.consequences import read
 from ks_core.models.loading import load_model
 from ks_core.patches.certificate import FILE, INPUTS, read_certificate, read_inputs
 from ks_core.patches.tolerances import Tolerance, tolerances, unit_roundoff
-from ks_core.patches.verification import Check, verify
+from ks_core.patches.verification import Check, certify, verify
 from ks_core.statistics.means import Mean
 
 WEIGHTS = "adapter_model.safetensors"
@@ -56,6 +57,27 @@ def test_it_holds_with_other_threads_and_a_finer_dtype(whole, threads):
         assert verify(whole, dtype="float64").failed == ()
     finally:
         torch.set_num_threads(there)
+
+
+def test_a_model_in_memory_is_its_base_and_stays_as_it_is(whole):
+    model = load_model(whole.parent / "base")
+    before = model.fingerprints
+    assert verify(whole, model).failed == ()
+    assert model.fingerprints == before
+    with refused(InputError, what="dtype was given with a model that is loaded already", remedy="leave it out"):
+        verify(whole, model, dtype="float64")
+
+
+def test_what_was_certified_in_half_precision_holds_there_and_in_a_finer_dtype(patch, whole):
+    certificate, inputs = read_certificate(patch), read_inputs(patch)
+    for name in (FILE, INPUTS):
+        (patch / name).unlink()
+    model = load_model(whole.parent / "base", dtype="bfloat16")
+    certify(patch, model, certificate.edits, inputs, certificate.made)
+    assert verify(patch).failed == ()
+    found = verify(patch, dtype="float32")
+    assert found.failed == ()
+    assert any(check.is_number and check.certified != check.found for check in found.checks), "they were measured anew"
 
 
 def test_a_folder_needs_nothing_but_its_base(patch, whole, tmp_path, monkeypatch):

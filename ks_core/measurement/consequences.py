@@ -10,7 +10,9 @@ import numpy as np
 from ks_core.data.fact import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.behaviour import Answers, read_answers, text_losses
-from ks_core.measurement.standings import Standings, standings
+from ks_core.measurement.kept_facts import in_batches, read_all, rival_names, rivals_of
+from ks_core.measurement.objects import refuse_not_finite
+from ks_core.measurement.standing import Standing
 from ks_core.measurement.text import TokenIds
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.means import Mean, mean_of, weighted_mean
@@ -31,7 +33,8 @@ class Readings:
         edits: n facts whose `target_new` is to become true
         keep: m facts that are to stay
         answers: of the edits
-        kept: of the facts to keep
+        kept: how the facts to keep stand, (m,) each
+        rivals: by fact to keep, the likeliest of the other objects; None where it has no rival
         losses: (texts,) in nats a token
         predicted: (texts,) tokens of each text that are predicted, all but its first
     """
@@ -39,7 +42,8 @@ class Readings:
     edits: tuple[Fact, ...]
     keep: tuple[Fact, ...]
     answers: Answers
-    kept: Standings
+    kept: Standing
+    rivals: tuple[str | None, ...]
     losses: Array
     predicted: Array
 
@@ -47,8 +51,9 @@ class Readings:
 def read(model: LoadedModel, edits: Iterable[Fact], keep: Iterable[Fact], text: Sequence[TokenIds]) -> Readings:
     """Read a model once, edited or not; each of the three may be empty.
 
-    The rivals of a fact to keep are the true objects of its relation among all facts to keep, and the new objects of
-    all edits: where an edit is felt, it is often its own object that is said.
+    The rivals of a fact to keep are the other objects of its relation, among facts to keep and edits, and the new
+    objects of all edits (`rivals_of`): where an edit is felt, it is often its own object that is said. A rival
+    overtakes where it is as likely as the own object by the token that parts the two, most often the first.
 
     Args:
         model: as it is now.
@@ -62,25 +67,17 @@ def read(model: LoadedModel, edits: Iterable[Fact], keep: Iterable[Fact], text: 
     """
     edits, keep = as_facts(edits, "edits"), as_facts(keep, "facts to keep")
     answers = read_answers(model, edits)
-    kept = standings(model, keep, rivals_of(keep, edits))
+    kept, rivals = _kept(model, keep, edits)
     losses = text_losses(model, text)
-    return Readings(edits, keep, answers, kept, losses, np.array([len(row) - 1.0 for row in text]))
+    return Readings(edits, keep, answers, kept, rivals, losses, np.array([len(row) - 1.0 for row in text]))
 
 
-def rivals_of(keep: Sequence[Fact], edits: Sequence[Fact]) -> dict[str, tuple[str, ...]]:
-    """By relation of the facts to keep, the objects that a model might say instead, sorted.
-
-    Example:
-        >>> nice = Fact(1, "Nice", "P17", "{} lies in", "France", "Italy")
-        >>> nara = Fact(2, "Nara", "P17", "{} lies in", "Japan", "Peru")
-        >>> rivals_of([nara], [nice])
-        {'P17': ('Italy', 'Japan')}
-    """
-    new = {fact.target_new for fact in edits}
-    true: dict[str, set[str]] = {}
-    for fact in keep:
-        true.setdefault(fact.relation_id, set()).add(fact.target_true)
-    return {relation: tuple(sorted(objects | new)) for relation, objects in true.items()}
+def _kept(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> tuple[Standing, tuple[str | None, ...]]:
+    batches = in_batches(model, keep, rivals_of(keep, edits))
+    found, names = read_all(model, batches), rival_names(batches, len(keep))
+    refuse_not_finite(found.log_probability, keep, [fact.target_true for fact in keep])
+    rivals = zip(names, found.rival.tolist(), strict=True)
+    return found, tuple(theirs[place] if theirs else None for theirs, place in rivals)
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class KeptFact:
 
     Attributes:
         loss: of its own object, in nats a token; negative where it became more probable
-        overtaken_by: the most probable rival, where the fact stood first before and stands first no more
+        overtaken_by: the likeliest rival, where the fact stood first before and stands first no more
     """
 
     fact: Fact
@@ -154,16 +151,15 @@ def consequences(before: Readings, after: Readings) -> Consequences:
         raise InputError(
             "two readings are of different facts or texts; expected the same, read from two models: read both anew"
         )
-    first = before.kept.first
-    losses = before.kept.per_token - after.kept.per_token
-    overtaken = [rival if stood else None for rival, stood in zip(after.kept.ahead, first, strict=True)]
-    gone = np.array([rival is not None for rival in overtaken], dtype=np.float64)
-    kept = [KeptFact(*of) for of in zip(before.keep, losses.tolist(), overtaken, strict=True)]
+    gone = after.kept.overtaken(before.kept).numpy()
+    losses = (before.kept.log_probability - after.kept.log_probability).numpy()
+    by = [rival if lost else None for rival, lost in zip(after.rivals, gone, strict=True)]
+    kept = [KeptFact(*of) for of in zip(before.keep, losses.tolist(), by, strict=True)]
     return Consequences(
         efficacy=_change(before.answers.rewrite.success(), after.answers.rewrite.success()),
         paraphrase=_change(before.answers.paraphrase.success(), after.answers.paraphrase.success()),
         neighbourhood=_change(1 - before.answers.neighbourhood.success(), 1 - after.answers.neighbourhood.success()),
-        lost=mean_of(gone[first]),
+        lost=mean_of(gone[before.kept.lead.numpy() > 0].astype(np.float64)),
         loss=mean_of(losses),
         log_perplexity=_text_change(before, after),
         kept=tuple(sorted(kept, key=lambda of: -of.loss)),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ks_core.checked_files import read_json, write_json
-from ks_core.data.facts import PACKAGED_FACTS, Fact, Facts, FactSet, load_facts
+from ks_core.data.facts import PACKAGED_FACTS, Fact, Facts, FactSet, load_facts, same_text
 from ks_core.errors import ProvenanceError
 from ks_core.files import cache_dir, is_stored, short_hash
 from ks_core.measurement.readable import LeftOut, readable_facts
-from ks_core.measurement.standings import standings
+from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 
@@ -90,11 +91,39 @@ def _cached(model: LoadedModel, facts: FactSet) -> KnownFacts:
 
 
 def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
-    """The same without the cache."""
+    """The same without the cache.
+
+    No object is more probable than its first token. That bound costs one row of a forward pass for each fact, and only
+    the objects whose bound beats the true object's probability are then read to their end: for the packaged facts a
+    tenth of the rows.
+    """
     objects = {relation: facts.objects(relation) for relation in facts.relations}
-    contested = tuple(fact for fact in facts if len(objects[fact.relation_id]) > 1)  # a lone object would win unasked
-    first = standings(model, contested, objects).first
-    return KnownFacts(tuple(fact for fact, stands in zip(contested, first, strict=True) if stands), len(facts))
+    contested = [fact for fact in facts if len(objects[fact.relation_id]) > 1]  # a lone object would win unasked
+    everything = [(fact, candidate) for fact in contested for candidate in objects[fact.relation_id]]
+    bounds = _scores(model, everything, first_token_only=True)
+    own = {case_id: score for (case_id, _), score in _scores(model, [(f, f.target_true) for f in contested]).items()}
+    rivals = [
+        (fact, candidate)
+        for fact, candidate in everything
+        if not same_text(candidate, fact.target_true) and bounds[fact.case_id, candidate] >= own[fact.case_id]
+    ]
+    beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
+    return KnownFacts(tuple(fact for fact in contested if fact.case_id not in beaten), len(facts))
+
+
+def _scores(
+    model: LoadedModel, questions: Sequence[tuple[Fact, str]], *, first_token_only: bool = False
+) -> dict[tuple[int, str], float]:
+    """By case id and object: the log-probability of the object after the fact's prompt."""
+    if not questions:
+        return {}
+    scores = continuation_log_probabilities(
+        model,
+        [fact.text for fact, _ in questions],
+        [candidate for _, candidate in questions],
+        first_token_only=first_token_only,
+    )
+    return {(fact.case_id, candidate): score for (fact, candidate), score in zip(questions, scores, strict=True)}
 
 
 def _read(path: Path, made_from: str, facts: FactSet) -> KnownFacts:

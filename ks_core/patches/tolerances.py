@@ -65,9 +65,8 @@ def tolerances(model: LoadedModel, unit: float, before: Readings, after: Reading
         ties = [_ties(getattr(of.answers, kind), 2 * nats) for of in (before, after)]
         found |= _changes(name, *ties)
     found |= _changes("log_perplexity", nats, nats)
-    margins = 2 * nats * before.kept.tokens
-    near_before, near_after = (int((np.abs(of.kept.lead) <= margins).sum()) for of in (before, after))
-    share = (near_before + near_after) / max(1, int(before.kept.first.sum()))
+    near_before, near_after = (int((of.kept.lead.abs() <= 2 * nats).sum()) for of in (before, after))
+    share = (near_before + near_after) / max(1, int((before.kept.lead > 0).sum()))
     return found | {
         "kept_lost": Tolerance(share, near_before),
         "kept_loss": Tolerance(2 * nats),
@@ -93,5 +92,5 @@ def _ties(scores: Scores, margin: float) -> float:
 
 def _largest(readings: Readings) -> float:
     scores = [of for kind in vars(readings.answers).values() for of in (kind.new, kind.true)]
-    every = np.concatenate([*scores, readings.kept.per_token, readings.losses])
+    every = np.concatenate([*scores, readings.kept.log_probability.numpy(), readings.losses])
     return float(np.abs(every).max(initial=0))
