@@ -46,7 +46,9 @@ def test_what_was_certified_holds(whole, capsys):
     assert found.failed == ()
     assert found.measured
     assert main(["verify", str(whole)]) == 0
-    assert capsys.readouterr().out.endswith("\nholds\n")
+    printed = capsys.readouterr().out
+    assert printed.endswith("\nholds\n")
+    assert "predicted before it was written: kept_loss 0.050 ± 0.010" in printed
 
 
 @pytest.mark.parametrize("threads", [1, 2])

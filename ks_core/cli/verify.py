@@ -58,6 +58,9 @@ def table(found: Verification, folder: str) -> str:
     width = max((len(printable(check.name)) for check in numbers), default=0)
     lines += ["", f"{'':<{width}}  {'certified':<23}{'found':<23}{'n':>8}  within"]
     lines += [_row(check, width) for check in numbers]
+    if certificate.predicted is not None:
+        said = [f"{name} {plus_minus(of.value, of.error)}" for name, of in certificate.predicted.means.items()]
+        lines += ["", printable("predicted before it was written: " + ", ".join(said))]
     verdict = f"does not hold: {', '.join(printable(check.name) for check in failed)}" if failed else "holds"
     return "\n".join([*lines, "", verdict])
 
