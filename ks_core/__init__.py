@@ -14,6 +14,7 @@
     edits = ks.edit(model, facts[:8], layer=5, method="joint", moments=moments)
     with ks.applied(model, edits):
         ...                                                # the edited model; restored bit for bit after the block
+    ks.save_edits(edits, "my-edits")                       # a LoRA folder that plain PEFT loads
     audit = ks.audit(model, edits, keep=facts[8:])         # whom they disturb, predicted without editing
     audit.worst(edit=0, count=5)
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from ks_core.claims.finding import Finding as Finding
     from ks_core.claims.finding import NotApplicable as NotApplicable
     from ks_core.claims.finding import Verdict as Verdict
+    from ks_core.comparing.diff import diff as diff
+    from ks_core.comparing.difference import Diff as Diff
     from ks_core.conformance.check import check_editor as check_editor
     from ks_core.data.corpus import Corpus as Corpus
     from ks_core.data.corpus import corpus_of as corpus_of
@@ -43,9 +46,6 @@ if TYPE_CHECKING:
     from ks_core.errors import KsError as KsError
     from ks_core.experiments.request.settings import Settings as Settings
     from ks_core.front.auditing import audit as audit
-    from ks_core.front.edits import Edits as Edits
-    from ks_core.front.edits import applied as applied
-    from ks_core.front.edits import edit as edit
     from ks_core.front.judgement import Judgement as Judgement
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
@@ -58,14 +58,22 @@ if TYPE_CHECKING:
     from ks_core.measurement.values import ValueSettings as ValueSettings
     from ks_core.models.loaded import LoadedModel as LoadedModel
     from ks_core.models.loading import load_model as load_model
+    from ks_core.patches.edits import Edits as Edits
+    from ks_core.patches.edits import applied as applied
+    from ks_core.patches.edits import edit as edit
+    from ks_core.patches.saving import append_edits as append_edits
+    from ks_core.patches.saving import load_edits as load_edits
+    from ks_core.patches.saving import save_edits as save_edits
+    from ks_core.patches.saving import undo_edits as undo_edits
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Audit": "auditing.prediction",
     "Corpus": "data.corpus",
+    "Diff": "comparing.difference",
     "Disturbance": "auditing.prediction",
-    "Edits": "front.edits",
+    "Edits": "patches.edits",
     "Fact": "data.fact",
     "FactSet": "data.facts",
     "Finding": "claims.finding",
@@ -79,19 +87,24 @@ _HOMES = {
     "Settings": "experiments.request.settings",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
-    "applied": "front.edits",
+    "append_edits": "patches.saving",
+    "applied": "patches.edits",
     "audit": "front.auditing",
     "check_editor": "conformance.check",
     "corpus_of": "data.corpus",
-    "edit": "front.edits",
+    "diff": "comparing.diff",
+    "edit": "patches.edits",
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",
+    "load_edits": "patches.saving",
     "load_facts": "data.facts",
     "load_model": "models.loading",
     "measure": "front.measuring",
+    "save_edits": "patches.saving",
     "second_moments": "front.text",
     "superposition": "front.text",
+    "undo_edits": "patches.saving",
 }
 """The module in which each public name is defined."""
 

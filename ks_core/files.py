@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +29,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 REPLACED = "replaced"
 """Where a folder goes, inside the holder, while another takes its place."""
+
+_HERE, _EXCHANGE = -100, 2
+"""Linux's AT_FDCWD and RENAME_EXCHANGE."""
 
 _HOLDER = re.compile(r"\.(?P<target>.+)\.[a-z0-9_]{8}")
 """Name of a folder that `tempfile.mkdtemp` makes for a target."""
@@ -133,9 +138,27 @@ def _holder(target: Path) -> Iterator[Path]:
 
 
 def _replace(made: Path, target: Path, aside: Path) -> None:
-    if made.is_dir() and target.is_dir() and not target.is_symlink():
-        target.replace(aside)  # a folder with content cannot be replaced in one step
-    made.replace(target)
+    if not (made.is_dir() and target.is_dir()) or target.is_symlink():
+        made.replace(target)
+    elif not _exchanged(made, target):
+        try:
+            target.replace(aside)  # a folder with content is not replaced in one step
+            made.replace(target)
+        except BaseException:  # an interrupt too
+            if not target.exists():
+                aside.replace(target)
+            raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step, which a kill cannot come into; False where the system has none."""
+    if sys.platform != "linux":
+        return False
+    try:
+        swap = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):  # another C library
+        return False
+    return swap(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0  # type: ignore[no-any-return]
 
 
 def _locked_folder(target: Path) -> tuple[Path, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from ks_core.formatting import shown
@@ -51,3 +52,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is no JSON number")
+
+
+def finite_or_none(number: float) -> float | None:
+    """A number as JSON has it: NaN and infinity are none.
+
+    Example:
+        >>> finite_or_none(float("nan")), finite_or_none(0.5)
+        (None, 0.5)
+    """
+    return number if math.isfinite(number) else None

@@ -135,7 +135,8 @@ def front_doors():
 
 
 @pytest.mark.parametrize("place", ["README", "docstring"])
-def test_front_door_examples_run(place, at_hand, capsys):
+def test_front_door_examples_run(place, at_hand, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the example of saved edits writes
     made = run_example(front_doors()[place], at_hand)
     assert capsys.readouterr().out.strip() == str(made["ks"].judge(made["found"])).strip()
     assert made["p"].shape == (len(made["facts"]),) * 2

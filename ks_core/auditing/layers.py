@@ -9,11 +9,11 @@ from typing import TypeVar
 import torch
 from tqdm.auto import tqdm
 
-from ks_core.auditing.batches import Batch, in_batches, rivals_of
-from ks_core.auditing.simulation import read_all, simulate_alone
+from ks_core.auditing.simulation import simulate_alone
 from ks_core.auditing.wanted import Wanted, wanted_edits
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
+from ks_core.measurement.kept_facts import Batch, in_batches, read_all, rivals_of
 from ks_core.measurement.standing import Standing
 from ks_core.measurement.values import ValueSettings
 from ks_core.measurement.whitening import TextWhitening

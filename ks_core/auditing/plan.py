@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ks_core.auditing.batches import in_batches
 from ks_core.auditing.simulation import simulate_together
 from ks_core.auditing.wanted import Wanted
+from ks_core.measurement.kept_facts import in_batches
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import Edit

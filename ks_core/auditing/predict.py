@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ks_core import arguments, defaults
-from ks_core.auditing.batches import in_batches, rival_names, rivals_of
 from ks_core.auditing.layers import LayerCost, choose_layer, tried_layers
 from ks_core.auditing.plan import plan
 from ks_core.auditing.prediction import Audit
@@ -24,6 +23,7 @@ from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
+from ks_core.measurement.kept_facts import in_batches, rival_names, rivals_of
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
 from ks_core.measurement.second_moments import SecondMoments, collect_second_moments

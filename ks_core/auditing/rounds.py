@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ks_core.auditing.batches import Batch
 from ks_core.auditing.simulation import simulate_alone
+from ks_core.measurement.kept_facts import Batch
 from ks_core.measurement.standing import Standing, unknown
 from ks_core.models.loaded import LoadedModel
 

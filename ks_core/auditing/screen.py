@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from tqdm.auto import tqdm
 
-from ks_core.auditing.batches import Batch
 from ks_core.data.facts import Fact
+from ks_core.measurement.kept_facts import Batch
 from ks_core.measurement.objects import refuse_not_finite
 from ks_core.measurement.standing import AskedFacts, Standing, standing, unknown, wide
 from ks_core.models.loaded import LoadedModel

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.auditing.batches import Batch
+from ks_core.measurement.kept_facts import Batch, read_all
 from ks_core.measurement.scoring import LOGITS_AT_ONCE
 from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
 from ks_core.models.loaded import LoadedModel
@@ -58,14 +58,6 @@ def simulate_alone(
                 after.put((these, batch.facts[rows[part]]), found)
                 bar.update(len(these))
     return after
-
-
-def read_all(model: LoadedModel, batches: Sequence[Batch]) -> Standing:
-    """How all facts of some batches stand in a model as it is, (M,) each; one pass over them."""
-    found = unknown(sum(len(batch.places) for batch in batches))
-    for batch in tqdm(batches, desc="facts to keep", unit="batch", disable=None):
-        found.put(batch.facts, read_standing(model, batch.asked))
-    return found
 
 
 def simulate_together(model: LoadedModel, edits: Mapping[int, Edit], batches: Sequence[Batch]) -> Standing:

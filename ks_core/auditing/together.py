@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ks_core.arguments import whole_number
-from ks_core.auditing.batches import in_batches, rival_names, rivals_of
-from ks_core.auditing.simulation import read_all, simulate_together
+from ks_core.auditing.simulation import simulate_together
 from ks_core.data.fact import Fact
+from ks_core.measurement.kept_facts import in_batches, read_all, rival_names, rivals_of
 from ks_core.measurement.standing import Standing
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.pairs import Array

@@ -7,16 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ks_core import arguments, defaults
+from ks_core import defaults
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Facts, load_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
-from ks_core.measurement.whitening import TextWhitening
-from ks_core.models.loaded import LoadedModel
+from ks_core.measurement.whitening import text_of
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.superposition import superposition as superposition_of_whitened
-from ks_core.theory.whitening import check_ridge
 
 
 def second_moments(
@@ -93,19 +91,3 @@ def superposition(
     layer = loaded.adapter.layer_number(layer)
     whitening = text_of(loaded, layer, moments, ridge).whole(layer)
     return superposition_of_whitened(whitening.whiten(subject_keys(loaded, load_facts(facts), [layer])[layer]))
-
-
-def text_of(model: LoadedModel, layer: int, moments: SecondMoments | None, ridge: float) -> TextWhitening:
-    """The whitening of a model's keys; `moments` that are not of this model and layer are refused.
-
-    Raises:
-        InputError: a layer that was not measured, what is no second moments, or no ridge.
-        ProvenanceError: of another model.
-    """
-    check_ridge(ridge)
-    if moments is None:
-        return TextWhitening(second_moments(model), ridge)
-    given = arguments.instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
-    given.require_model(model)
-    given.layer_number(layer)  # raises where it was not measured
-    return TextWhitening(given, ridge)

@@ -49,6 +49,10 @@ class Scores:
         """By fact, the mean of p(new) - p(true) over its prompts, (n,): CounterFact's magnitudes."""
         return self._by_fact(np.exp(self.new) - np.exp(self.true))
 
+    def near_ties(self, margin: float) -> Array:
+        """By fact, the share of its prompts whose two objects are within so many nats of each other, (n,)."""
+        return self._by_fact((np.abs(self.new - self.true) <= margin).astype(np.float64))
+
     def _by_fact(self, numbers: Array) -> Array:
         prompts = np.bincount(self.fact, minlength=self.facts)
         with np.errstate(invalid="ignore"):

@@ -74,7 +74,8 @@ class AskedFacts:
     @property
     def columns(self) -> Tensor:
         """(c,) int64, increasing: all columns whose logits an object is read from."""
-        return torch.unique(self.rows.places)
+        columns: Tensor = torch.unique(self.rows.places)
+        return columns
 
 
 def ask(

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ks_core import arguments, defaults
+from ks_core.data.corpus import load_corpus
 from ks_core.measurement.accumulator import SecondMoment
-from ks_core.measurement.second_moments import SecondMoments
+from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
+from ks_core.models.loaded import LoadedModel
 from ks_core.theory.whitening import Whitening, check_ridge, whiten
 
 
@@ -55,3 +58,21 @@ class TextWhitening:
     def _whiten(self, moment: SecondMoment, layer: int, part: str) -> Whitening:
         name = f"the second moment of layer {layer} over {part}"
         return whiten(moment.matrix, ridge=self.ridge, count=moment.count, name=name)
+
+
+def text_of(model: LoadedModel, layer: int, moments: SecondMoments | None, ridge: float) -> TextWhitening:
+    """The whitening of a model's keys; `moments` that are not of this model and layer are refused.
+
+    Without `moments`, they are those of the packaged text.
+
+    Raises:
+        InputError: a layer that was not measured, what is no second moments, or no ridge.
+        ProvenanceError: of another model.
+    """
+    check_ridge(ridge)
+    if moments is None:
+        return TextWhitening(collect_second_moments(model, load_corpus(), tokens=defaults.TOKENS), ridge)
+    given = arguments.instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
+    given.require_model(model)
+    given.layer_number(layer)  # raises where it was not measured
+    return TextWhitening(given, ridge)

@@ -57,7 +57,7 @@ class Adapter:
 
     def layer_name(self, layer: int) -> str:
         """Path of the projection inside the model, as in `model.named_modules()`."""
-        return f"{self._family.backbone}.{self._family.layers}.{self.layer_number(layer)}.{self._family.projection}"
+        return self._family.projection_of(self.layer_number(layer))
 
     def layer_number(self, layer: int) -> int:
         """A layer that there is, as Python's integer.

@@ -23,6 +23,10 @@ class Family:
     projection: str
     transposed: bool = False
 
+    def projection_of(self, layer: int) -> str:
+        """Path of a layer's projection from the causal language model, as in `model.named_modules()`."""
+        return f"{self.backbone}.{self.layers}.{layer}.{self.projection}"
+
 
 _LLAMA_LIKE = Family("model", "layers", "mlp.down_proj")
 

@@ -49,7 +49,7 @@ def stored_tensors(source: Source) -> dict[str, StoredTensor]:
         AssetError: the hub cannot be asked.
     """
     tensors: dict[str, StoredTensor] = {}
-    for path in _weight_files(source):
+    for path in weight_files(source):
         read = _read_safetensors if path.suffix == ".safetensors" else _read_pickled
         with explained(source.location):
             found = read(path)
@@ -59,7 +59,8 @@ def stored_tensors(source: Source) -> dict[str, StoredTensor]:
     return tensors
 
 
-def _weight_files(source: Source) -> list[Path]:
+def weight_files(source: Source) -> list[Path]:
+    """The files that hold the weights, as `stored_tensors` takes them; the same errors."""
     for single, index in ((SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME), (WEIGHTS_NAME, WEIGHTS_INDEX_NAME)):
         whole = source.find(single)
         shards = _shard_names(source, index) if whole is None or source.is_folder else []

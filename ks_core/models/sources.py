@@ -70,7 +70,7 @@ def source_of(spec: str, revision: str | None) -> Source:
             revision of what is not on the hub.
         AssetError: a packaged or hub model that cannot be fetched.
     """
-    if spec in PACKAGED_MODELS or _is_folder(spec):
+    if spec in PACKAGED_MODELS or is_folder_name(spec):
         if revision is not None:
             raise InputError(
                 f"{shown_path(spec)} is not a hub model, so revision {revision!r} means nothing; leave it out"
@@ -114,7 +114,7 @@ def explained(location: str) -> Iterator[None]:
     except KsError:
         raise
     except OSError as error:
-        if _is_folder(location):
+        if is_folder_name(location):
             raise InputError(f"{place} cannot be loaded: {reason(error)}; {EXPECTED_FOLDER}") from error
         raise AssetError(
             f"{place} cannot be fetched from the model hub: {reason(error)}. Check the name and the network "
@@ -136,7 +136,8 @@ def reason(error: Exception) -> str:
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 3]}..."
 
 
-def _is_folder(name: str) -> bool:
+def is_folder_name(name: str) -> bool:
+    """Whether a model's name is that of a folder here."""
     return os.path.isdir(name)  # noqa: PTH112  (to pathlib "" is the current folder, and too long a name an error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from itertools import chain, groupby
 
@@ -102,3 +103,10 @@ def _is_finite(tensor: Tensor) -> bool:
     if not tensor.is_floating_point() or tensor.numel() == 0:
         return True
     return bool(torch.isfinite(torch.stack(torch.aminmax(tensor))).all())
+
+
+def without_numbers(model: PreTrainedModel) -> PreTrainedModel:
+    """A model of the same settings on the meta device, to try on what would change the real one."""
+    with torch.device("meta"):
+        copied: PreTrainedModel = type(model)(copy.deepcopy(model.config))
+    return copied

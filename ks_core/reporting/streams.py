@@ -12,10 +12,11 @@ from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.streams.agreement import Agreement
 from ks_core.experiments.streams.interference import Interference
 from ks_core.experiments.streams.measure import StreamMeasurement
-from ks_core.experiments.streams.scores import ScoreOf, scores_of
+from ks_core.experiments.streams.scores import scores_of
 from ks_core.experiments.streams.stream import Checkpoint, EditStreams
 from ks_core.formatting import plus_minus
 from ks_core.statistics.estimate import Replicates
+from ks_core.statistics.means import Mean
 
 
 def methods_table(measured: StreamMeasurement) -> list[str]:
@@ -46,7 +47,7 @@ def methods_table(measured: StreamMeasurement) -> list[str]:
     ]
 
 
-def _shown(score: ScoreOf) -> str:
+def _shown(score: Mean) -> str:
     return plus_minus(score.value, score.error) if math.isfinite(score.value) else "none"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,44 @@ class Edit:
         if tuple(before.shape) != expected:
             raise InputError(f"weight has shape {tuple(before.shape)} but the edit was made for {expected}")
         return torch.addmm(before, self.left, self.right)
+
+
+@dataclass(frozen=True, eq=False)
+class EditTerms:
+    """What the closed forms need of n edits, row by row: edits can be added or taken out, and the form be taken anew.
+
+    Neither the weight nor the second moment is in it, so no edit has to be measured again when others come or go.
+
+    Attributes:
+        keys: (n, d_key) float64, in the order of the edits.
+        residuals: (n, d_value) float64, at the unedited weight: v_i − W_0 k_i.
+        directions: (n, d_key) float64, where they write: M k_i, C⁻¹k_i where all of key space is free.
+    """
+
+    keys: Tensor
+    residuals: Tensor
+    directions: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = [tuple(rows.shape) for rows in (self.keys, self.residuals, self.directions)]
+        if self.keys.ndim != 2 or self.residuals.ndim != 2 or shapes[0] != shapes[2] or shapes[0][0] != shapes[1][0]:
+            raise InputError(
+                f"keys, residuals and directions have shapes {shapes[0]}, {shapes[1]} and {shapes[2]}; expected "
+                "(n, d_key), (n, d_value) and (n, d_key)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def at(self, places: Sequence[int]) -> EditTerms:
+        """The edits at these places, in the order of the places."""
+        chosen = list(places)
+        return EditTerms(self.keys[chosen], self.residuals[chosen], self.directions[chosen])
+
+    def then(self, later: EditTerms) -> EditTerms:
+        """These edits, and after them those of `later`, made for the same weight in the same space."""
+        pairs = ((self.keys, later.keys), (self.residuals, later.residuals), (self.directions, later.directions))
+        return EditTerms(*(torch.cat(pair) for pair in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +174,17 @@ def lifelong_edits(weight: Any, keys: Any, values: Any, space: KeySpace) -> Life
         tensor([[2.],
                 [3.]], dtype=torch.float64)
     """
-    rows, residuals_at_start = _checked_edits(weight, keys, values)
-    directions = space.solve(rows)
-    overlaps = finite("the product of keys", directions @ rows.T)  # (n, n), [l, i] = k_lᵀ C⁻¹ k_i
+    return lifelong_edits_of(edit_terms(weight, keys, values, space))
+
+
+def lifelong_edits_of(terms: EditTerms) -> LifelongEdits:
+    """`lifelong_edits` from what is known of the edits already, O(n² (d_key + d_value))."""
+    overlaps = finite("the product of keys", terms.directions @ terms.keys.T)  # (n, n), [l, i] = k_lᵀ C⁻¹ k_i
     norms_squared = overlaps.diagonal()
     superposition = overlaps / norms_squared[:, None]
     # Residual i sees the edits before it: row i of Pᵀ left of the diagonal, which is 1.
-    residuals = torch.linalg.solve_triangular(superposition.T, residuals_at_start, upper=False, unitriangular=True)
-    return LifelongEdits(residuals, Edit(finite("the edit", residuals / norms_squared[:, None]).T, directions))
+    residuals = torch.linalg.solve_triangular(superposition.T, terms.residuals, upper=False, unitriangular=True)
+    return LifelongEdits(residuals, Edit(finite("the edit", residuals / norms_squared[:, None]).T, terms.directions))
 
 
 def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: float = 0.0) -> Edit:
@@ -176,23 +218,41 @@ def joint_edit(weight: Any, keys: Any, values: Any, space: KeySpace, *, ridge: f
         >>> joint_edit([[0.0, 0.0]], [[1.0, 0.0], [1.0, 1.0]], [[2.0], [5.0]], identity).delta()
         tensor([[2., 3.]], dtype=torch.float64)
     """
-    if not 0 <= ridge < float("inf"):
-        raise InputError(f"ridge is {ridge}; expected a finite number, 0 or more")
-    rows, residuals = _checked_edits(weight, keys, values)
-    directions = space.solve(rows)
-    overlaps = finite("the product of keys", directions @ rows.T)
-    system = (overlaps + overlaps.T) / 2 + ridge * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    factored = cholesky_factor(system, terms=max(rows.shape))
+    _check_ridge(ridge)
+    return joint_edit_of(edit_terms(weight, keys, values, space), ridge=ridge)
+
+
+def joint_edit_of(terms: EditTerms, *, ridge: float = 0.0) -> Edit:
+    """`joint_edit` from what is known of the edits already, O(n² (d_key + d_value) + n³); the same errors."""
+    _check_ridge(ridge)
+    keys = terms.keys
+    overlaps = finite("the product of keys", terms.directions @ keys.T)
+    system = (overlaps + overlaps.T) / 2 + ridge * torch.eye(len(keys), dtype=keys.dtype, device=keys.device)
+    factored = cholesky_factor(system, terms=max(keys.shape))
     if isinstance(factored, Singular):
         raise RankDeficientError(
-            f"the {len(rows)} keys of a joint edit span only {factored.rank} directions (ridge={ridge:g}), so their "
+            f"the {len(keys)} keys of a joint edit span only {factored.rank} directions (ridge={ridge:g}), so their "
             "values cannot be chosen freely; drop repeated keys, edit them one after another, or pass a larger ridge"
         )
-    return Edit(finite("the edit", torch.cholesky_solve(residuals, factored.factor)).T, directions)
+    return Edit(finite("the edit", torch.cholesky_solve(terms.residuals, factored.factor)).T, terms.directions)
 
 
-def _checked_edits(weight: Any, keys: Any, values: Any) -> tuple[Tensor, Tensor]:
-    """Check what every method is given; return the keys and the residuals at the given weight, V − K Wᵀ."""
+def _check_ridge(ridge: float) -> None:
+    if not 0 <= ridge < float("inf"):
+        raise InputError(f"ridge is {ridge}; expected a finite number, 0 or more")
+
+
+def edit_terms(weight: Any, keys: Any, values: Any, space: KeySpace) -> EditTerms:
+    """What the closed forms need of n edits; arguments and errors as `lifelong_edits`, O(n d_key (d_key + d_value)).
+
+    Example:
+        >>> from ks_core.theory.whitening import whiten
+        >>> identity = whiten([[1.0, 0.0], [0.0, 1.0]])
+        >>> one = edit_terms([[0.0, 0.0]], [[1.0, 0.0]], [[2.0]], identity)
+        >>> two = one.then(edit_terms([[0.0, 0.0]], [[1.0, 1.0]], [[5.0]], identity))
+        >>> joint_edit_of(two).delta()
+        tensor([[2., 3.]], dtype=torch.float64)
+    """
     matrix = as_float64("weight", weight, ndim=2)
     rows = as_float64("keys", keys, ndim=2)
     targets = as_float64("values", values, ndim=2)
@@ -206,4 +266,4 @@ def _checked_edits(weight: Any, keys: Any, values: Any) -> tuple[Tensor, Tensor]
     zero = torch.nonzero((rows == 0).all(dim=1)).flatten().tolist()
     if zero:
         raise InputError(f"key {zero[0]} is zero; no weight gives it a value: look for a wrong token position")
-    return rows, targets - rows @ matrix.T
+    return EditTerms(rows, targets - rows @ matrix.T, space.solve(rows))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
+from ks_core.theory.editing import Edit, EditTerms, joint_edit, joint_edit_of, lifelong_edits, lifelong_edits_of
 from ks_core.theory.key_spaces import KeySpace
 
 
@@ -63,11 +63,22 @@ class Joint:
         return joint_edit(weight, keys, values, self.space, ridge=self.ridge)
 
 
+NULL_SPACE_RIDGE = 1.0
+"""AlphaEdit's, whose update has the identity as its weight of the null space."""
+
 METHODS: Mapping[str, Callable[[KeySpace], Method]] = {
     "sequential": Sequential,
     "joint": Joint,
-    "null-space": partial(Joint, ridge=1.0),
+    "null-space": partial(Joint, ridge=NULL_SPACE_RIDGE),
     "protected": Joint,
 }
 """Each method by its name, of the space that it writes in: `whiten(C)` for the first two, `null_space(C)`, and
 `protect(whiten(C), keys)`. The protected one is joint, so that edits are protected too."""
+
+FORMS: Mapping[str, Callable[[EditTerms], Edit]] = {
+    "sequential": lambda terms: lifelong_edits_of(terms).edit,
+    "joint": joint_edit_of,
+    "null-space": partial(joint_edit_of, ridge=NULL_SPACE_RIDGE),
+    "protected": joint_edit_of,
+}
+"""The closed form of each method, of what is known of its edits: their directions say which space they write in."""

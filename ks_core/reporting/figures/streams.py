@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.dose.response import DoseResponse
 from ks_core.experiments.streams.measure import StreamMeasurement
-from ks_core.experiments.streams.scores import ScoreOf, scores_of
+from ks_core.experiments.streams.scores import scores_of
 from ks_core.experiments.streams.stream import EditStreams
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours
+from ks_core.statistics.means import Mean
 from ks_core.statistics.pairs import Array
 
 STYLES = {"sequential": ("tab:red", "o"), "joint": ("tab:blue", "s"), "null-space": ("tab:purple", "^"),
@@ -176,7 +177,7 @@ def _edit_ticks(axis: Axes, streams: EditStreams) -> None:
     axis.set_xticks(counts, [str(count) for count in counts])
 
 
-def _score_curve(axis: Axes, name: str, style: tuple[str, str], counts: list[int], scores: list[ScoreOf]) -> None:
+def _score_curve(axis: Axes, name: str, style: tuple[str, str], counts: list[int], scores: list[Mean]) -> None:
     colour, marker = style
     values, errors = [score.value for score in scores], [score.error for score in scores]
     axis.errorbar(counts, values, errors, color=colour, fmt=marker + "-", markersize=3, linewidth=1, label=name)

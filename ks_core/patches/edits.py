@@ -14,21 +14,21 @@ from ks_core.data.fact import Fact
 from ks_core.data.facts import Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.formatting import shown
-from ks_core.front.text import text_of
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.second_moments import SecondMoments
 from ks_core.measurement.values import TargetValues, ValueSettings
-from ks_core.measurement.whitening import TextWhitening
+from ks_core.measurement.whitening import TextWhitening, text_of
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
-from ks_core.theory.editing import Edit
+from ks_core.patches.base import Base
+from ks_core.theory.editing import Edit, EditTerms, edit_terms
 from ks_core.theory.editors import EditFunction, check_editors, method_of
-from ks_core.theory.key_spaces import null_space
+from ks_core.theory.key_spaces import KeySpace, null_space
 from ks_core.theory.key_spaces import protect as protect_keys
-from ks_core.theory.methods import METHODS, Method
+from ks_core.theory.methods import FORMS, METHODS
 from ks_core.theory.traits import traits_of
 from ks_core.theory.whitening import add_ridge, check_ridge
 
@@ -38,27 +38,36 @@ class Edits:
     """Edits of one layer of one model, as `edit` makes them; nothing is edited until they are `applied`.
 
     Attributes:
-        model: its name
+        base: the model
         method: its name
         facts: n facts whose `target_new` is to become true, in the order of the edits
         values: their keys and the values that these are to have
+        terms: what the method's closed form needs of each edit; None for an editor of one's own
         edit: all n edits together: ΔW = left @ right, (d_value, n) and (n, d_key) float64
         search: for the values
         moments: of the text, in whose directions they are written
         ridge: added to the second moment, in mean eigenvalues
+        protected: facts that the method was told to leave as they are
         before_sha256: of the layer's projection that they were made for
     """
 
-    model: str
+    base: Base
     layer: int
     method: str
     facts: tuple[Fact, ...]
     values: TargetValues
+    terms: EditTerms | None
     edit: Edit
     search: ValueSettings
     moments: SecondMoments
     ridge: float
+    protected: tuple[Fact, ...]
     before_sha256: str
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.base.name
 
     @property
     def reached(self) -> Tensor:
@@ -132,12 +141,12 @@ def edit(
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.measurement.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
         >>> facts = [Fact(n, city, "P17", "{} lies in", "Japan", "Peru") for n, city in enumerate(("Nara", "Kyoto"))]
-        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> edits = edit(model, facts, layer=0, moments=collect_second_moments(model, text, tokens=400))
         >>> len(edits), edits.edit.left.shape, edits.edit.right.shape
         (2, torch.Size([8, 2]), torch.Size([2, 12]))
     """
@@ -145,18 +154,24 @@ def edit(
     arguments.instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
     name, ridge = _name_of(method), check_ridge(ridge)
     _refuse_without_meaning(method, name, protect, ridge)
-    wanted, kept = load_facts(facts).facts, None if protect is None else load_facts(protect, "protect")
+    wanted, kept = load_facts(facts).facts, () if protect is None else load_facts(protect, "protect").facts
     loaded = load_model(model)
     layer = loaded.adapter.layer_number(layer)
     warn_of_conflicts(wanted)
     _warn_of_last_layer(layer, loaded.adapter.num_layers)
     text = text_of(loaded, layer, moments, ridge)
-    keys = None if kept is None else subject_keys(loaded, kept, [layer])[layer]
+    keys = subject_keys(loaded, kept, [layer])[layer] if kept else None
     values = cached_target_values(loaded, wanted, layer, search)
     weight = loaded.adapter.weight(layer).to("cpu", torch.float64)
-    made = _method(method, text, layer, keys).edit(weight, values.keys, values.values)
+    if callable(method):
+        own = method_of(method, add_ridge(text.second_moment(layer), text.ridge), keys)
+        terms, made = None, own.edit(weight, values.keys, values.values)
+    else:
+        terms = edit_terms(weight, values.keys, values.values, _space(method, text, layer, keys))
+        made = FORMS[method](terms)
     before = weights_sha256(loaded.adapter.projection(layer))
-    return Edits(loaded.name, layer, name, wanted, values, made, search, text.moments, ridge, before)
+    base = Base.of(loaded)
+    return Edits(base, layer, name, wanted, values, terms, made, search, text.moments, ridge, kept, before)
 
 
 def _warn_of_last_layer(layer: int, num_layers: int) -> None:
@@ -193,14 +208,12 @@ def _refuse_without_meaning(method: str | EditFunction, name: str, protect: Fact
         )
 
 
-def _method(method: str | EditFunction, text: TextWhitening, layer: int, protected: Tensor | None) -> Method:
-    """In the space of the layer's text that it writes in."""
-    if callable(method):
-        return method_of(method, add_ridge(text.second_moment(layer), text.ridge), protected)
+def _space(method: str, text: TextWhitening, layer: int, protected: Tensor | None) -> KeySpace:
+    """Where a method writes, by the layer's text."""
     if method == "null-space":
-        return METHODS[method](null_space(text.second_moment(layer)))
+        return null_space(text.second_moment(layer))
     whitening = text.whole(layer)
-    return METHODS[method](whitening if protected is None else protect_keys(whitening, protected))
+    return whitening if protected is None else protect_keys(whitening, protected)
 
 
 def applied(model: LoadedModel, edits: Edits) -> edited:
@@ -219,12 +232,12 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.front.text import second_moments
+        >>> from ks_core.measurement.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
         >>> facts = [Fact(1, "Nara", "P17", "{} lies in", "Japan", "Peru")]
-        >>> edits = edit(model, facts, layer=0, moments=second_moments(model, tokens=400, corpus=text))
+        >>> edits = edit(model, facts, layer=0, moments=collect_second_moments(model, text, tokens=400))
         >>> before = model.weights_sha256
         >>> with applied(model, edits):
         ...     model.weights_sha256 == before

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact
-from ks_core.measurement.standing import AskedFacts, ask
+from ks_core.measurement.standing import AskedFacts, Standing, ask, read_standing, unknown
 from ks_core.models.loaded import LoadedModel
 
 FACTS_AT_ONCE = 48
@@ -81,3 +82,11 @@ def rival_names(batches: Sequence[Batch], count: int) -> tuple[tuple[str, ...], 
         for place, theirs in zip(batch.places, batch.names, strict=True):
             names[place] = theirs
     return tuple(names)
+
+
+def read_all(model: LoadedModel, batches: Sequence[Batch]) -> Standing:
+    """How all facts of some batches stand in a model as it is, (M,) each; one pass over them."""
+    found = unknown(sum(len(batch.places) for batch in batches))
+    for batch in tqdm(batches, desc="facts to keep", unit="batch", disable=None):
+        found.put(batch.facts, read_standing(model, batch.asked))
+    return found

@@ -1,0 +1,199 @@
+"""`ks edit EDITS --out DIR`: edits as a file that plain PEFT loads, measured after it was written."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ks_core import defaults
+from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
+from ks_core.command import given, integer, path
+from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
+from ks_core.errors import InputError
+from ks_core.formatting import one_line, shown
+
+if TYPE_CHECKING:
+    from ks_core.measurement.second_moments import SecondMoments
+    from ks_core.models.loaded import LoadedModel
+    from ks_core.patches.folder import StoredPatch
+    from ks_core.patches.patch import Patch
+
+HELP = "make edits and write them as an adapter or a model"
+
+DESCRIPTION = (
+    "Make edits and write them as a folder: a LoRA adapter that plain PEFT loads, merges and removes, or the model "
+    "with the edits in it. What they would break is simulated first, and nothing is written where that is more than "
+    "allowed, or where edits contradict each other (exit status 1). What is written is loaded again and measured; the "
+    "numbers stand beside it in certificate.json."
+)
+
+METHODS = ("joint", "sequential", "null-space", "protected")
+
+UNLESS_ONTO = {
+    "model": defaults.MODEL,
+    "device": defaults.DEVICE,
+    "dtype": defaults.DTYPE,
+    "corpus": defaults.CORPUS,
+    "tokens": defaults.TOKENS,
+    "ridge": 0.0,
+    "method": METHODS[0],
+    "kind": "adapter",
+}
+"""What is taken where nothing is given; with --onto it is as in the folder."""
+
+
+def declare(add: Add) -> None:
+    """The arguments."""
+
+    def without_default(*names: str, **settings: Any) -> None:
+        """So that what was given can be told from what was not, and --onto can take the folder's own."""
+        said = settings.get("help", "") % {"default": settings.get("default")}
+        add(*names, **{**settings, "default": None, "help": said.replace("%", "%%")})
+
+    add("edits", metavar="EDITS", type=given, help="facts whose target_new is to become true: CounterFact JSON or ours")
+    add("--out", type=path, metavar="DIR", help="the folder to write, which must not be there yet")
+    add("--onto", type=path, metavar="DIR", help="add the edits to those of this folder; with --out DIR stays as it is")
+    add("--as", dest="kind", choices=("adapter", "model"), help="what to write (default: adapter)")
+    without_default("--method", choices=METHODS, help="how the edits are made (default: joint)")
+    add("--protect", type=given, metavar="FILE", help="facts that must not change, for --method protected")
+    add("--layer", type=integer(), help="layer to edit (default: the one where a sample of the edits costs least)")
+    declare_keep(add)
+    declare_limits(add)
+    declare_model(without_default)
+    declare_text(without_default)
+    add("--no-certificate", action="store_true", help="do not measure what was written")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Make, simulate, write, measure and say how to load it; 1 where a limit is broken and nothing was written."""
+    from ks_core.auditing.gate import Limits
+    from ks_core.models.loading import load_model
+    from ks_core.patches.measuring import inputs_for
+    from ks_core.patches.report import report
+    from ks_core.patches.review import contradictions, facts_to_keep, review
+    from ks_core.patches.writing import Measuring, write
+
+    limits = Limits(options.fail_over, options.fail_overtaken)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        facts, keep, stored = _read(options)
+        earlier = () if stored is None else stored.patch.facts
+        stops = contradictions([*earlier, *facts], options.method)
+        if stops:
+            return _stopped(stops)
+        model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
+        kept = facts_to_keep(model, _known(model, keep, options).facts, [*earlier, *facts])
+        patch, corpus = _made(model, facts, kept, stored, options)
+        found = review(model, patch, kept, limits)
+        stops = [*found.broken, *(found.unreached if options.strict else ())]
+        if not stops:
+            measuring = None
+            if not options.no_certificate:
+                measuring = Measuring(model, inputs_for(model, patch.edits, kept, corpus), found.predicted)
+            certificate = write(patch, options.out, stored, measuring)
+    warn(said)
+    if stops:
+        return _stopped(stops)
+    folder = options.onto if options.out is None else options.out
+    print(report(patch, folder, found, certificate))
+    return 0
+
+
+def _stopped(reasons: list[str]) -> int:
+    for reason in reasons:
+        print(f"ks edit: FAILED: {one_line(reason)}", file=sys.stderr)
+    print("nothing was written", file=sys.stderr)
+    return 1
+
+
+def _read(options: argparse.Namespace) -> tuple[FactSet, FactSet, StoredPatch | None]:
+    """The files that were given and the places to write to, before a model is loaded; fills in what was not given."""
+    from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
+    from ks_core.patches.patch import refuse_repeated
+
+    if options.out is None and options.onto is None:
+        raise InputError("--out is missing; expected a folder to write: --out DIR, or --onto DIR to add to one")
+    facts, keep = load_facts(options.edits, "EDITS"), load_facts(options.keep, "--keep")
+    stored = None
+    if options.onto is not None:
+        stored = read_patch(options.onto)
+        _fill_in_from(stored, options)
+        refuse_repeated([*stored.patch.facts, *facts])
+    for name, value in UNLESS_ONTO.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    if options.out is None:
+        check_patch_folder("--onto", options.onto)
+    else:
+        check_new_folder("--out", options.out, options.model)
+    return facts, keep, stored
+
+
+def _fill_in_from(stored: StoredPatch, options: argparse.Namespace) -> None:
+    """Of a folder's own settings what was not given; refuse what was and is another."""
+    patch = stored.patch
+    there = patch.of_layer(options.layer)
+    fixed = {"method": there.method, "ridge": there.ridge, "tokens": there.moments.provenance.tokens}
+    if options.out is None:
+        fixed["kind"] = patch.kind
+    for name, own in fixed.items():
+        if getattr(options, name) not in (None, own):
+            option = "as" if name == "kind" else name
+            raise InputError(
+                f"--{option} is {shown(getattr(options, name))}, and {shown(own)} in {options.onto}; expected the "
+                "same, as all edits of a folder are made alike: leave it out"
+            )
+    if options.protect is not None and load_facts(options.protect, "--protect").facts != there.protected:
+        raise InputError(
+            f"--protect names other facts than the {len(there.protected)} that {options.onto} protects; expected the "
+            "same: leave it out"
+        )
+    if options.model is None:
+        options.model, options.revision = patch.base.name, patch.base.commit
+    own_settings = {**fixed, "kind": patch.kind, "layer": there.layer, "dtype": patch.base.dtype}
+    for name, own in own_settings.items():
+        if getattr(options, name) is None:
+            setattr(options, name, own)
+
+
+def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> FactSet:
+    from ks_core.measurement.known import known_facts
+
+    return keep.subset(known_facts(model, keep).case_ids) if options.keep == PACKAGED_FACTS else keep
+
+
+def _made(
+    model: LoadedModel, facts: FactSet, kept: tuple[Fact, ...], stored: StoredPatch | None, options: argparse.Namespace
+) -> tuple[Patch, Any]:
+    """The patch, and the corpus that its second moments are of."""
+    from dataclasses import replace
+
+    from ks_core.data.corpus import load_corpus
+    from ks_core.measurement.second_moments import collect_second_moments
+    from ks_core.patches.edits import edit
+    from ks_core.patches.patch import Patch
+    from ks_core.patches.saving import appended
+
+    corpus = load_corpus(options.corpus)
+    layers = None if options.layer is None else [model.adapter.layer_number(options.layer)]
+    moments = collect_second_moments(model, corpus, tokens=options.tokens, layers=layers)
+    if stored is not None:
+        patch = appended(model, stored.patch, facts, options.layer, moments)
+        return replace(patch, kind=options.kind), corpus
+    layer = _cheapest(model, moments, facts, kept, options.ridge) if layers is None else layers[0]
+    protect = None if options.protect is None else load_facts(options.protect, "--protect")
+    edits = edit(model, facts, layer, options.method, protect=protect, moments=moments, ridge=options.ridge)
+    return Patch(options.kind, (edits,)), corpus
+
+
+def _cheapest(model: LoadedModel, moments: SecondMoments, facts: FactSet, kept: tuple[Fact, ...], ridge: float) -> int:
+    """The layer that an audit chooses."""
+    from ks_core.auditing.layers import choose_layer, tried_layers
+    from ks_core.measurement.values import ValueSettings
+    from ks_core.measurement.whitening import TextWhitening
+
+    tried = tried_layers(moments.layers, model.adapter.num_layers)
+    _, layer, _ = choose_layer(model, TextWhitening(moments, ridge), tried, facts.facts, kept, ValueSettings())
+    return layer

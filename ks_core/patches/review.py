@@ -1,0 +1,103 @@
+"""What edits would break, and which of them do not reach their object, before anything is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ks_core.auditing.gate import Limits, complaints
+from ks_core.auditing.together import Together, together
+from ks_core.data.conflicts import conflicts, contradicting
+from ks_core.data.fact import Fact
+from ks_core.errors import InputError
+from ks_core.formatting import printable
+from ks_core.measurement.readable import readable_facts
+from ks_core.models.loaded import LoadedModel
+from ks_core.patches.certificate import Numbers
+from ks_core.patches.edits import Edits
+from ks_core.patches.measuring import GROWTH
+from ks_core.patches.patch import Patch
+from ks_core.statistics.means import Mean, mean_of
+
+NAMED = 5
+"""Edits that a line names at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Review:
+    """What is known of a patch before it is written.
+
+    Attributes:
+        found: what all its edits together do to the facts to keep, simulated
+        broken: limits that are not kept, a line each
+        unreached: edits whose value does not reach its probability, in a line for each layer
+        predicted: what `found` says, and the growth of each weight, under the names of a certificate
+    """
+
+    found: Together
+    broken: tuple[str, ...]
+    unreached: tuple[str, ...]
+    predicted: Numbers
+
+
+def review(model: LoadedModel, patch: Patch, kept: Sequence[Fact], limits: Limits) -> Review:
+    """Simulate all edits of a patch together, with a hook of low rank; no weight is touched.
+
+    Args:
+        model: the base, unedited.
+        patch: that is to be written.
+        kept: facts that are to stay, as `facts_to_keep` gives them.
+        limits: what the edits may break.
+    """
+    found = together(model, {edits.layer: edits.edit for edits in patch.edits}, kept, patch.facts)
+    lines = (_unreached(edits) for edits in patch.edits)
+    predicted = {
+        "kept_loss": mean_of(found.losses),
+        "kept_worst_loss": Mean(float(found.losses.max()), math.nan, len(found.losses)),
+        **{GROWTH + f"{edits.base.projection(edits.layer)}.weight": _growth(model, edits) for edits in patch.edits},
+    }
+    return Review(found, complaints(limits, found), tuple(line for line in lines if line), Numbers(predicted))
+
+
+def facts_to_keep(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> tuple[Fact, ...]:
+    """The facts that a model can be asked about and that no edit is of.
+
+    Raises:
+        InputError: none is left.
+    """
+    edited = {(fact.subject, fact.relation_id) for fact in edits}
+    kept = readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited]).facts
+    if not kept:
+        raise InputError(
+            "no fact to keep is left beside the edits; expected at least one that the model can be asked about and "
+            "that is not edited: name a file of others with --keep"
+        )
+    return kept
+
+
+def contradictions(facts: Sequence[Fact], method: str) -> list[str]:
+    """The edits that cannot be made together, a line for each pair.
+
+    Of one subject and relation with two objects; and, but for those made one after another, with one object twice,
+    whose keys depend on each other.
+    """
+    stopping = contradicting(facts) if method == "sequential" else facts
+    return [printable(line) for line in conflicts(stopping)]
+
+
+def _unreached(edits: Edits) -> str:
+    target = edits.search.target_probability
+    few = [(fact, p) for fact, p in zip(edits.facts, edits.reached.tolist(), strict=True) if p < target]
+    if not few:
+        return ""
+    few.sort(key=lambda one: one[1])
+    names = ", ".join(f"{printable(fact.subject)} (case {fact.case_id}, p = {p:.2g})" for fact, p in few[:NAMED])
+    more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+    return f"{len(few)} of {len(edits)} edits do not reach p = {target:g}: {names}{more}"
+
+
+def _growth(model: LoadedModel, edits: Edits) -> Mean:
+    """‖ΔW‖ / ‖W‖, over the entries of the weight."""
+    weight = model.adapter.weight(edits.layer)
+    return Mean(float(edits.edit.delta().norm()) / float(weight.double().norm()), math.nan, weight.numel())

@@ -1,0 +1,219 @@
+"""`ks edit` and `ks undo` as a user starts them: from a file of edits to a certified folder, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from errors import says
+from measured import write_everything
+from patched import dense, snapshot
+
+import ks_core as ks
+from ks_core.cli import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with a tiny model, its text, edits, more edits, and facts to keep."""
+    folder = tmp_path_factory.mktemp("edit")
+    write_everything(folder, "llama", layers=3)
+    records = json.loads((folder / "facts.json").read_text())["facts"]
+    parts = {"edits": records[24:27], "more": records[27:28], "all": records[24:28], "keep": records[30:36]}
+    for name, part in parts.items():
+        (folder / f"{name}.json").write_text(json.dumps(part))
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(prepared):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(prepared / "cache"))
+        yield
+
+
+def options(prepared, *given, edits="edits.json"):
+    text = ["--corpus", prepared / "text.txt", "--keep", prepared / "keep.json"]
+    model = ["--model", prepared / "model", "--tokens", 1600]
+    return [str(word) for word in ("edit", prepared / edits, *text, *model, *given)]
+
+
+def more(prepared, *given):
+    text = ["--corpus", prepared / "text.txt", "--keep", prepared / "keep.json"]
+    return [str(word) for word in ("edit", prepared / "more.json", *text, *given)]
+
+
+def cases(prepared, name):
+    return [record["case_id"] for record in json.loads((prepared / f"{name}.json").read_text())]
+
+
+def test_three_commands_lead_to_an_adapter_that_holds(prepared, tmp_path, capsys):
+    folder = tmp_path / "edits"
+    assert main(options(prepared, "--out", folder)) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"edits: 3 in layer [01] \(joint\)", said)
+    assert re.search(r"likelier one +\S+ ± \S+ \(n = 3\)", said)
+    assert said.rstrip().endswith(f"next: ks verify {folder}")
+    assert main(["verify", str(folder)]) == 0
+    assert main(["undo", str(folder), "--case", str(cases(prepared, "edits")[0])]) == 0
+    assert main(["verify", str(folder)]) == 0
+    assert json.loads((folder / "certificate.json").read_text())["edits"][0]["case_id"] == cases(prepared, "edits")[1]
+
+
+def test_what_it_says_about_loading_is_code_that_runs(prepared, tmp_path, capsys):
+    assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits", "--no-certificate")) == 0
+    said = capsys.readouterr().out
+    lines = said.split("to load it:\n")[1].splitlines()
+    found: dict[str, object] = {}
+    exec("\n".join(line.strip() for line in lines if line.startswith("  ")), found)  # noqa: S102
+    [edits] = ks.load_edits(tmp_path / "edits")
+    weight = found["model"].merge_and_unload().get_submodule(edits.base.projection(1)).weight.detach().double()
+    expected = ks.load_model(prepared / "model").adapter.weight(1).double() + dense(edits)
+    torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-6)
+    assert "ks verify" not in said
+
+
+def test_a_stream_goes_on_in_its_folder_or_in_another(prepared, tmp_path):
+    first, other, at_once = (tmp_path / name for name in ("first", "other", "at_once"))
+    assert main(options(prepared, "--layer", 1, "--out", first)) == 0
+    before = snapshot(first)
+    assert main(more(prepared, "--onto", first, "--out", other, "--as", "model")) == 0
+    assert snapshot(first) == before
+    assert main(more(prepared, "--onto", first)) == 0
+    assert main(options(prepared, "--layer", 1, "--out", at_once, edits="all.json")) == 0
+    loaded = [ks.load_edits(folder)[0] for folder in (first, other, at_once)]
+    assert [[fact.case_id for fact in edits.facts] for edits in loaded] == [cases(prepared, "all")] * 3
+    for edits in loaded[:2]:  # searched beside other edits, whose padding rounds otherwise
+        torch.testing.assert_close(dense(edits), dense(loaded[2]), rtol=1e-3, atol=1e-4)
+    assert (other / "model.safetensors").is_file()
+    assert main(["verify", str(first)]) == main(["verify", str(other)]) == 0
+
+
+def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
+    assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits", "--fail-over", 0, "--strict")) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"FAILED: \d of 6 facts to keep lose more than 0 nats, most \w+", said)
+    assert re.search(r"FAILED: \d of 3 edits do not reach p = 0\.95: ", said)
+    assert "nothing was written" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_would_break_too_much_stays_as_it_is(prepared, tmp_path):
+    assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits")) == 0
+    before = snapshot(tmp_path)
+    assert main(more(prepared, "--onto", tmp_path / "edits", "--fail-over", 0)) == 1
+    assert snapshot(tmp_path) == before
+
+
+def test_an_interrupt_while_it_measures_leaves_what_was_there(prepared, tmp_path, monkeypatch):
+    assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits")) == 0
+    before = snapshot(tmp_path)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ks_core.patches.writing.certify", interrupted)
+    case = str(cases(prepared, "edits")[0])
+    assert main(options(prepared, "--layer", 1, "--out", tmp_path / "other")) == 130
+    assert main(more(prepared, "--onto", tmp_path / "edits")) == 130
+    assert main(["undo", str(tmp_path / "edits"), "--case", case]) == 130
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "new", "what"),
+    [
+        ("joint", "Peru", "contradict each other"),
+        ("sequential", "Peru", "contradict each other"),
+        ("joint", None, "are duplicates"),
+        ("sequential", None, None),
+    ],
+)
+def test_edits_that_contradict_each_other_are_not_made(prepared, tmp_path, capsys, method, new, what):
+    records = json.loads((prepared / "edits.json").read_text())
+    again = json.loads(json.dumps(records[0]))
+    again["case_id"] = 999
+    again["requested_rewrite"]["target_new"]["str"] = new or records[0]["requested_rewrite"]["target_new"]["str"]
+    (tmp_path / "twice.json").write_text(json.dumps([*records, again]))
+    given = ["--layer", 1, "--method", method, "--out", tmp_path / "edits"]
+    status = main(options(prepared, *given, edits=tmp_path / "twice.json"))
+    assert (status, (tmp_path / "edits").exists()) == ((0, True) if what is None else (1, False))
+    if what is not None:
+        assert f"FAILED: edits {records[0]['case_id']} and 999 {what}" in capsys.readouterr().err
+
+
+def test_an_edit_is_taken_out_without_the_model(prepared, tmp_path, capsys):
+    """Of an adapter: what is certified needs the base, and what is not needs nothing but the folder."""
+    moved = tmp_path / "moved"
+    shutil.copytree(prepared / "model", moved)
+    folder = tmp_path / "edits"
+    assert main(options(prepared, "--layer", 1, "--out", folder, "--model", moved)) == 0
+    shutil.rmtree(moved)
+    before, undo = snapshot(folder), ["undo", str(folder), "--case", str(cases(prepared, "edits")[1])]
+    capsys.readouterr()
+    assert main(undo) == 2
+    says(capsys.readouterr().err, what="cannot be loaded", expected="one of these", remedy="--no-certificate")
+    assert snapshot(folder) == before
+    assert main([*undo, "--model", str(prepared / "model")]) == 0
+    assert main(["verify", str(folder)]) == 0, "it knows the base by its new name"
+    undo[-1] = str(cases(prepared, "edits")[0])
+    assert main([*undo, "--no-certificate"]) == 0
+    assert [len(edits) for edits in ks.load_edits(folder)] == [1]
+    assert not (folder / "certificate.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ([], {"what": "--out is missing", "expected": "a folder to write"}),
+        (["--out", "there"], {"what": "there exists", "expected": "still to be made", "remedy": "--onto"}),
+        (["--out", "new", "--layer", "7"], {"what": "layer 7 does not exist", "expected": "0 to 2"}),
+        (["--out", "new", "--layer", "1", "--method", "protected"], {"what": "no facts to protect were given"}),
+        (["--out", "new", "--layer", "1", "--ridge", "-1"], {"what": "ridge is -1", "expected": ""}),
+        (["--out", "new", "--tokens", "10"], {"what": "10 tokens of text were asked for"}),
+        (["--out", "new", "--fail-over", "-1"], {"what": "fail_over is -1", "expected": "nats, 0 or more"}),
+        (["--onto", "there"], {"what": "has no edits.json", "expected": "a folder that ks edit wrote"}),
+        (["--onto", "nowhere"], {"what": "nowhere is no folder", "expected": "one that ks edit wrote"}),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(prepared, tmp_path, monkeypatch, capsys, given, parts):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    assert main(options(prepared, *given)) == 2
+    says(capsys.readouterr().err, **parts)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (["--method", "sequential"], "--method is 'sequential', and 'joint'"),
+        (["--tokens", "1700"], "--tokens is 1700, and 1600"),
+        (["--ridge", "0.5"], "--ridge is 0.5, and 0.0"),
+        (["--as", "model"], "--as is 'model', and 'adapter'"),
+        (["--layer", "0"], "layer is 0; expected one that has edits: 1"),
+        (["--protect", "EDITS"], "--protect names other facts than the 0"),
+        (["--dtype", "float64"], "the weights and dtype of"),
+        (["--corpus", "OTHER"], "the text of the second moments of the new edits"),
+    ],
+)
+def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, capsys, given, what):
+    (tmp_path / "other.txt").write_text((prepared / "text.txt").read_text() + "\n\nOne more.")
+    places = {"EDITS": str(prepared / "keep.json"), "OTHER": str(tmp_path / "other.txt")}
+    before = snapshot(folder)
+    capsys.readouterr()
+    assert main(more(prepared, "--onto", folder, *(places.get(word, word) for word in given))) == 2
+    says(capsys.readouterr().err, what=what)
+    assert snapshot(folder) == before
+
+
+@pytest.fixture(scope="module")
+def folder(prepared, tmp_path_factory):
+    place = tmp_path_factory.mktemp("there") / "edits"
+    assert main(options(prepared, "--layer", 1, "--out", place, "--no-certificate")) == 0
+    return place

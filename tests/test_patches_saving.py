@@ -1,0 +1,191 @@
+"""Streams in folders: they go on as if all edits had been made at once, and an edit that is taken out never was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from errors import refused
+from patched import LAYER, MODELS, SEARCH, TRAINED, dense, moments_of, snapshot, some_edits, text, tiny
+
+import ks_core as ks
+from ks_core.errors import InputError
+from ks_core.measurement.values import EDITS_AT_ONCE
+from ks_core.patches.patch import Patch, joined
+
+EPS = torch.finfo(torch.float64).eps
+FACTS = ks.load_facts()
+PROTECTED = FACTS[200:202]
+METHODS = {"sequential": {}, "joint": {}, "null-space": {}, "protected": {"protect": PROTECTED}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny()
+
+
+def same_up_to_rounding(found, expected):
+    """Of two computations of one closed form in float64: what its factors add up, times the condition of their keys."""
+    assert found.facts == expected.facts
+    terms = expected.terms
+    overlaps = terms.directions @ terms.keys.T
+    lengths = overlaps.diagonal().sqrt()
+    condition = float(torch.linalg.cond(overlaps / lengths[:, None] / lengths))
+    added_up = expected.edit.left.abs() @ expected.edit.right.abs()
+    off = (dense(found) - dense(expected)).abs()
+    assert bool((off <= EPS * sum(terms.keys.shape) * condition * added_up).all())
+    assert float(dense(expected).abs().max()) > 1e3 * float(off.max())
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("method", ["sequential", "joint"])
+def test_a_stream_goes_on_as_if_all_were_made_at_once(tmp_path, name, method):
+    """The first part is as long as a batch of the search, whose numbers depend on what is searched beside them."""
+    model, cut = ks.load_model(MODELS / name), EDITS_AT_ONCE
+    facts = FACTS[: cut + 2]
+    at_once = some_edits(model, facts, method)
+    ks.save_edits(some_edits(model, facts[:cut], method), tmp_path / "edits")
+    ks.append_edits(model, facts[cut:], tmp_path / "edits")
+    same_up_to_rounding(*ks.load_edits(tmp_path / "edits"), at_once)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on_and_takes_back(tmp_path, model, method):
+    """All methods, on given numbers: what is searched again is the same, in one batch or in two."""
+    edits = some_edits(model, FACTS[:4], method, **METHODS[method])
+    ks.save_edits(edits, tmp_path / "edits")
+    ks.undo_edits(tmp_path / "edits", [FACTS[1].case_id, FACTS[3].case_id])
+    [left] = ks.load_edits(tmp_path / "edits")
+    assert left.facts == (FACTS[0], FACTS[2])
+    never = replace(edits, facts=left.facts, terms=edits.terms.at([0, 2]))
+    assert torch.equal(left.terms.residuals, never.terms.residuals)
+    of_their_own = some_edits(model, [FACTS[0], FACTS[2]], method, **METHODS[method])
+    assert float((dense(left) - dense(of_their_own)).norm()) < 1e-3 * float(dense(of_their_own).norm())
+    later = some_edits(model, FACTS[1:2], method, **METHODS[method])
+    same_up_to_rounding(joined(joined_first(edits, [0]), joined_first(edits, [2])), left)
+    ks.append_edits(model, FACTS[1:2], tmp_path / "edits")
+    [again] = ks.load_edits(tmp_path / "edits")
+    assert again.facts == (FACTS[0], FACTS[2], FACTS[1])
+    assert torch.equal(again.terms.directions[2], later.terms.directions[0])
+
+
+def joined_first(edits, places):
+    """Some of the edits, as if made on their own from the same numbers."""
+    gone = [fact.case_id for place, fact in enumerate(edits.facts) if place not in places]
+    return Patch("adapter", (edits,)).without(gone).edits[0]
+
+
+def test_an_edit_taken_out_is_as_if_it_never_was(tmp_path, model):
+    """The same bits in the files too, whichever way they came about."""
+    edits = some_edits(model, FACTS[:3])
+    first, other = tmp_path / "first", tmp_path / "other"
+    ks.save_edits(edits, first)
+    ks.undo_edits(first, [FACTS[2].case_id])
+    ks.save_edits(joined_first(edits, [0, 1]), other)
+    assert snapshot(first) == snapshot(other)
+
+
+def test_loaded_edits_are_those_that_were_saved(tmp_path, model):
+    edits = some_edits(model, FACTS[:3], "protected", protect=PROTECTED)
+    ks.save_edits(edits, tmp_path / "edits")
+    [loaded] = ks.load_edits(tmp_path / "edits")
+    for name in ("base", "layer", "method", "facts", "search", "moments", "ridge", "protected", "before_sha256"):
+        assert getattr(loaded, name) == getattr(edits, name), name
+    assert torch.equal(dense(loaded), dense(edits))
+    assert torch.equal(loaded.reached, edits.reached)
+    before = model.weights_sha256
+    with ks.applied(model, loaded):
+        assert model.weights_sha256 != before
+
+
+def mine(weight, keys, values, _second_moment):
+    residuals = values - keys @ weight.T
+    return weight + residuals.T @ keys / keys.square().sum()
+
+
+def test_an_editor_of_ones_own_is_saved_and_neither_added_to_nor_taken_back(tmp_path, model):
+    edits = some_edits(model, FACTS[:3], mine)
+    ks.save_edits(edits, tmp_path / "edits")
+    [loaded] = ks.load_edits(tmp_path / "edits")
+    assert torch.equal(dense(loaded), dense(edits))
+    saved = snapshot(tmp_path)
+    with refused(InputError, what="the editor 'mine'", expected="sequential, joint", remedy="make all of them anew"):
+        ks.append_edits(model, FACTS[3:4], tmp_path / "edits")
+    with refused(InputError, what="the editor 'mine'", expected="sequential, joint", remedy="make all of them anew"):
+        ks.undo_edits(tmp_path / "edits", [FACTS[0].case_id])
+    assert snapshot(tmp_path) == saved
+
+
+@pytest.fixture
+def folder(tmp_path, model):
+    ks.save_edits(some_edits(model, FACTS[:3]), tmp_path / "edits")
+    return tmp_path / "edits"
+
+
+def test_what_is_not_of_the_stream_is_refused(folder, model):
+    saved = snapshot(folder)
+    with refused(InputError, what="2 edits have the case id", expected="every case once", remedy="take the one"):
+        ks.append_edits(model, FACTS[1:2], folder)
+    other = ks.load_model(tiny().model, tiny().tokenizer)
+    other.adapter.weight(2).mul_(2)
+    with refused(InputError, what="the weights of", expected="that very model", remedy="load it as it was"):
+        ks.append_edits(other, FACTS[3:4], folder)
+    with refused(InputError, what="layer is 0", expected="one that has edits: 1"):
+        ks.append_edits(model, FACTS[3:4], folder, layer=0)
+    longer = ks.second_moments(model, tokens=100, corpus=text(), layers=[LAYER])
+    with refused(InputError, what="the text of the second moments of the new edits", got="100 tokens", expected="same"):
+        ks.append_edits(model, FACTS[3:4], folder, moments=longer)
+    assert snapshot(folder) == saved
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"method": "sequential"}, "the method of the new edits is 'sequential', and 'joint'"),
+        ({"ridge": 0.5}, "the ridge of the new edits is 0.5, and 0.1"),
+        ({"search": ks.ValueSettings(steps=3)}, "the search of the new edits"),
+        ({"protected": FACTS[7:8]}, "the list of protected facts of the new edits"),
+        ({"layer": 0}, "the layer of the new edits is 0, and 1"),
+    ],
+)
+def test_edits_of_two_kinds_are_not_joined(model, changed, what):
+    edits, later = some_edits(model, FACTS[:2]), some_edits(model, FACTS[2:3])
+    with refused(InputError, what=what, expected="the same", remedy="a folder of their own"):
+        joined(edits, replace(later, **changed))
+
+
+def test_a_case_that_is_not_there_cannot_be_taken_out(folder):
+    there = ", ".join(str(fact.case_id) for fact in FACTS[:3])
+    saved = snapshot(folder)
+    with refused(InputError, what="no edit of case 987654", expected=f"one of the 3 that are: {there}"):
+        ks.undo_edits(folder, [FACTS[0].case_id, 987654])
+    with refused(InputError, what="are all its edits", expected="some that stay", remedy="remove the folder"):
+        ks.undo_edits(folder, [fact.case_id for fact in FACTS[:3]])
+    with refused(InputError, what="case ids is", expected="each once and at least one"):
+        ks.undo_edits(folder, [])
+    assert snapshot(folder) == saved
+
+
+def test_edits_that_are_not_one_patch_are_refused(tmp_path, model):
+    edits = some_edits(model, FACTS[:2])
+    with refused(InputError, what="2 of the Edits are of layer 1", expected="one for each layer"):
+        ks.save_edits([edits, edits], tmp_path / "edits")
+    with refused(InputError, what="no edits were given"):
+        ks.save_edits([], tmp_path / "edits")
+    with refused(InputError, what="kind is 'onnx'", expected="adapter, model"):
+        ks.save_edits(edits, tmp_path / "edits", "onnx")
+    with refused(InputError, what="edits is 5", expected="Edits"):
+        ks.save_edits(5, tmp_path / "edits")
+    deeper = ks.edit(model, FACTS[:1], 0, moments=ks.second_moments(model, 100, corpus=text()), search=SEARCH, ridge=1)
+    with refused(InputError, what="2 edits have the case id", expected="every case once"):
+        ks.save_edits([edits, deeper], tmp_path / "edits")
+    assert list(tmp_path.iterdir()) == []
+    assert moments_of(model).layers == (LAYER,)
