@@ -88,11 +88,10 @@ IN_PLACE = {
     '"openai-community/gpt2"': "MODEL",
     '"gpt2"': "MODEL",
     '"smollm2-135m-instruct"': "MODEL",
-    'load_facts("packaged")': "load_facts(FACTS)",
     'known_facts(model, "counterfact.json")': "known_facts(model, FACTS)",
     'measure(model, "counterfact.json")': "measure(model, FACTS, SMALL, corpus=TEXT)",
     "second_moments(model)": "second_moments(model, SMALL.tokens, corpus=TEXT)",
-    ", edits, keep=ks.": ", edits, moments=ks.second_moments(MODEL, SMALL.tokens, corpus=TEXT), keep=ks.",
+    "audit(MODEL, edits)": "audit(MODEL, edits, FACTS, moments=ks.second_moments(MODEL, SMALL.tokens, corpus=TEXT))",
 }
 """What an example names or takes by default, and what is at hand for it: the lines are run as they are otherwise."""
 
