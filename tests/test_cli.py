@@ -172,3 +172,42 @@ def test_an_interrupt_leaves_no_half_written_file_and_the_next_run_finishes(prep
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
     assert main(command(prepared, "--json", out)) == 0
     assert json.loads(out.read_text())["format"] == "ks_core/audit/3"
+
+
+def test_edits_that_break_more_than_allowed_end_with_status_1(prepared, monkeypatch, capsys):
+    """As a gate in front of an edit: the table is there all the same, and the reason on standard error."""
+    monkeypatch.setenv("KS_CORE_CACHE", str(prepared[0] / "cache"))
+    assert main(command(prepared, "--layer", 0, "--fail-over", 1000, "--fail-overtaken", 1000)) == 0
+    said = capsys.readouterr()
+    assert "FAILED" not in said.err
+    assert main(command(prepared, "--layer", 0, "--fail-over", 0)) == 1
+    said = capsys.readouterr()
+    assert "ks audit: FAILED: " in said.err
+    assert "lose more than 0 nats" in said.err
+    assert "nothing was edited" in said.out
+    assert main(command(prepared, "--layer", 0, "--strict")) == int("NOT REACHED" in said.out)
+
+
+def test_what_is_simulated_is_written_as_csv(prepared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KS_CORE_CACHE", str(prepared[0] / "cache"))
+    out = tmp_path / "out.csv"
+    assert main(command(prepared, "--layer", 0, "--exact", "all", "--csv", out)) == 0
+    assert len(out.read_text().splitlines()) == 1 + 6 + 2 * 6
+    assert f"written: {out}" in capsys.readouterr().out
+    assert main(command(prepared, "--csv", prepared[0] / "keep.json")) == 2
+    assert main(command(prepared, "--csv", out, "--json", out)) == 2
+
+
+@pytest.mark.parametrize("exact", ["0", "-1", "some", "1.5"])
+def test_a_number_of_facts_that_is_none_is_refused(prepared, exact, capsys):
+    with pytest.raises(SystemExit):
+        main(command(prepared, f"--exact={exact}"))
+    assert "expected an integer of at least 1, or all" in capsys.readouterr().err
+
+
+def test_layers_are_tried_as_asked_for(prepared, monkeypatch, capsys):
+    monkeypatch.setenv("KS_CORE_CACHE", str(prepared[0] / "cache"))
+    assert main(command(prepared, "--layers", "1")) == 0
+    assert "    1  " in capsys.readouterr().out
+    assert main(command(prepared, "--layers", "0,7")) == 2
+    assert "layer 7 does not exist" in capsys.readouterr().err

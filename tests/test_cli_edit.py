@@ -98,6 +98,8 @@ def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
     assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits", "--fail-over", 0, "--strict")) == 1
     said = capsys.readouterr().err
     assert re.search(r"FAILED: \d of 6 facts to keep lose more than 0 nats, most \w+", said)
+    assert re.search(r"\n  \w[\w ]+ \(\w+\) loses \d+\.\d\d nats", said)
+    assert "tried in layer 1" in said
     assert re.search(r"FAILED: \d of 3 edits do not reach p = 0\.95: ", said)
     assert "nothing was written" in said
     assert list(tmp_path.iterdir()) == []

@@ -150,6 +150,13 @@ def test_bad_file_is_refused_with_its_name(tmp_path, raw, parts):
     says(caught.value, **parts)
 
 
+def test_a_fact_needs_no_other_prompts_than_its_own(tmp_path):
+    bare = record(7)
+    del bare["paraphrase_prompts"], bare["neighborhood_prompts"]
+    (fact,) = load_facts(write(tmp_path, [bare])).facts
+    assert (fact.paraphrase_prompts, fact.neighborhood_prompts) == ((), ())
+
+
 def test_missing_file_is_refused_with_the_packaged_name(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.json cannot be read: No such file.*'packaged'"):
         load_facts(tmp_path / "nowhere.json")

@@ -99,6 +99,7 @@ def test_weights_that_would_stay_unedited_are_left_out(tmp_path):
     for name in ("pytorch_model.bin", "flax_model.msgpack", "onnx/model.onnx", "consolidated.safetensors"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(b"weights")
+    (source / "ks_core_manifest.json").write_text("{}")  # says what the files' hashes were
     (source / "templates").mkdir()
     (source / "templates" / "chat.jinja").write_text("{{ text }}")
     (source / ".git").mkdir()
@@ -108,6 +109,7 @@ def test_weights_that_would_stay_unedited_are_left_out(tmp_path):
     assert "templates/chat.jinja" in names
     assert names - OWN == {name for name in snapshot(source) if name[-4:] not in (".bin", "pack", "onnx")} - {
         "consolidated.safetensors",
+        "ks_core_manifest.json",
         ".git/config",
     }
 

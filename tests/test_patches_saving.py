@@ -67,6 +67,7 @@ def test_every_method_goes_on_and_takes_back(tmp_path, model, method):
     assert left.facts == (FACTS[0], FACTS[2])
     never = replace(edits, facts=left.facts, terms=edits.terms.at([0, 2]))
     assert torch.equal(left.terms.residuals, never.terms.residuals)
+    # Searched in float32 in another batch, whose sums round otherwise; the planted fault would be of the edits' size.
     of_their_own = some_edits(model, [FACTS[0], FACTS[2]], method, **METHODS[method])
     assert float((dense(left) - dense(of_their_own)).norm()) < 1e-3 * float(dense(of_their_own).norm())
     later = some_edits(model, FACTS[1:2], method, **METHODS[method])

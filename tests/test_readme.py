@@ -88,11 +88,10 @@ IN_PLACE = {
     '"openai-community/gpt2"': "MODEL",
     '"gpt2"': "MODEL",
     '"smollm2-135m-instruct"': "MODEL",
-    'load_facts("packaged")': "load_facts(FACTS)",
     'known_facts(model, "counterfact.json")': "known_facts(model, FACTS)",
     'measure(model, "counterfact.json")': "measure(model, FACTS, SMALL, corpus=TEXT)",
     "second_moments(model)": "second_moments(model, SMALL.tokens, corpus=TEXT)",
-    ", edits, keep=ks.": ", edits, moments=ks.second_moments(MODEL, SMALL.tokens, corpus=TEXT), keep=ks.",
+    "audit(MODEL, edits)": "audit(MODEL, edits, FACTS, moments=ks.second_moments(MODEL, SMALL.tokens, corpus=TEXT))",
 }
 """What an example names or takes by default, and what is at hand for it: the lines are run as they are otherwise."""
 
@@ -136,7 +135,8 @@ def front_doors():
 
 
 @pytest.mark.parametrize("place", ["README", "docstring"])
-def test_front_door_examples_run(place, at_hand, capsys):
+def test_front_door_examples_run(place, at_hand, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the example of saved edits writes
     made = run_example(front_doors()[place], at_hand)
     assert capsys.readouterr().out.strip() == str(made["ks"].judge(made["found"])).strip()
     assert made["p"].shape == (len(made["facts"]),) * 2

@@ -103,7 +103,7 @@ def loss_by_log_odds(log_probability: Tensor, change: Tensor) -> Tensor:
     Example:
         >>> before = torch.tensor([0.99, 0.3], dtype=torch.float64).log()
         >>> loss_by_log_odds(before, torch.tensor([-0.1, -0.1])).round(decimals=2).tolist()
-        [5.39, 0.1]
+        [5.4, 0.1]
     """
     room = -torch.expm1(log_probability).clamp(max=-torch.finfo(torch.float32).eps)  # log p was read in float32
     return log_probability - logsigmoid(log_probability - room.log() + change / room)

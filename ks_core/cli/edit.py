@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
@@ -15,6 +18,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import one_line, shown
 
 if TYPE_CHECKING:
+    from ks_core.data.corpus import Corpus
     from ks_core.measurement.second_moments import SecondMoments
     from ks_core.models.loaded import LoadedModel
     from ks_core.patches.folder import StoredPatch
@@ -78,43 +82,64 @@ def execute(options: argparse.Namespace) -> int:
     limits = Limits(options.fail_over, options.fail_overtaken)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        facts, keep, stored = _read(options)
-        earlier = () if stored is None else stored.patch.facts
-        stops = contradictions([*earlier, *facts], options.method)
+        asked = _read(options)
+        stops = contradictions(asked.every, options.method)
         if stops:
             return _stopped(stops)
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
-        kept = facts_to_keep(model, _known(model, keep, options).facts, [*earlier, *facts])
-        patch, corpus = _made(model, facts, kept, stored, options)
+        kept = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
+        patch, corpus = _made(model, asked, kept, options)
         found = review(model, patch, kept, limits)
         stops = [*found.broken, *(found.unreached if options.strict else ())]
         if not stops:
             measuring = None
             if not options.no_certificate:
                 measuring = Measuring(model, inputs_for(model, patch.edits, kept, corpus), found.predicted)
-            certificate = write(patch, options.out, stored, measuring)
+            certificate = write(patch, asked.place, measuring)
     warn(said)
     if stops:
-        return _stopped(stops)
+        return _stopped(stops, [*found.worst, f"tried in layer {', '.join(map(str, patch.layers))}"])
     folder = options.onto if options.out is None else options.out
     print(report(patch, folder, found, certificate))
     return 0
 
 
-def _stopped(reasons: list[str]) -> int:
+def _stopped(reasons: Sequence[str], details: Sequence[str] = ()) -> int:
     for reason in reasons:
         print(f"ks edit: FAILED: {one_line(reason)}", file=sys.stderr)
+    for detail in details:
+        print(f"  {one_line(detail)}", file=sys.stderr)
     print("nothing was written", file=sys.stderr)
     return 1
 
 
-def _read(options: argparse.Namespace) -> tuple[FactSet, FactSet, StoredPatch | None]:
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What was asked for, read and checked.
+
+    Attributes:
+        facts: to edit
+        keep: to keep
+        stored: the folder that the edits are added to, if there is one
+        place: to write to: a new folder, or `stored`
+    """
+
+    facts: FactSet
+    keep: FactSet
+    stored: StoredPatch | None
+    place: Path | StoredPatch
+
+    @property
+    def every(self) -> tuple[Fact, ...]:
+        """All edits, those that are there and the new ones."""
+        return (*(() if self.stored is None else self.stored.patch.facts), *self.facts)
+
+
+def _read(options: argparse.Namespace) -> _Asked:
     """The files that were given and the places to write to, before a model is loaded; fills in what was not given."""
     from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
     from ks_core.patches.patch import refuse_repeated
 
-    if options.out is None and options.onto is None:
-        raise InputError("--out is missing; expected a folder to write: --out DIR, or --onto DIR to add to one")
     facts, keep = load_facts(options.edits, "EDITS"), load_facts(options.keep, "--keep")
     stored = None
     if options.onto is not None:
@@ -124,11 +149,13 @@ def _read(options: argparse.Namespace) -> tuple[FactSet, FactSet, StoredPatch | 
     for name, value in UNLESS_ONTO.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    if options.out is None:
-        check_patch_folder("--onto", options.onto)
-    else:
+    if options.out is not None:
         check_new_folder("--out", options.out, options.model)
-    return facts, keep, stored
+        return _Asked(facts, keep, stored, options.out)
+    if stored is None:
+        raise InputError("--out is missing; expected a folder to write: --out DIR, or --onto DIR to add to one")
+    check_patch_folder("--onto", options.onto)
+    return _Asked(facts, keep, stored, stored)
 
 
 def _fill_in_from(stored: StoredPatch, options: argparse.Namespace) -> None:
@@ -165,11 +192,9 @@ def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> Fa
 
 
 def _made(
-    model: LoadedModel, facts: FactSet, kept: tuple[Fact, ...], stored: StoredPatch | None, options: argparse.Namespace
-) -> tuple[Patch, Any]:
+    model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace
+) -> tuple[Patch, Corpus]:
     """The patch, and the corpus that its second moments are of."""
-    from dataclasses import replace
-
     from ks_core.data.corpus import load_corpus
     from ks_core.measurement.second_moments import collect_second_moments
     from ks_core.patches.edits import edit
@@ -179,12 +204,12 @@ def _made(
     corpus = load_corpus(options.corpus)
     layers = None if options.layer is None else [model.adapter.layer_number(options.layer)]
     moments = collect_second_moments(model, corpus, tokens=options.tokens, layers=layers)
-    if stored is not None:
-        patch = appended(model, stored.patch, facts, options.layer, moments)
+    if asked.stored is not None:
+        patch = appended(model, asked.stored.patch, asked.facts, options.layer, moments)
         return replace(patch, kind=options.kind), corpus
-    layer = _cheapest(model, moments, facts, kept, options.ridge) if layers is None else layers[0]
+    layer = _cheapest(model, moments, asked.facts, kept, options.ridge) if layers is None else layers[0]
     protect = None if options.protect is None else load_facts(options.protect, "--protect")
-    edits = edit(model, facts, layer, options.method, protect=protect, moments=moments, ridge=options.ridge)
+    edits = edit(model, asked.facts, layer, options.method, protect=protect, moments=moments, ridge=options.ridge)
     return Patch(options.kind, (edits,)), corpus
 
 

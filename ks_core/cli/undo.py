@@ -47,7 +47,7 @@ def execute(options: argparse.Namespace) -> int:
         measuring = None if options.no_certificate else _measuring(stored, options.model, options.device)
         if measuring is not None:
             patch = patch.on(Base.of(measuring.model))
-        certificate = write(patch, None, stored, measuring)
+        certificate = write(patch, stored, measuring)
     warn(said)
     print(report(patch, options.folder, None, certificate))
     return 0

@@ -45,8 +45,8 @@ class Record:
         return str(value)
 
     def texts(self, field: str) -> tuple[str, ...]:
-        """A list of texts, none of them blank; the list itself may be empty."""
-        value = self._value(field, "a list of texts")
+        """A list of texts, none of them blank; the list itself may be empty, or not there."""
+        value = self.content.get(field, [])
         if not isinstance(value, list):
             raise self._wrong(field, value, "a list of texts")
         for index, item in enumerate(value):

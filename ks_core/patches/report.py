@@ -8,7 +8,7 @@ from pathlib import Path
 from ks_core.formatting import plus_minus, printable
 from ks_core.patches.certificate import Certificate
 from ks_core.patches.patch import Patch
-from ks_core.patches.review import Review
+from ks_core.patches.review import Review, told
 
 MEASURED = {
     "efficacy_after": "edits whose new object is the likelier one",
@@ -46,9 +46,7 @@ def _worst(found: Review) -> list[str]:
     [worst] = found.found.worst(1)
     if worst.loss <= 0:
         return [f"none of {len(found.found.keep)} facts to keep loses anything"]
-    by = f", where {printable(worst.overtaken_by)} overtakes" if worst.overtaken_by else ""
-    fact = printable(f"{worst.fact.subject} ({worst.fact.target_true})")
-    return [f"of {len(found.found.keep)} facts to keep {fact} loses most: {worst.loss:.2f} nats{by}"]
+    return [f"of {len(found.found.keep)} facts to keep {told(worst)}, the most"]
 
 
 def _measured(certificate: Certificate) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ks_core.auditing.gate import Limits, complaints
-from ks_core.auditing.together import Together, together
+from ks_core.auditing.together import Loss, Together, together
 from ks_core.data.conflicts import conflicts, contradicting
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
@@ -23,6 +23,9 @@ from ks_core.statistics.means import Mean, mean_of
 NAMED = 5
 """Edits that a line names at most."""
 
+LISTED = 10
+"""Facts that are listed where a limit is not kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class Review:
@@ -31,12 +34,14 @@ class Review:
     Attributes:
         found: what all its edits together do to the facts to keep, simulated
         broken: limits that are not kept, a line each
+        worst: the facts that lose most, where a limit is not kept, a line each
         unreached: edits whose value does not reach its probability, in a line for each layer
         predicted: what `found` says, and the growth of each weight, under the names of a certificate
     """
 
     found: Together
     broken: tuple[str, ...]
+    worst: tuple[str, ...]
     unreached: tuple[str, ...]
     predicted: Numbers
 
@@ -57,7 +62,15 @@ def review(model: LoadedModel, patch: Patch, kept: Sequence[Fact], limits: Limit
         "kept_worst_loss": Mean(float(found.losses.max()), math.nan, len(found.losses)),
         **{GROWTH + f"{edits.base.projection(edits.layer)}.weight": _growth(model, edits) for edits in patch.edits},
     }
-    return Review(found, complaints(limits, found), tuple(line for line in lines if line), Numbers(predicted))
+    broken = complaints(limits, found)
+    worst = tuple(map(told, found.worst(LISTED))) if broken else ()
+    return Review(found, broken, worst, tuple(line for line in lines if line), Numbers(predicted))
+
+
+def told(loss: Loss) -> str:
+    """What becomes of a fact, in a line."""
+    by = f", and {printable(loss.overtaken_by)} overtakes" if loss.overtaken_by else ""
+    return f"{printable(loss.fact.subject)} ({printable(loss.fact.target_true)}) loses {loss.loss:.2f} nats{by}"
 
 
 def facts_to_keep(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> tuple[Fact, ...]:

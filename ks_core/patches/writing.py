@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +28,12 @@ class Measuring:
     predicted: Numbers | None = None
 
 
-def write(
-    patch: Patch, folder: Path | None, stored: StoredPatch | None, measuring: Measuring | None
-) -> Certificate | None:
+def write(patch: Patch, place: Path | StoredPatch, measuring: Measuring | None) -> Certificate | None:
     """Write a patch into a new folder, or in the place of the one that it was made from.
 
     Args:
         patch: to write.
-        folder: that is not there yet; None for that of `stored`.
-        stored: the folder that the patch was made from, if there is one.
+        place: a folder that is not there yet, or the one that the patch was made from.
         measuring: to certify it with; None for no certificate.
 
     Returns:
@@ -46,12 +42,8 @@ def write(
     Raises:
         KsError: as `new_folder`, `changed_folder` and `certify`.
     """
-    place: AbstractContextManager[Path]
-    if folder is None and stored is not None:
-        place = changed_folder(stored, patch)
-    else:
-        place = new_folder(folder or Path(), patch)  # an empty path is refused: it is there
-    with place as made:
+    put = changed_folder(place, patch) if isinstance(place, StoredPatch) else new_folder(place, patch)
+    with put as made:
         if measuring is None:
             return None
         made_how = made_of(patch.edits)
