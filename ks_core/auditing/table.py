@@ -22,9 +22,6 @@ TOLD = 0.1
 NAME, SENTENCE, FACT, OBJECT = 40, 120, 44, 16
 """Characters that a subject, an edit, a kept fact and an object take in the table at most."""
 
-OVERTAKEN_SHOWN = 20
-"""Overtaken facts that are named, whatever they lose."""
-
 HEADING_TOGETHER = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  fact"
 HEADING = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  {'fact':<{FACT}}  {'P ± text':<15}  P at any token"
 
@@ -34,7 +31,8 @@ def table(audit: Audit, top: int = 5) -> str:
 
     Args:
         audit: what was predicted.
-        top: facts shown for each edit, and for all together; all where there are fewer.
+        top: facts shown for each edit, and of all edits together those that lose most and those that are overtaken; all
+            where there are fewer.
 
     Raises:
         InputError: a negative number of facts.
@@ -92,7 +90,7 @@ def _together(audit: Audit, top: int) -> list[str]:
         HEADING_TOGETHER,
     ]
     worst = found.worst(top)
-    shown = worst + [of for of in overtaken[:OVERTAKEN_SHOWN] if of not in worst]
+    shown = worst + [of for of in overtaken[:top] if of not in worst]
     lines += [f"  {of.loss:>+6.2f}  {_object(of.overtaken_by):<{OBJECT}}  {_fact(of.fact)}".rstrip() for of in shown]
     unseen = [of for of in overtaken if of not in shown]
     return lines + ([f"  and {len(unseen)} more that are overtaken"] if unseen else [])
