@@ -12,6 +12,7 @@ from errors import refused
 from measured import write_facts, write_text
 from tiny_models import sentencepiece_tokenizer
 
+from ks_core.auditing.gate import Limits
 from ks_core.comparing.diff import diff
 from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
@@ -127,8 +128,8 @@ def test_complaints_are_of_losses_of_facts_overtaken_and_of_other_layers(tmp_pat
     found = diff(base, changed(base, tmp_path / "tuned", fine_tuned), edits=facts[:1], keep=facts[6:])
     worst, overtaken = found.consequences.worst, len(found.consequences.overtaken)
     assert worst > 0
-    assert found.complaints(fail_over=worst, fail_overtaken=overtaken, only_layers=None) == []
-    [said] = found.complaints(fail_over=worst * 0.99)
+    assert found.complaints(Limits(worst, overtaken)) == []
+    [said] = found.complaints(Limits(fail_over=worst * 0.99))
     assert "1 of" in said
     assert found.consequences.kept[0].fact.subject in said
     [said] = found.complaints(only_layers=[1])
@@ -151,7 +152,7 @@ def test_a_change_in_another_layer_is_caught(romed, tmp_path):
 def test_losses_without_facts_and_facts_without_one_tokenizer_are_refused(romed, facts, tmp_path):
     base, edited, _ = romed
     with refused(InputError, what="no facts to keep", expected="some", remedy="--keep"):
-        diff(base, edited).complaints(fail_over=0.5)
+        diff(base, edited).complaints(Limits(fail_over=0.5))
     other = shutil.copytree(edited, tmp_path / "other")
     sentencepiece_tokenizer().save_pretrained(other)
     assert diff(base, other).tokenizers_differ

@@ -47,17 +47,30 @@ def complaints(limits: Limits, found: Audit | Together) -> tuple[str, ...]:
     Of an audit, a fact's loss is the largest that an edit alone, as far as it was simulated, or all edits together cost
     it; it is overtaken where it is by any of them.
     """
-    losses, overtaken = (found.losses, _overtaken(found)) if isinstance(found, Together) else _any(found)
+    return over(
+        limits, found.keep, *((found.losses, _overtaken(found)) if isinstance(found, Together) else _any(found))
+    )
+
+
+def over(limits: Limits, keep: Sequence[Fact], losses: Array, overtaken: Mask) -> tuple[str, ...]:
+    """What facts lose over the limits, a line each.
+
+    Args:
+        limits: what is allowed.
+        keep: M facts.
+        losses: (M,) in nats a token.
+        overtaken: (M,) whether another object has become as likely as the fact's own.
+    """
     lines = []
     if limits.fail_over is not None and (losses > limits.fail_over).any():
         over = np.flatnonzero(losses > limits.fail_over)
         worst = int(losses.argmax())
         lines.append(
             f"{len(over)} of {len(losses)} facts to keep lose more than {limits.fail_over:g} nats, most "
-            f"{_named(found.keep[worst])} with {losses[worst]:.2f}"
+            f"{_named(keep[worst])} with {losses[worst]:.2f}"
         )
     if limits.fail_overtaken is not None and overtaken.sum() > limits.fail_overtaken:
-        names = [found.keep[place] for place in np.flatnonzero(overtaken)]
+        names = [keep[place] for place in np.flatnonzero(overtaken)]
         lines.append(
             f"{len(names)} of {len(losses)} facts to keep are overtaken by another object, {limits.fail_overtaken} "
             f"allowed: {_list(names)}"

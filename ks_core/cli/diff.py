@@ -10,7 +10,7 @@ from ks_core import defaults
 from ks_core.cli.arguments import Add, warn
 from ks_core.command import given, integer, integers, number, path
 from ks_core.errors import InputError
-from ks_core.formatting import printable
+from ks_core.formatting import one_line
 
 HELP = "compare an edited model with its base, whoever edited it"
 
@@ -41,6 +41,7 @@ def declare(add: Add) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Compare, write the file, print the page; complaints last, on standard error."""
+    from ks_core.auditing.gate import Limits
     from ks_core.comparing.diff import diff
     from ks_core.comparing.files import write_diff
     from ks_core.comparing.table import table
@@ -49,8 +50,8 @@ def execute(options: argparse.Namespace) -> int:
     read = {name: getattr(options, name) for name in ("base", "edited", "edits", "keep", "corpus")}
     if options.json is not None:
         check_output("--json", options.json, {f"--{name}": value for name, value in read.items()})
-    thresholds = {"fail_over": options.fail_over, "fail_overtaken": options.fail_overtaken}
-    if options.keep is None and any(value is not None for value in thresholds.values()):
+    limits = Limits(options.fail_over, options.fail_overtaken)
+    if options.keep is None and limits != Limits():
         raise InputError(
             "--fail-over and --fail-overtaken are about facts to keep; expected some: name them with --keep"
         )
@@ -58,11 +59,11 @@ def execute(options: argparse.Namespace) -> int:
         warnings.simplefilter("always", UserWarning)
         how = {name: getattr(options, name) for name in ("tokens", "ridge", "revision", "device", "dtype")}
         found = diff(read.pop("base"), read.pop("edited"), **read, **how)
-    complaints = found.complaints(**thresholds, only_layers=options.only_layers)
+    complaints = found.complaints(limits, options.only_layers)
     if options.json is not None:
         write_diff(found, options.json, complaints)
     warn(said)
     print(table(found, options.top))
     for complaint in complaints:
-        print(f"ks diff: {printable(complaint)}", file=sys.stderr)
+        print(f"ks diff: FAILED: {one_line(complaint)}", file=sys.stderr)
     return 1 if complaints else 0
