@@ -46,7 +46,7 @@ def _worst(found: Review) -> list[str]:
     [worst] = found.found.worst(1)
     if worst.loss <= 0:
         return [f"none of {len(found.found.keep)} facts to keep loses anything"]
-    return [f"of {len(found.found.keep)} facts to keep {told(worst)}, the most"]
+    return [f"hit hardest of {len(found.found.keep)} facts to keep: {told(worst)}"]
 
 
 def _measured(certificate: Certificate) -> list[str]:
