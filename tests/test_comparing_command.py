@@ -62,7 +62,7 @@ def test_the_file_is_as_its_schema_says(edited, tmp_path, capsys):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(content, SCHEMA)
     said = capsys.readouterr()
-    assert [f"ks diff: {line}" for line in content["complaints"]] == said.err.splitlines()[
+    assert [f"ks diff: FAILED: {line}" for line in content["complaints"]] == said.err.splitlines()[
         -len(content["complaints"]) or 99 :
     ]
     assert "log-perplexity" in said.out
@@ -97,7 +97,7 @@ def test_bad_input_is_one_line_and_status_two(folder, capsys):
         ("--fail-over", "nan", "--keep", "keep.json"): {
             "what": "fail_over",
             "got": "nan",
-            "expected": "a finite number",
+            "expected": "nats, 0 or more",
         },
         ("--json", "tuned/config.json"): {"what": "--json", "got": "--edited", "expected": "another file"},
         ("--corpus", "text.txt", "--tokens", "3"): {"what": "3 tokens", "expected": "at least"},

@@ -47,9 +47,8 @@ def complaints(limits: Limits, found: Audit | Together) -> tuple[str, ...]:
     Of an audit, a fact's loss is the largest that an edit alone, as far as it was simulated, or all edits together cost
     it; it is overtaken where it is by any of them.
     """
-    return over(
-        limits, found.keep, *((found.losses, _overtaken(found)) if isinstance(found, Together) else _any(found))
-    )
+    losses, overtaken = (found.losses, _overtaken(found)) if isinstance(found, Together) else _any(found)
+    return over(limits, found.keep, losses, overtaken)
 
 
 def over(limits: Limits, keep: Sequence[Fact], losses: Array, overtaken: Mask) -> tuple[str, ...]:
@@ -70,7 +69,7 @@ def over(limits: Limits, keep: Sequence[Fact], losses: Array, overtaken: Mask) -
             f"{_named(keep[worst])} with {losses[worst]:.2f}"
         )
     if limits.fail_overtaken is not None and overtaken.sum() > limits.fail_overtaken:
-        names = [keep[place] for place in np.flatnonzero(overtaken)]
+        names = [keep[place] for place in np.flatnonzero(overtaken).tolist()]
         lines.append(
             f"{len(names)} of {len(losses)} facts to keep are overtaken by another object, {limits.fail_overtaken} "
             f"allowed: {_list(names)}"

@@ -77,12 +77,10 @@ class Diff:
         limits = Limits() if limits is None else limits
         if outside := [layer for layer in only_layers or () if not 0 <= layer < self.num_layers]:
             raise InputError(f"layer {outside[0]} does not exist; expected 0 to {self.num_layers - 1}")
-        said = []
+        said: list[str] = []
         if limits != Limits():
             if self.consequences is None or not self.keep:
-                raise InputError(
-                    "no facts to keep were given to hold losses against; expected some: name them (--keep)"
-                )
+                raise InputError("no facts to keep were given to hold losses against; expected some: --keep")
             kept = self.consequences.kept
             losses, overtaken = np.array([of.loss for of in kept]), np.array([bool(of.overtaken_by) for of in kept])
             said += over(limits, [of.fact for of in kept], losses, overtaken)
