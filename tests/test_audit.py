@@ -150,8 +150,9 @@ def test_a_layer_that_is_asked_for_is_taken_and_weak_edits_are_named(audited):
     again = audit(model, edits[:1], keep, layer=other, corpus=paths["corpus"], tokens=TOKENS)
     assert (again.layer, again.layers, again.plan) == (other, (), None)
     weak = table(replace(again, reached=(0.2,)))
-    assert "(NOT REACHED: p = 0.20 of 0.95)" in weak
-    assert f"for 1 of 1 edits: {edits[0].subject}; try other layers" in weak
+    assert "(NOT REACHED: p = 0.2 of 0.95)" in weak
+    assert f"1 of 1 edits do not reach p = 0.5: {edits[0].subject}" in weak
+    assert "try other layers" in weak
     assert "reached" not in table(replace(again, reached=(0.96,))).lower()
 
 

@@ -7,13 +7,17 @@ from checkout import MODELS
 from reference_statistics import statements_corpus
 
 from ks_core.auditing.predict import audit
+from ks_core.auditing.simulation import simulate_alone
+from ks_core.auditing.together import together
+from ks_core.errors import InputError
 from ks_core.measurement.cached_values import cached_target_values
+from ks_core.measurement.kept_facts import in_batches, rivals_of
 from ks_core.measurement.known import known_facts
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.models.editing import edited
 from ks_core.models.loading import load_model
-from ks_core.theory.editing import joint_edit, single_edit
+from ks_core.theory.editing import Edit, joint_edit, single_edit
 from ks_core.theory.whitening import whiten
 
 EDITS, FACTS = 4, 400
@@ -154,3 +158,14 @@ def test_order_and_joining_save_what_they_really_save(made):
     assert found.plan.saved_by_order == pytest.approx((found.plan.gentlest - found.plan.as_given).mean())
     everyone = range(EDITS)
     assert found.plan.saved_by_joining(everyone) == pytest.approx((found.plan.jointly - found.plan.as_given).mean())
+
+
+def test_edits_whose_outcome_is_no_number_are_refused(made):
+    """NaN is over no limit, and would read as a pair that was only screened."""
+    model, edits, keep, *_ = made
+    broken = Edit(torch.full((model.adapter.d_value, 1), 1e30), torch.full((1, model.adapter.d_key), 1e30))
+    with pytest.raises(InputError, match="the log-probability of .* is nan; expected a finite number"):
+        together(model, {1: broken}, keep[:4], edits)
+    batches = in_batches(model, keep[:4], rivals_of(keep[:4], edits))
+    with pytest.raises(InputError, match="with an edit simulated, .* is NaN or infinite"):
+        simulate_alone(model, 1, broken.left.T, broken.right, batches, torch.ones(1, 4, dtype=torch.bool))

@@ -52,7 +52,7 @@ def planted(edits=2, kept=3, subject="Paris", model="model", **changed):
         "overtaken": overtaken,
         "rival": np.where(np.isnan(losses), -1, 0),
         "rival_names": (("Spain",),) * kept,
-        "together": Together(keep, held, np.linspace(0.5, 0.1, kept), (None,) * (kept - 1) + ("Spain",)),
+        "together": Together(keep, held, held + 2, np.linspace(0.5, 0.1, kept), (None,) * (kept - 1) + ("Spain",)),
         "method": "joint",
         "plan": Plan(held, held + 0.3, held + 0.7, tuple(range(edits))[::-1], (tuple(range(edits)),)),
     }

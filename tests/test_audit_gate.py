@@ -1,11 +1,14 @@
 """Limits that an audit keeps or breaks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_audit_files import planted
 
-from ks_core.auditing.gate import Limits, complaints, unreached
+from ks_core.auditing.gate import Limits, complaints, unasked, unreached
 from ks_core.errors import InputError
+from ks_core.measurement.readable import LeftOut
 
 LOSSES = np.array([[np.nan, 0.2, 0.3], [0.4, 0.1, 0.9]])
 """By two edits alone; together the planted ones cost 0.5, 0.3 and 0.1."""
@@ -61,6 +64,23 @@ def test_limits_below_nothing_are_refused(wrong):
         Limits(**wrong)
 
 
-def test_edits_that_are_not_reached_are_named():
-    assert unreached(planted(reached=(0.95, 0.99))) == ()
-    assert unreached(planted(reached=(0.94, 0.99))) == ("1 of 2 edits do not reach p = 0.95: Paris 0",)
+def test_edits_that_are_not_reached_are_named_lowest_first():
+    edits = planted(edits=7).edits
+    assert unreached(edits[:2], (0.95, 0.99), 0.95) == ()
+    assert unreached(edits[:2], (0.9461, 0.99), 0.95) == (
+        "1 of 2 edits do not reach p = 0.95: Paris 0 (case 0, p = 0.946)",
+    )
+    [said] = unreached(edits, [n / 10 for n in range(7)], 0.95)
+    assert said.startswith("7 of 7 edits do not reach p = 0.95: Paris 0 (case 0, p = 0), Paris 1 (case 1, p = 0.1)")
+    assert said.endswith(" and 2 more")
+
+
+def test_edits_that_nothing_is_foreseen_of_are_named():
+    first, second, third = planted(edits=3).edits
+    out = (LeftOut(second.case_id, "Paris 1", "the prompt is too long"), LeftOut(99, "kept", "no matter"))
+    assert unasked((), (first, second)) == ()
+    assert unasked(out[1:], (first, second)) == ()
+    [said] = unasked(out, (first, second))
+    assert said == "1 of 2 edits cannot be asked for, the first is fact 1 ('Paris 1'): the prompt is too long"
+    [said] = unasked((), (first, replace(third, subject=first.subject, target_new="Peru")))
+    assert "contradict each other" in said

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from ks_core.arguments import real_number, whole_number
 from ks_core.auditing.prediction import Audit
 from ks_core.auditing.together import Together
+from ks_core.data.conflicts import conflicts, contradicting
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
-from ks_core.formatting import printable
+from ks_core.formatting import printable, shortened
+from ks_core.measurement.readable import LeftOut
 from ks_core.statistics.pairs import Array
 
 Mask = NDArray[np.bool_]
@@ -47,7 +49,7 @@ def complaints(limits: Limits, found: Audit | Together) -> tuple[str, ...]:
     Of an audit, a fact's loss is the largest that an edit alone, as far as it was simulated, or all edits together cost
     it; it is overtaken where it is by any of them.
     """
-    losses, overtaken = (found.losses, _overtaken(found)) if isinstance(found, Together) else _any(found)
+    losses, overtaken = (found.losses, found.overtaken) if isinstance(found, Together) else _any(found)
     return over(limits, found.keep, losses, overtaken)
 
 
@@ -77,18 +79,37 @@ def over(limits: Limits, keep: Sequence[Fact], losses: Array, overtaken: Mask) -
     return tuple(lines)
 
 
-def unreached(audit: Audit) -> tuple[str, ...]:
-    """The edits whose value does not reach its probability, in one line; nothing where all do."""
-    few = audit.not_reached
+def unreached(edits: Sequence[Fact], reached: Sequence[float], target: float) -> tuple[str, ...]:
+    """The edits whose value does not reach a probability, in one line; nothing where all do.
+
+    Args:
+        edits: E edits.
+        reached: by edit, probability per token of its new object that its value reaches.
+        target: the probability.
+    """
+    few = sorted((p, place) for place, p in enumerate(reached) if p < target)
     if not few:
         return ()
-    names = ", ".join(printable(fact.subject) for fact in few[:NAMED])
+    names = (f"{_subject(edits[place])} (case {edits[place].case_id}, p = {p:.3g})" for p, place in few[:NAMED])
     more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
-    return (f"{len(few)} of {len(audit.edits)} edits do not reach p = {audit.target:g}: {names}{more}",)
+    return (f"{len(few)} of {len(edits)} edits do not reach p = {target:g}: {', '.join(names)}{more}",)
 
 
-NAMED = 5
-"""Facts that a line names at most."""
+def unasked(left_out: Sequence[LeftOut], edits: Sequence[Fact]) -> tuple[str, ...]:
+    """The edits that the model cannot be asked for, and those that contradict another: nothing was foreseen of them.
+
+    Args:
+        left_out: of edits and facts to keep.
+        edits: that were asked for, all of them.
+    """
+    cases = {fact.case_id for fact in edits}
+    few = [of for of in left_out if of.case_id in cases]
+    lines = [f"{len(few)} of {len(edits)} edits cannot be asked for, the first is {few[0]}"] if few else []
+    return (*lines, *conflicts(contradicting(edits)))
+
+
+NAMED, NAME = 5, 40
+"""Facts that a line names at most, and characters of a name in it."""
 
 
 def _list(facts: Sequence[Fact]) -> str:
@@ -97,13 +118,13 @@ def _list(facts: Sequence[Fact]) -> str:
 
 
 def _named(fact: Fact) -> str:
-    return printable(f"{fact.subject} ({fact.target_true})")
+    return f"{_subject(fact)} ({shortened(printable(fact.target_true), NAME)})"
+
+
+def _subject(fact: Fact) -> str:
+    return shortened(printable(fact.subject), NAME)
 
 
 def _any(audit: Audit) -> tuple[Array, Mask]:
     losses = np.fmax(np.fmax.reduce(audit.losses, axis=0), audit.together.losses)
-    return losses, np.logical_or.reduce([*audit.overtaken, _overtaken(audit.together)])
-
-
-def _overtaken(together: Together) -> Mask:
-    return np.array([name is not None for name in together.overtaken_by])
+    return losses, np.logical_or.reduce([*audit.overtaken, audit.together.overtaken])

@@ -25,7 +25,7 @@ from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.kept_facts import in_batches, rival_names, rivals_of
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.readable import LeftOut, readable_facts, summary
+from ks_core.measurement.readable import LeftOut, facts_to_keep, readable_facts, summary
 from ks_core.measurement.second_moments import SecondMoments, collect_second_moments
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening
@@ -136,12 +136,10 @@ def _facts(
     if not wanted:
         raise InputError(f"no edit is left that the model can be asked for: {summary(unread)}")
     warn_of_conflicts(wanted)
-    edited = {(fact.subject, fact.relation_id) for fact in wanted}
-    kept = tuple(fact for fact in load_facts(keep, "facts to keep") if (fact.subject, fact.relation_id) not in edited)
-    kept, unread_kept = _readable(model, kept)
-    if not kept:
+    kept = facts_to_keep(model, load_facts(keep, "facts to keep"), wanted)
+    if not kept.facts:
         raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
-    return wanted, kept, unread + unread_kept
+    return wanted, kept.facts, unread + kept.left_out
 
 
 def _readable(model: LoadedModel, facts: tuple[Fact, ...]) -> tuple[tuple[Fact, ...], tuple[LeftOut, ...]]:

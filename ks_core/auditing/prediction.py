@@ -109,11 +109,6 @@ class Audit:
         """Pairs of an edit and a fact that were simulated; the others were screened."""
         return int(np.isfinite(self.losses).sum())
 
-    @property
-    def not_reached(self) -> tuple[Fact, ...]:
-        """Edits for whose new object no value in this layer reaches the probability that was searched for."""
-        return tuple(fact for fact, p in zip(self.edits, self.reached, strict=True) if p < self.target)
-
     def worst(self, edit: int, count: int) -> list[Disturbance]:
         """The facts that lose most by an edit made alone, falling; behind them those that were only screened.
 

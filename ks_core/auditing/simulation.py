@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ks_core.errors import InputError
 from ks_core.measurement.kept_facts import Batch, read_all
 from ks_core.measurement.scoring import LOGITS_AT_ONCE
 from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
@@ -40,7 +41,7 @@ def simulate_alone(
         (E, M) each; unknown where a pair was not asked for.
 
     Raises:
-        InputError: a layer that does not exist.
+        InputError: a layer that does not exist, or a log-probability that is not finite.
     """
     after = unknown(*chosen.shape)
     written, along = _on_device(model, layer, left[:, :, None], right[:, None, :])
@@ -54,7 +55,7 @@ def simulate_alone(
                     hooks.enter_context(simulated(model.adapter, {layer: (written[these], along[these])}))
                     if states is not None:
                         hooks.enter_context(resumed(model.adapter, layer, states.of(of_rows)))
-                    found = read_standing(model, batch.asked.of(of_rows))
+                    found = _finite(read_standing(model, batch.asked.of(of_rows)))
                 after.put((these, batch.facts[rows[part]]), found)
                 bar.update(len(these))
     return after
@@ -77,6 +78,16 @@ def simulate_together(model: LoadedModel, edits: Mapping[int, Edit], batches: Se
     changes = {layer: _on_device(model, layer, edit.left, edit.right) for layer, edit in edits.items()}
     with simulated(model.adapter, changes):
         return read_all(model, batches)
+
+
+def _finite(found: Standing) -> Standing:
+    """Refuse what would be over no limit, and would read as not simulated."""
+    if not bool(torch.isfinite(found.log_probability).all()):
+        raise InputError(
+            "with an edit simulated, the log-probability of a fact's own object is NaN or infinite; expected finite "
+            "numbers: run the model in float32"
+        )
+    return found
 
 
 def _on_device(model: LoadedModel, layer: int, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ks_core.auditing.gate import unreached
+from ks_core.auditing.layers import WORKS
 from ks_core.auditing.plan import Plan
 from ks_core.auditing.prediction import Audit, Disturbance
 from ks_core.data.facts import Fact
@@ -106,11 +108,11 @@ def _edits(audit: Audit, top: int) -> list[str]:
     shown = sorted(np.argsort(-worst, kind="stable")[:EDITS_SHOWN].tolist())
     lines = ["each edit alone", HEADING] if len(shown) == len(audit.edits) else _summary(audit, len(shown))
     for number in shown:
-        reached = f"p = {audit.reached[number]:.2f}"
-        short = audit.reached[number] < audit.target
-        lines.append(
-            f"{_edit(audit.edits[number])}  ({f'NOT REACHED: {reached} of {audit.target:g}' if short else reached})"
-        )
+        reached = audit.reached[number]
+        told = f"p = {reached:.2f}"
+        if reached < audit.target:
+            told = f"NOT REACHED: p = {reached:.3g} of {audit.target:g}"
+        lines.append(f"{_edit(audit.edits[number])}  ({told})")
         lines += [_row(of) for of in audit.worst(number, top)]
     return lines
 
@@ -132,14 +134,9 @@ def _row(of: Disturbance) -> str:
 
 
 def _not_reached(audit: Audit) -> list[str]:
-    few = audit.not_reached
-    if not few:
-        return []
-    return [
-        "",
-        f"not reached: no value in layer {audit.layer} makes the new object as probable as {audit.target:g} for "
-        f"{len(few)} of {len(audit.edits)} edits: {_subjects(few)}; try other layers (--layers)",
-    ]
+    """The edits that do not work: below `target` alone is said beside the edit."""
+    few = unreached(audit.edits, audit.reached, WORKS)
+    return ["", f"{few[0]}; try other layers (--layers)"] if few else []
 
 
 def _plan(plan: Plan, edits: Sequence[Fact]) -> list[str]:

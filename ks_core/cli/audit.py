@@ -58,7 +58,7 @@ def exact(text: str) -> int | str:
 def execute(options: argparse.Namespace) -> int:
     """Predict, write files, print the table; 1 where a limit is broken."""
     from ks_core.auditing.files import check_audit_files, write_audit, write_csv
-    from ks_core.auditing.gate import Limits, complaints, unreached
+    from ks_core.auditing.gate import Limits, complaints, unasked, unreached
     from ks_core.auditing.predict import EXACT, audit
     from ks_core.auditing.table import table
     from ks_core.measurement.known import known_facts
@@ -92,7 +92,11 @@ def execute(options: argparse.Namespace) -> int:
     written = [] if options.json is None else write_audit(found, options.json)
     written += [] if options.csv is None else [write_csv(found, options.csv)]
     warn(said)
-    broken = [*complaints(limits, found), *(unreached(found) if options.strict else ())]
+    broken = [*complaints(limits, found)]
+    if limits != Limits() or options.strict:  # as a gate: what was not looked at does not pass
+        broken += unasked(found.left_out, edits.facts)
+    if options.strict:
+        broken += unreached(found.edits, found.reached, found.target)
     for complaint in broken:
         print(f"ks audit: FAILED: {one_line(complaint)}", file=sys.stderr)
     print(table(found, options.top))

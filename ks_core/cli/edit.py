@@ -67,6 +67,7 @@ def declare(add: Add) -> None:
     declare_limits(add)
     declare_model(without_default)
     declare_text(without_default)
+    add("--allow-unreached", action="store_true", help="write edits too whose value does not make their object likely")
     add("--no-certificate", action="store_true", help="do not measure what was written")
 
 
@@ -90,7 +91,8 @@ def execute(options: argparse.Namespace) -> int:
         kept = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
         patch, corpus = _made(model, asked, kept, options)
         found = review(model, patch, kept, limits)
-        stops = [*found.broken, *(found.unreached if options.strict else ())]
+        unreached = () if options.allow_unreached else found.failing
+        stops = [*found.broken, *(found.unreached if options.strict else unreached)]
         if not stops:
             measuring = None
             if not options.no_certificate:

@@ -69,7 +69,8 @@ class Diff:
 
         Args:
             limits: what facts to keep may lose.
-            only_layers: the layers that may differ; embeddings, the head and the last norm are of none.
+            only_layers: the layers that may differ; embeddings, the head, the last norm, settings and tokenizer are of
+                none.
 
         Raises:
             InputError: losses are asked about, and there are no facts to keep; or a layer that does not exist.
@@ -84,6 +85,10 @@ class Diff:
             kept = self.consequences.kept
             losses, overtaken = np.array([of.loss for of in kept]), np.array([bool(of.overtaken_by) for of in kept])
             said += over(limits, [of.fact for of in kept], losses, overtaken)
+        if only_layers is not None and (self.settings_differ or self.tokenizers_differ):
+            differing = {"settings (config.json)": self.settings_differ, "tokenizers": self.tokenizers_differ}
+            what = " and ".join(name for name, differ in differing.items() if differ)
+            said.append(f"the {what} of the two differ, which are of no layer")
         others = [] if only_layers is None else [of for of in self.changed if of.layer not in only_layers]
         if others:
             said.append(

@@ -104,7 +104,8 @@ def dense_change(pair: Pair) -> tuple[Tensor, Tensor]:
 def _change(pair: Pair, layer: int | None) -> TensorChange | None:
     dtypes = (pair.before.dtype, pair.after.dtype)
     coarse = max((getattr(torch, name) for name in dtypes), key=lambda of: torch.finfo(of).eps)
-    squares, changed, only_rounded = [0.0, 0.0, 0.0], 0, dtypes[0] != dtypes[1]
+    # Widened, a number stays what it is: only the coarser side can be the other one rounded.
+    squares, changed, only_rounded = [0.0, 0.0, 0.0], 0, dtypes[0] != dtypes[1] and pair.after.dtype == _name(coarse)
     for before, after in _blocks(pair):
         _refuse_not_finite(pair.name, before, after)
         first, second = before.double(), after.double()
@@ -119,6 +120,10 @@ def _change(pair: Pair, layer: int | None) -> TensorChange | None:
     norm, weight_norm, after_norm = map(math.sqrt, squares)
     rounding = torch.finfo(coarse).eps / 2 * after_norm
     return TensorChange(pair.name, layer, pair.before.shape, dtypes, norm, weight_norm, changed, rounding, only_rounded)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _blocks(pair: Pair) -> Iterator[tuple[Tensor, Tensor]]:
@@ -147,4 +152,4 @@ def in_memory(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list
 
 
 def _held(tensor: Tensor) -> StoredTensor:
-    return StoredTensor(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor)
+    return StoredTensor(tuple(tensor.shape), _name(tensor.dtype), tensor)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ks_core.data.fact import Fact, as_facts
 from ks_core.errors import InputError
@@ -115,7 +116,7 @@ class Consequences:
         efficacy: share of the edits whose new object is more probable than the true one, after their own prompts
         paraphrase: the same after their paraphrase prompts: a mean over edits of shares of prompts
         neighbourhood: share of neighbourhood prompts whose true object is more probable than the new one
-        lost: share of the facts to keep that stood first among their rivals before the edits and do so no more
+        lost: share of the facts to keep that stood first among rivals before the edits and do so no more
         loss: mean loss of the own objects of facts to keep, in nats a token
         log_perplexity: of held-out text, nats a token, each text counted by its tokens; the error over texts
         kept: all facts to keep, greatest loss first
@@ -159,11 +160,21 @@ def consequences(before: Readings, after: Readings) -> Consequences:
         efficacy=_change(before.answers.rewrite.success(), after.answers.rewrite.success()),
         paraphrase=_change(before.answers.paraphrase.success(), after.answers.paraphrase.success()),
         neighbourhood=_change(1 - before.answers.neighbourhood.success(), 1 - after.answers.neighbourhood.success()),
-        lost=mean_of(gone[before.kept.lead.numpy() > 0].astype(np.float64)),
+        lost=lost_share(before.kept.lead.numpy(), gone),
         loss=mean_of(losses),
         log_perplexity=_text_change(before, after),
         kept=tuple(sorted(kept, key=lambda of: -of.loss)),
     )
+
+
+def lost_share(lead: Array, gone: NDArray[np.bool_]) -> Mean:
+    """Share of the facts that stood first among rivals and are overtaken; one without a rival cannot be.
+
+    Args:
+        lead: (n,) before, in nats; infinite without a rival.
+        gone: (n,) whether each is overtaken.
+    """
+    return mean_of(gone[(lead > 0) & np.isfinite(lead)].astype(np.float64))
 
 
 def _change(before: Array, after: Array) -> Change:

@@ -71,6 +71,18 @@ def readable_facts(model: LoadedModel, facts: Iterable[Fact]) -> ReadableFacts:
     )
 
 
+def facts_to_keep(model: LoadedModel, keep: Iterable[Fact], edits: Iterable[Fact]) -> ReadableFacts:
+    """The facts that no edit is of, by subject and relation, and that a model can be asked about.
+
+    Args:
+        model: whose tokenizer and context length count.
+        keep: facts that are to stay.
+        edits: facts that are edited.
+    """
+    edited = {(fact.subject, fact.relation_id) for fact in edits}
+    return readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited])
+
+
 def _note(model: LoadedModel, asked: Sequence[tuple[int, str, str]], reasons: dict[int, str]) -> None:
     """Add why questions cannot be asked; each is the number of a fact, a prompt and an object."""
     questions = read_questions(model, [prompt for _, prompt, _ in asked], [name for _, _, name in asked])

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ks_core.data.facts import Fact
-from ks_core.errors import InputError
 from ks_core.measurement.objects import ObjectRows, object_rows
 from ks_core.measurement.scoring import Question, Unaskable, questions_of, read_questions
 from ks_core.models.loaded import LoadedModel
@@ -145,20 +144,10 @@ def standing(logits: Tensor, asked: AskedFacts) -> Standing:
 
 
 def read_standing(model: LoadedModel, asked: AskedFacts) -> Standing:
-    """Ask a model as it is, edited, simulated or not, in one forward pass; float64 on the CPU.
-
-    Raises:
-        InputError: a log-probability that is not finite: it would be over no limit.
-    """
+    """Ask a model as it is, edited, simulated or not, in one forward pass; float64 on the CPU."""
     with torch.inference_mode():
         logits = model.adapter.logits(asked.rows.input_ids, asked.rows.attention_mask, asked.columns)
-        found = wide(standing(logits, asked))
-    if not bool(torch.isfinite(found.log_probability).all()):
-        raise InputError(
-            "the log-probability of a fact's own object is NaN or infinite; expected finite numbers: run the model in "
-            "float32, or ask for smaller edits"
-        )
-    return found
+        return wide(standing(logits, asked))
 
 
 def wide(found: Standing) -> Standing:

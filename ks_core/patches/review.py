@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ks_core.auditing.gate import Limits, complaints
-from ks_core.auditing.together import Loss, Together, together
+from ks_core.auditing.gate import Limits, complaints, unreached
+from ks_core.auditing.layers import WORKS
+from ks_core.auditing.together import Together, together
 from ks_core.data.conflicts import conflicts, contradicting
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import printable
+from ks_core.measurement.consequences import KeptFact
 from ks_core.measurement.readable import readable_facts
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.certificate import Numbers
@@ -35,6 +37,7 @@ class Review:
         found: what all its edits together do to the facts to keep, simulated
         broken: limits that are not kept, a line each
         worst: the facts that lose most, where a limit is not kept, a line each
+        failing: edits whose value makes their object no likelier than all else, in a line for each layer
         unreached: edits whose value does not reach its probability, in a line for each layer
         predicted: what `found` says, and the growth of each weight, under the names of a certificate
     """
@@ -42,6 +45,7 @@ class Review:
     found: Together
     broken: tuple[str, ...]
     worst: tuple[str, ...]
+    failing: tuple[str, ...]
     unreached: tuple[str, ...]
     predicted: Numbers
 
@@ -56,18 +60,21 @@ def review(model: LoadedModel, patch: Patch, kept: Sequence[Fact], limits: Limit
         limits: what the edits may break.
     """
     found = together(model, {edits.layer: edits.edit for edits in patch.edits}, kept, patch.facts)
-    lines = (_unreached(edits) for edits in patch.edits)
+    every = [(edits.facts, edits.reached.tolist(), edits.search.target_probability) for edits in patch.edits]
     predicted = {
+        "kept_lost": found.lost,
         "kept_loss": mean_of(found.losses),
         "kept_worst_loss": Mean(float(found.losses.max()), math.nan, len(found.losses)),
         **{GROWTH + f"{edits.base.projection(edits.layer)}.weight": _growth(model, edits) for edits in patch.edits},
     }
     broken = complaints(limits, found)
     worst = tuple(map(told, found.worst(LISTED))) if broken else ()
-    return Review(found, broken, worst, tuple(line for line in lines if line), Numbers(predicted))
+    failing = [line for facts, reached, _ in every for line in unreached(facts, reached, WORKS)]
+    short = tuple(line for facts, reached, target in every for line in unreached(facts, reached, target))
+    return Review(found, broken, worst, tuple(failing), short, Numbers(predicted))
 
 
-def told(loss: Loss) -> str:
+def told(loss: KeptFact) -> str:
     """What becomes of a fact, in a line."""
     by = f", and {printable(loss.overtaken_by)} overtakes" if loss.overtaken_by else ""
     return f"{printable(loss.fact.subject)} ({printable(loss.fact.target_true)}) loses {loss.loss:.2f} nats{by}"
@@ -97,17 +104,6 @@ def contradictions(facts: Sequence[Fact], method: str) -> list[str]:
     """
     stopping = contradicting(facts) if method == "sequential" else facts
     return [printable(line) for line in conflicts(stopping)]
-
-
-def _unreached(edits: Edits) -> str:
-    target = edits.search.target_probability
-    few = [(fact, p) for fact, p in zip(edits.facts, edits.reached.tolist(), strict=True) if p < target]
-    if not few:
-        return ""
-    few.sort(key=lambda one: one[1])
-    names = ", ".join(f"{printable(fact.subject)} (case {fact.case_id}, p = {p:.2g})" for fact, p in few[:NAMED])
-    more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
-    return f"{len(few)} of {len(edits)} edits do not reach p = {target:g}: {names}{more}"
 
 
 def _growth(model: LoadedModel, edits: Edits) -> Mean:
