@@ -80,6 +80,20 @@ def test_layers_that_are_asked_for_are_tried(audited):
         audit(model, edits[:1], keep, layers=[], corpus=paths["corpus"], tokens=TOKENS)
 
 
+def test_all_together_are_made_as_is_asked_for(audited):
+    model, paths, edits, keep, joint = audited
+    asked = {"layer": joint.layer, "corpus": paths["corpus"], "tokens": TOKENS}
+    sequential = audit(model, edits, keep, method="sequential", **asked)
+    assert sequential.method == "sequential"
+    dependent = model.adapter.model_type == "gpt_neox"  # its first layer sees the last token alone, and two end alike
+    assert joint.method == ("sequential" if dependent else "joint")
+    assert (sequential.together.losses != joint.together.losses).any() == (not dependent)
+    with pytest.raises(InputError, match="method is 'null-space'; expected joint or sequential"):
+        audit(model, edits, keep, method="null-space", **asked)
+    twins = audit(model, [edits[0], replace(edits[0], case_id=999, prompt="{} is", relation_id="P9")], keep, **asked)
+    assert twins.method in ("joint", "sequential")
+
+
 def test_the_worst_are_ranked_by_what_they_lose(audited):
     _, _, edits, keep, found = audited
     worst = found.worst(1, 3)

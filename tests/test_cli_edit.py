@@ -68,7 +68,7 @@ def test_three_commands_lead_to_an_adapter_that_holds(prepared, tmp_path, capsys
     assert main(options(prepared, "--out", folder)) == 0
     said = capsys.readouterr().out
     assert re.search(r"edits: 3 in layer [01] \(joint\)", said)
-    assert re.search(r"likelier one +\S+ ± \S+ \(n = 3\)", said)
+    assert re.search(r"likelier than their old one +\S+ ± \S+ \(n = 3\)", said)
     assert said.rstrip().endswith(f"next: ks verify {folder}")
     assert main(["verify", str(folder)]) == 0
     assert main(["undo", str(folder), "--case", str(cases(prepared, "edits")[0])]) == 0

@@ -1,13 +1,14 @@
 """Which tensors differ: two checkpoints compared on disk, as they are stored, in every way that they can be stored."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from edited_models import base_of, changed, fine_tuned
 from errors import refused
 from safetensors.torch import load_file, save_file
-from tiny_models import save_tiny_checkpoint
+from tiny_models import save_tiny_checkpoint, sentencepiece_tokenizer
 
 from ks_core.comparing import tensors as tensors_module
 from ks_core.comparing.diff import diff
@@ -66,6 +67,39 @@ def test_a_fine_tuned_model_differs_everywhere_most_changed_first(base, tuned):
     assert len(result.ranks) == min(len(matrices), 5)
 
 
+def test_an_edit_that_is_stored_wider_than_its_base_is_no_rounding(base, tmp_path):
+    """Tools load a bfloat16 base in float32, edit it, and save it so: widened, nothing but the edit differs."""
+    half = changed(base, tmp_path / "half", lambda model: model.to(torch.bfloat16))
+    wider = changed(half, tmp_path / "wider", lambda _: None)
+
+    def slightly(model):
+        weight = model.get_parameter(DOWN).data
+        weight += 0.9 * 2**-9 * weight.abs()  # less than half of a bfloat16 step: rounded back, it would be gone
+
+    assert diff(half, wider).changed == ()
+    result = diff(half, changed(half, tmp_path / "edited", slightly))
+    assert [of.name for of in result.changed] == [DOWN]
+    assert len(result.complaints(only_layers=[0])) == 1
+    assert diff(wider, half).changed == (), "the other way round it is rounding"
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_changed_settings_and_tokenizers_are_of_no_layer(base, tmp_path, file):
+    other = shutil.copytree(base, tmp_path / "other")
+    content = (other / file).read_text()
+    after = content.replace('"rms_norm_eps": 1e-06', '"rms_norm_eps": 0.5') if file == "config.json" else None
+    if after is None:
+        sentencepiece_tokenizer().save_pretrained(other)
+    else:
+        (other / file).write_text(after)
+    assert (other / file).read_text() != content
+    result = diff(base, other)
+    assert result.changed == ()
+    [said] = result.complaints(only_layers=[1])
+    assert ("settings" if after else "tokenizers") in said
+    assert result.complaints() == []
+
+
 def test_blocks_change_nothing(base, tuned, monkeypatch):
     whole = found(base, tuned)
     monkeypatch.setattr(tensors_module, "BLOCK", 20)
@@ -86,7 +120,7 @@ def test_a_coarser_dtype_is_rounding_and_an_edit_in_it_is_not(base, tmp_path):
     result = diff(base, half)
     assert len(result.changes) > 10
     assert result.changed == ()
-    assert diff(half, base).changed == ()
+    assert len(diff(half, base).changed) > 10, "a base in bfloat16 is no rounding of what is wider: that may be edited"
     assert result.complaints(only_layers=[0]) == []
     edited = changed(base, tmp_path / "edited", lambda model: (one_entry(model), model.to(torch.bfloat16)))
     [of] = diff(base, edited).changed

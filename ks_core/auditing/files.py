@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,9 @@ from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.files import sha256_of
 from ks_core.outputs import check_output, is_regular, output_path, write_text
+from ks_core.statistics.means import Mean
 from ks_core.statistics.pairs import Array
+from ks_core.strict_json import finite_or_none
 
 FORMAT = "ks_core/audit/3"
 
@@ -153,9 +154,7 @@ def as_json(audit: Audit, matrices: Mapping[str, Any] | None = None) -> dict[str
         "tokens": audit.tokens,
         "ridge": audit.ridge,
         "layer": audit.layer,
-        "layers": [
-            {**asdict(of), "loss_error": None if math.isnan(of.loss_error) else of.loss_error} for of in audit.layers
-        ],
+        "layers": [{**asdict(of), "loss_error": finite_or_none(of.loss_error)} for of in audit.layers],
         "silent_neurons": audit.silent_neurons,
         "target": audit.target,
         "pairs": {"all": audit.losses.size, "simulated": audit.simulated},
@@ -198,12 +197,16 @@ def _plan(audit: Audit) -> dict[str, Any] | None:
             "jointly": numbers(audit.plan.jointly),
         },
         "order": [ids[place] for place in audit.plan.order],
-        "saved_by_order": audit.plan.saved_by_order,
+        "saved_by_order": _mean(audit.plan.saved_by_order),
         "groups": [
-            {"case_ids": [ids[place] for place in group], "saved": audit.plan.saved_by_joining(group)}
+            {"case_ids": [ids[place] for place in group], "saved": _mean(audit.plan.saved_by_joining(group))}
             for group in audit.plan.groups
         ],
     }
+
+
+def _mean(of: Mean) -> dict[str, Any]:
+    return {"value": finite_or_none(of.value), "error": finite_or_none(of.error), "n": of.count}
 
 
 def _record(fact: Fact) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ks_core.auditing.simulation import simulate_together
 from ks_core.auditing.wanted import Wanted
 from ks_core.measurement.kept_facts import in_batches
 from ks_core.models.loaded import LoadedModel
+from ks_core.statistics.means import Mean, mean_of
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editing import Edit
 from ks_core.theory.ordering import gentlest_order, interfering_groups
@@ -38,23 +39,26 @@ class Plan:
     groups: tuple[tuple[int, ...], ...]
 
     @property
-    def saved_by_order(self) -> float:
-        """Nats a token that an edit keeps more in the mean in the gentlest order than in the given one."""
-        return float((self.gentlest - self.as_given).mean())
+    def saved_by_order(self) -> Mean:
+        """Nats a token that an edit keeps more in the gentlest order than in the given one, with its standard error."""
+        return mean_of(self.gentlest - self.as_given)
 
-    def saved_by_joining(self, group: Sequence[int]) -> float:
-        """Nats a token that an edit of a group keeps more in the mean made jointly than one after another."""
-        places = list(group)
-        return 0.0 if self.jointly is None else float((self.jointly[places] - self.as_given[places]).mean())
+    def saved_by_joining(self, group: Sequence[int]) -> Mean:
+        """Nats a token that an edit of a group keeps more where all edits are made jointly and not one after another.
+
+        Over none where all cannot be made jointly.
+        """
+        places = [] if self.jointly is None else list(group)
+        jointly = self.as_given if self.jointly is None else self.jointly
+        return mean_of(jointly[places] - self.as_given[places])
 
 
-def plan(model: LoadedModel, wanted: Wanted, jointly: Edit | None, among: Tensor, norms: Tensor) -> Plan:
+def plan(model: LoadedModel, wanted: Wanted, among: Tensor, norms: Tensor) -> Plan:
     """Simulate the edits in their order, in the gentlest, and jointly: three passes over their own prompts.
 
     Args:
         model: unedited; no weight is touched.
         wanted: E edits.
-        jointly: all of them at once; None where their keys depend on one another.
         among: (E, E) P among them.
         norms: (E,) lengths of their whitened keys.
     """
@@ -66,6 +70,7 @@ def plan(model: LoadedModel, wanted: Wanted, jointly: Edit | None, among: Tensor
     def held(edit: Edit) -> Array:
         return simulate_together(model, {wanted.layer: edit}, batches).log_probability.numpy()
 
+    jointly = wanted.jointly()
     return Plan(
         as_given=held(wanted.one_after_another()),
         gentlest=held(wanted.one_after_another(order)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from ks_core.data.conflicts import warn_of_conflicts
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Fact, Facts, load_facts
 from ks_core.errors import InputError
+from ks_core.formatting import shown
 from ks_core.measurement.kept_facts import in_batches, rival_names, rivals_of
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.readable import LeftOut, facts_to_keep, readable_facts, summary
@@ -40,6 +41,10 @@ EXACT = 50
 97 % of the ten facts of 431 that each of 12 edits really hurts most in layers 4, 12 and 20 (`bench/audit`)."""
 
 Exact = int | Literal["all"]
+
+
+TOGETHER = ("joint", "sequential")
+"""How an audit makes all edits together. What other methods do, `ks edit` simulates before it writes."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def audit(
     ridge: float = 0.0,
     search: ValueSettings | None = None,
     exact: Exact = EXACT,
+    method: str = "joint",
     made: Made | None = None,
 ) -> Audit:
     """Predict what edits would do to facts that are to stay, before any weight is touched: screen, then simulate.
@@ -89,6 +95,8 @@ def audit(
         ridge: added to second moments before whitening, in mean eigenvalues.
         search: how the values of the edits are searched.
         exact: facts that are simulated for each edit; "all" for all of them.
+        method: how all edits together are made: "joint" (one after another where their keys depend on one another), or
+            "sequential".
         made: of all edits in `layer`, where they were made already.
 
     Returns:
@@ -104,6 +112,8 @@ def audit(
     """
     search = ValueSettings() if search is None else search
     arguments.instance("search", search, ValueSettings, "such as ValueSettings(steps=50)")
+    if method not in TOGETHER:
+        raise InputError(f"method is {shown(method)}; expected {' or '.join(TOGETHER)}, which write along C⁻¹k")
     ridge, count = check_ridge(ridge), _count(exact)
     loaded = load_model(model)
     wanted, kept, left_out = _facts(loaded, edits, keep, every=made is not None)
@@ -117,8 +127,13 @@ def audit(
     else:
         tried = tried_layers(text.layers, loaded.adapter.num_layers) if layers is None else looked_at or ()
         costs, chosen, whitening = choose_layer(loaded, text, tried, wanted, kept, search)
-    ready = wanted_edits(loaded, wanted, chosen, whitening, search, None if made is None else made.values)
-    return _in_layer(loaded, text, ready, kept, costs, count, made, search.target_probability, left_out)
+    if made is not None:
+        ready = wanted_edits(loaded, wanted, chosen, whitening, made.search, made.values)
+        together = made.method, made.edit
+    else:
+        ready = wanted_edits(loaded, wanted, chosen, whitening, search)
+        together = _all_together(ready, method)
+    return replace(_in_layer(loaded, text, ready, kept, count, together), layers=costs, left_out=left_out)
 
 
 def _count(exact: Exact) -> int:
@@ -169,22 +184,15 @@ def _in_layer(
     text: TextWhitening,
     wanted: Wanted,
     kept: tuple[Fact, ...],
-    costs: tuple[LayerCost, ...],
     count: int,
-    made: Made | None,
-    target: float,
-    left_out: tuple[LeftOut, ...],
+    together: tuple[str, Edit],
 ) -> Audit:
     """Everything about the chosen layer."""
+    layer, (left, right), (method, edit) = wanted.layer, wanted.alone(), together
     batches = in_batches(model, kept, rivals_of(kept, wanted.facts))
-    left, right = wanted.alone()
-    screened = screen(model, wanted.layer, left, right, kept, batches)
-    after = simulate_foremost(
-        model, wanted.layer, left, right, batches, screened.before, screened.order, min(count, len(kept))
-    )
-    jointly = wanted.jointly()
-    method, together = _all_together(wanted, jointly) if made is None else (made.method, made.edit)
-    names = rival_names(batches, len(kept))
+    screened = screen(model, layer, left, right, kept, batches)
+    before, names = screened.before, rival_names(batches, len(kept))
+    after = simulate_foremost(model, layer, left, right, batches, before, screened.order, min(count, len(kept)))
     shares, errors, among, norms = _shares(model, text, wanted, kept)
     return Audit(
         model=model.name,
@@ -192,28 +200,27 @@ def _in_layer(
         ridge=text.ridge,
         edits=wanted.facts,
         keep=kept,
-        layers=costs,
-        layer=wanted.layer,
+        layer=layer,
         silent_neurons=wanted.whitening.silent,
-        target=target if made is None else made.search.target_probability,
+        target=wanted.target,
         reached=tuple(wanted.values.probabilities.tolist()),
-        before=screened.before.log_probability.numpy(),
+        before=before.log_probability.numpy(),
         shares=shares.numpy(),
         share_errors=errors.numpy(),
         largest_shares=screened.largest_shares.numpy(),
         first_order=screened.first_order.numpy(),
-        losses=(screened.before.log_probability - after.log_probability).numpy(),
-        overtaken=after.overtaken(screened.before).numpy(),
+        losses=(before.log_probability - after.log_probability).numpy(),
+        overtaken=after.overtaken(before).numpy(),
         rival=after.rival.numpy(),
         rival_names=names,
-        together=compared(kept, screened.before, simulate_together(model, {wanted.layer: together}, batches), names),
+        together=compared(kept, before, simulate_together(model, {layer: edit}, batches), names),
         method=method,
-        plan=plan(model, wanted, jointly, among, norms) if len(wanted.facts) > 1 else None,
-        left_out=left_out,
+        plan=plan(model, wanted, among, norms) if len(wanted.facts) > 1 else None,
     )
 
 
-def _all_together(wanted: Wanted, jointly: Edit | None) -> tuple[str, Edit]:
+def _all_together(wanted: Wanted, method: str) -> tuple[str, Edit]:
+    jointly = wanted.jointly() if method == "joint" else None
     return ("sequential", wanted.one_after_another()) if jointly is None else ("joint", jointly)
 
 

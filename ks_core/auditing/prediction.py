@@ -79,7 +79,6 @@ class Audit:
     edits: tuple[Fact, ...]
     keep: tuple[Fact, ...]
     ridge: float
-    layers: tuple[LayerCost, ...]
     layer: int
     silent_neurons: int
     target: float
@@ -96,6 +95,7 @@ class Audit:
     together: Together
     method: str
     plan: Plan | None
+    layers: tuple[LayerCost, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.measurement.readable import summary
+from ks_core.statistics.means import Mean, mean_of
 
 EDITS_SHOWN = 20
 """Edits that are shown one by one; of more, those that cost one fact most."""
@@ -73,22 +74,21 @@ def _layers(audit: Audit) -> list[str]:
     of = audit.layers[0]
     lines = [
         "",
-        f"layer  loss of a fact (nats)  p reached    {len(of.reached)} of the edits, each alone, on {of.facts} facts",
+        f"layer  edits that work  loss of a fact (nats)   of {len(of.reached)} edits, each alone, on {of.facts} facts",
     ]
     for cost in audit.layers:
         mark = "  <- audited" if cost.layer == audit.layer else ""
-        loss, reached = plus_minus(cost.loss, cost.loss_error), float(np.mean(cost.reached))
-        lines.append(f"{cost.layer:>5}  {loss:<21}  {reached:.2f}{mark}")
+        lines.append(f"{cost.layer:>5}  {cost.works:>15}  {plus_minus(cost.loss, cost.loss_error)}{mark}")
     return lines
 
 
 def _together(audit: Audit, top: int) -> list[str]:
     found = audit.together
     overtaken = [of for of in found.worst(len(found.keep)) if of.overtaken_by is not None]
-    lost = int((found.losses > TOLD).sum())
+    lost, mean = int((found.losses > TOLD).sum()), mean_of(found.losses)
     lines = [
         f"all edits together ({audit.method}): {len(overtaken)} of {len(found.keep)} facts overtaken, {lost} lose more "
-        f"than {TOLD} nats a token; mean loss {plus_minus(float(found.losses.mean()), _error(audit))}",
+        f"than {TOLD} nats a token; mean loss {plus_minus(mean.value, mean.error)}",
         HEADING_TOGETHER,
     ]
     worst = found.worst(top)
@@ -96,11 +96,6 @@ def _together(audit: Audit, top: int) -> list[str]:
     lines += [f"  {of.loss:>+6.2f}  {_object(of.overtaken_by):<{OBJECT}}  {_fact(of.fact)}".rstrip() for of in shown]
     unseen = [of for of in overtaken if of not in shown]
     return lines + ([f"  and {len(unseen)} more that are overtaken"] if unseen else [])
-
-
-def _error(audit: Audit) -> float:
-    losses = audit.together.losses
-    return float(losses.std(ddof=1) / len(losses) ** 0.5) if len(losses) > 1 else float("nan")
 
 
 def _edits(audit: Audit, top: int) -> list[str]:
@@ -141,23 +136,27 @@ def _not_reached(audit: Audit) -> list[str]:
 
 def _plan(plan: Plan, edits: Sequence[Fact]) -> list[str]:
     lines = []
-    if plan.saved_by_order > TOLD:
+    if plan.saved_by_order.value > TOLD:
         lines.append(
-            f"one after another, an edit keeps {plan.saved_by_order:.2f} nats a token more in the mean in this order: "
-            + _subjects([edits[place] for place in plan.order])
+            f"one after another in this order, an edit keeps {_told(plan.saved_by_order)} nats a token more than in "
+            "the given one: " + _subjects([edits[place] for place in plan.order])
         )
     for group in plan.groups:
-        if plan.saved_by_joining(group) > TOLD:
+        if plan.saved_by_joining(group).value > TOLD:
             lines.append(
-                f"made jointly, not one after another, each keeps {plan.saved_by_joining(group):.2f} nats a token "
-                "more in the mean: " + _subjects([edits[place] for place in group])
+                f"with all made jointly and not one after another, each of these keeps "
+                f"{_told(plan.saved_by_joining(group))} nats a token more: " + _subjects([edits[n] for n in group])
             )
     return ["", *lines] if lines else []
 
 
+def _told(of: Mean) -> str:
+    return f"{plus_minus(of.value, of.error)} (mean of {of.count})"
+
+
 def _subjects(facts: Sequence[Fact]) -> str:
     some = ", ".join(shortened(printable(fact.subject), NAME) for fact in facts[:EDITS_SHOWN])
-    return some + (f" and {len(facts) - EDITS_SHOWN} more" if len(facts) > EDITS_SHOWN else "")
+    return some + (f" and {len(facts) - EDITS_SHOWN} more (--json has all)" if len(facts) > EDITS_SHOWN else "")
 
 
 def _edit(fact: Fact) -> str:

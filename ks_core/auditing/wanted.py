@@ -25,6 +25,7 @@ class Wanted:
         layer: that is edited
         weight: (d_value, d_key) float64, unedited
         values: their keys and the values that these are to have
+        target: probability per token of a new object at which the search of its value ended
         whitening: of the layer's text
     """
 
@@ -32,6 +33,7 @@ class Wanted:
     layer: int
     weight: Tensor
     values: TargetValues
+    target: float
     whitening: Whitening
 
     def alone(self) -> tuple[Tensor, Tensor]:
@@ -63,7 +65,7 @@ def wanted_edits(
     facts: tuple[Fact, ...],
     layer: int,
     whitening: Whitening,
-    search: ValueSettings | None,
+    search: ValueSettings,
     values: TargetValues | None = None,
 ) -> Wanted:
     """Search the values of edits in a layer, cached, unless they are given.
@@ -80,4 +82,5 @@ def wanted_edits(
         InputError: as `target_values`.
     """
     found = cached_target_values(model, facts, layer, search) if values is None else values
-    return Wanted(facts, layer, model.adapter.weight(layer).to("cpu", torch.float64), found, whitening)
+    weight = model.adapter.weight(layer).to("cpu", torch.float64)
+    return Wanted(facts, layer, weight, found, search.target_probability, whitening)

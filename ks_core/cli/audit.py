@@ -30,8 +30,18 @@ def declare(add: Add) -> None:
     )
     declare_keep(add)
     declare_model(add)
-    add("--layer", type=integer(), help="layer to edit (default: the one where a sample of the edits costs least)")
-    add("--layers", type=integers, metavar="N,N", help="layers to try (default: eight, evenly over the depth)")
+    add(
+        "--layer",
+        type=integer(),
+        help="layer to edit (default: the best of --layers)",
+    )
+    add(
+        "--layers",
+        type=integers,
+        metavar="N,N",
+        help="layers to try with a sample (default: eight over the depth)",
+    )
+    add("--method", choices=("joint", "sequential"), default="joint", help="how all together are made (default: joint)")
     declare_text(add)
     add(
         "--exact",
@@ -86,6 +96,7 @@ def execute(options: argparse.Namespace) -> int:
             corpus=options.corpus,
             tokens=options.tokens,
             ridge=options.ridge,
+            method=options.method,
             exact=EXACT if options.exact is None else options.exact,
         )
     # Files and warnings before the table: whoever reads that may stop at its first lines.

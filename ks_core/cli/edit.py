@@ -62,7 +62,7 @@ def declare(add: Add) -> None:
     add("--as", dest="kind", choices=("adapter", "model"), help="what to write (default: adapter)")
     without_default("--method", choices=METHODS, help="how the edits are made (default: joint)")
     add("--protect", type=given, metavar="FILE", help="facts that must not change, for --method protected")
-    add("--layer", type=integer(), help="layer to edit (default: the one where a sample of the edits costs least)")
+    add("--layer", type=integer(), help="layer to edit (default: as ks audit chooses it)")
     declare_keep(add)
     declare_limits(add)
     declare_model(without_default)

@@ -54,7 +54,7 @@ def table(found: Verification, folder: str) -> str:
     lines.append(f"{len(hashes)} hashes hold; measured again on {now['device']} in {now['dtype']}")
     if other := [f"{name} {then.get(name)} -> {now[name]}" for name in now if now[name] != then.get(name)]:
         lines.append(printable("since it was certified: " + ", ".join(other)))
-    numbers = [check for check in found.checks if check.is_number]
+    numbers = [check for check in found.checks if check.is_number and not (check.holds and _over_none(check))]
     width = max((len(printable(check.name)) for check in numbers), default=0)
     lines += ["", f"{'':<{width}}  {'certified':<23}{'found':<23}{'n':>8}  within"]
     lines += [_row(check, width) for check in numbers]
@@ -63,6 +63,11 @@ def table(found: Verification, folder: str) -> str:
         lines += ["", printable("predicted before it was written: " + ", ".join(said))]
     verdict = f"does not hold: {', '.join(printable(check.name) for check in failed)}" if failed else "holds"
     return "\n".join([*lines, "", verdict])
+
+
+def _over_none(check: Check) -> bool:
+    """Whether it is a mean over nothing, as of paraphrases where there are none."""
+    return getattr(check.certified, "count", 0) == getattr(check.found, "count", 0) == 0
 
 
 def _said_of_hash(check: Check) -> str:

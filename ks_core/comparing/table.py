@@ -98,8 +98,9 @@ def _facts(of: LayerChange, facts: Sequence[Fact], edits: int, top: int) -> Iter
         yield f"  {of.within:.1%} of |dW|^2 lies along {direction} of {whose}; by chance it would be {of.chance:.1%}"
     yield f"  {'value moved most':<{NAME - 2}}{'|dW k|/|v|':>11}{'along it':>10}"
     for place in np.argsort(-of.moved, kind="stable")[:top]:
-        kind = "edit" if place < edits else "keep"
-        name = shortened(printable(f"{kind} {facts[place].statement}"), NAME - 4)
+        fact = facts[place]
+        told = f"edit {fact.statement} -> {fact.target_new}" if place < edits else f"keep {fact.statement}"
+        name = shortened(printable(told), NAME - 4)
         yield f"  {name:<{NAME - 2}}{of.moved[place]:>11.3g}{of.along[place]:>10.1%}"
 
 

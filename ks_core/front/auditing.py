@@ -30,6 +30,7 @@ def audit(
     ridge: float | None = None,
     search: ValueSettings | None = None,
     exact: Exact = EXACT,
+    method: str = "joint",
 ) -> Audit:
     """Predict what edits would do to facts that are to stay, before any weight is touched.
 
@@ -49,6 +50,7 @@ def audit(
         ridge: added to the second moment before whitening, in mean eigenvalues; none when left out.
         search: how the value of each edit is searched.
         exact: facts that are simulated for each edit; "all" for all of them.
+        method: how all edits together are made, "joint" or "sequential"; `Edits` have their own.
 
     Returns:
         `Audit`; `audit.together.worst(5)` are the facts that lose most by all edits, `audit.worst(edit=0, count=5)`
@@ -84,7 +86,16 @@ def audit(
     if not isinstance(edits, Edits):
         ridge = 0.0 if ridge is None else ridge
         return audit_facts(
-            loaded, edits, keep, layer=layer, layers=layers, moments=moments, ridge=ridge, search=search, exact=exact
+            loaded,
+            edits,
+            keep,
+            layer=layer,
+            layers=layers,
+            moments=moments,
+            ridge=ridge,
+            search=search,
+            exact=exact,
+            method=method,
         )
     _refuse_other(edits, layer, layers, moments, ridge, search)
     edits.require_unedited(loaded)

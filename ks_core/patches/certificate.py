@@ -160,8 +160,9 @@ def _stored(folder: Path, name: str, form: str) -> Iterator[dict[str, Any]]:
     try:
         yield read_json(folder / name, form, remedy=REMEDY)
     except NotStoredError as error:
+        what = f"has no {name}" if folder.is_dir() else "is no folder"
         raise InputError(
-            f"{shown_path(folder)} has no {name}; expected the folder of a patch, as `ks edit` writes it"
+            f"{shown_path(folder)} {what}; expected the folder of a patch that `ks edit` wrote with a certificate"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProvenanceError(f"{place} lacks or misstates a field ({error}); expected it whole: {REMEDY}") from error

@@ -11,9 +11,9 @@ from ks_core.patches.patch import Patch
 from ks_core.patches.review import Review, told
 
 MEASURED = {
-    "efficacy_after": "edits whose new object is the likelier one",
+    "efficacy_after": "edits whose new object is likelier than their old one",
     "paraphrase_after": "the same after paraphrases",
-    "neighbourhood_after": "neighbours whose own object is the likelier one",
+    "neighbourhood_after": "neighbours whose own object is likelier than the new one",
     "kept_lost": "share of facts to keep that are lost",
     "kept_loss": "mean loss of facts to keep, nats a token",
     "log_perplexity_change": "change of log-perplexity on held-out text",
