@@ -94,6 +94,27 @@ def test_a_stream_goes_on_in_its_folder_or_in_another(prepared, tmp_path):
     assert main(["verify", str(first)]) == main(["verify", str(other)]) == 0
 
 
+@pytest.mark.parametrize("measured", [True, False])
+def test_an_edited_model_is_edited_once_more(prepared, tmp_path, capsys, measured):
+    """What says how the first was made, and what was measured of it, is not said of the second."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    without = [] if measured else ["--no-certificate"]
+    assert main(options(prepared, "--layer", 1, "--as", "model", "--out", first)) == 0
+    again = ["--layer", 1, "--as", "model", "--out", second, "--tokens", 1600, "--model", first]
+    assert main(more(prepared, *again, *without)) == 0
+    assert [fact.case_id for fact in ks.load_edits(second)[0].facts] == cases(prepared, "more")
+    assert (second / "certificate.json").exists() is (second / "certificate-inputs.json").exists() is measured
+    if measured:
+        assert main(["verify", str(second)]) == 0
+    assert main(more(prepared, "--onto", second, *without)) == 2, "it is there"
+    says(capsys.readouterr().err, what="2 edits have the case id", expected="every case once")
+    third = ["edit", prepared / "edits.json", "--onto", second, "--corpus", prepared / "text.txt", *without]
+    assert main([str(word) for word in [*third, "--keep", prepared / "keep.json"]]) == 0
+    assert main(["undo", str(second), *without, "--case", str(cases(prepared, "more")[0])]) == 0
+    assert main(["verify", str(second)]) == (0 if measured else 2)
+    assert [fact.case_id for fact in ks.load_edits(second)[0].facts] == cases(prepared, "edits")
+
+
 def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
     assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits", "--fail-over", 0, "--strict")) == 1
     said = capsys.readouterr().err
