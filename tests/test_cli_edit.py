@@ -222,7 +222,6 @@ def test_what_cannot_be_used_is_one_line(prepared, tmp_path, monkeypatch, capsys
         (["--layer", "0"], "layer is 0; expected one that has edits: 1"),
         (["--protect", "EDITS"], "--protect names other facts than the 0"),
         (["--dtype", "float64"], "the weights and dtype of"),
-        (["--corpus", "OTHER"], "the text of the second moments of the new edits"),
     ],
 )
 def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, capsys, given, what):
@@ -233,6 +232,28 @@ def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, ca
     assert main(more(prepared, "--onto", folder, *(places.get(word, word) for word in given))) == 2
     says(capsys.readouterr().err, what=what)
     assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("given", [["--corpus", "other.txt"], ["--corpus", "text.txt"]])
+def test_another_text_than_the_folders_is_refused_before_a_model_is_loaded(
+    prepared, folder, tmp_path, monkeypatch, capsys, given
+):
+    """One of another name, and one of the same name in which a paragraph is new; a copy by another name will do."""
+    for name in ("other.txt", "text.txt"):
+        (tmp_path / name).write_text((prepared / "text.txt").read_text() + "\n\nOne more.")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ks_core.models.loading.load_model", None)
+    capsys.readouterr()
+    words = ["edit", str(prepared / "more.json"), "--keep", str(prepared / "keep.json"), "--onto", str(folder)]
+    assert main([*words, *given]) == 2
+    parts = {"what": f"the corpus is '{given[1]}' (sha256 ", "got": "with 'text.txt' (sha256", "remedy": "--corpus"}
+    says(capsys.readouterr().err, **parts, expected="that very text")
+
+
+def test_the_folders_text_may_have_another_name_now(prepared, folder, tmp_path):
+    shutil.copy(prepared / "text.txt", tmp_path / "copy.txt")
+    words = ["edit", prepared / "more.json", "--keep", prepared / "keep.json", "--onto", folder, "--no-certificate"]
+    assert main([str(word) for word in [*words, "--corpus", tmp_path / "copy.txt", "--out", tmp_path / "edits"]]) == 0
 
 
 @pytest.fixture(scope="module")

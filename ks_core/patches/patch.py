@@ -194,9 +194,10 @@ def _without(edits: Edits, gone: Sequence[int]) -> Edits | None:
 
 
 def _text(edits: Edits) -> str:
-    """What the second moments were made from, whichever layers they have."""
+    """What the second moments were made from, whichever layers they have and whatever the text is called now."""
     made_from = edits.moments.provenance
-    return f"{made_from.tokens:,} tokens of {made_from.corpus}, {replace(made_from, layers=()).digest()}"
+    text = made_from.corpus_sha256[:12]
+    return f"{made_from.tokens:,} tokens of the text {text}, {replace(made_from, layers=()).digest()}"
 
 
 _THE_SAME: Mapping[str, Callable[[Edits], object]] = {
