@@ -88,9 +88,13 @@ def load_edits(folder: str | Path) -> tuple[Edits, ...]:
 def append_edits(
     model: Model, facts: Facts, folder: str | Path, *, layer: int | None = None, moments: SecondMoments | None = None
 ) -> None:
-    """Make more edits in a folder's stream, as if all had been made in one call, and write them there.
+    """Make more edits in a folder's stream, and write the closed form of all of them there.
 
-    They are made as those that are there: same base, method, ridge, search, protected facts and text.
+    They are made as those that are there: same base, method, ridge, search, protected facts and text. Of the keys and
+    values that the folder then holds, ΔW is what the method makes of all of them in one call, exactly (float64). The
+    values themselves are searched in the model's dtype, in batches, and rows that share a batch are padded alike: those
+    of one call for everything may round otherwise. On trained models of four layers ΔW is then another by under 1e-6
+    of its length in float32, and by percents in bfloat16, where a search may also stop a step sooner or later.
 
     Args:
         model: the base, unedited.
@@ -154,6 +158,8 @@ def appended(model: LoadedModel, patch: Patch, facts: Facts, layer: int | None, 
 
 def undo_edits(folder: str | Path, case_ids: Sequence[int]) -> None:
     """Take edits out of a folder, as if they had never been made; neither the model nor second moments are needed.
+
+    The others keep their keys and values as they are stored, and ΔW is the closed form of these alone, exactly.
 
     Args:
         folder: as `save_edits` wrote it; of the kind "model" it is written anew from its base, which has to be there.
