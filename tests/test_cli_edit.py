@@ -11,6 +11,8 @@ import torch
 from errors import says
 from measured import write_everything
 from patched import dense, snapshot
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
 
 import ks_core as ks
 from ks_core.cli import main
@@ -92,6 +94,45 @@ def test_a_stream_goes_on_in_its_folder_or_in_another(prepared, tmp_path):
         torch.testing.assert_close(dense(edits), dense(loaded[2]), rtol=1e-3, atol=1e-4)
     assert (other / "model.safetensors").is_file()
     assert main(["verify", str(first)]) == main(["verify", str(other)]) == 0
+
+
+@pytest.mark.parametrize("kind", ["adapter", "model"])
+def test_a_second_layer_comes_and_goes_with_its_edits(prepared, tmp_path, capsys, kind):
+    """Of another rank than the first; each is loaded by the tool that it is for."""
+    folder, base = tmp_path / "edits", ks.load_model(prepared / "model")
+    assert main(options(prepared, "--layer", 1, "--as", kind, "--out", folder)) == 0
+    capsys.readouterr()
+    assert main(more(prepared, "--onto", folder, "--layer", 0)) == 0
+    assert "edits: 1 in layer 0 (joint) and 3 in layer 1 (joint)" in capsys.readouterr().out
+    edits = ks.load_edits(folder)
+    as_other_tools_load_it(prepared, folder, kind, base, {0: dense(edits[0]), 1: dense(edits[1])})
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert [(made["layer"], len(made["edits"])) for made in certificate["made"]] == [(0, 1), (1, 3)]
+    grown = {name for name in certificate["measured"]["means"] if name.startswith("weight_growth")}
+    assert grown == {f"weight_growth {base.adapter.layer_name(layer)}.weight" for layer in (0, 1)}
+    assert main(["verify", str(folder)]) == 0
+    assert main(["undo", str(folder), "--case", str(cases(prepared, "more")[0])]) == 0
+    [left] = ks.load_edits(folder)
+    as_other_tools_load_it(prepared, folder, kind, base, {1: dense(left)})
+    assert torch.equal(dense(left), dense(edits[1]))
+    assert main(["verify", str(folder)]) == 0
+
+
+def as_other_tools_load_it(prepared, folder, kind, base, changes):
+    """Every weight of a projection is the base's and the change of its layer, rounded to float32; with plain PEFT."""
+    if kind == "adapter":
+        plain = AutoModelForCausalLM.from_pretrained(prepared / "model", dtype=torch.float32)
+        edited = PeftModel.from_pretrained(plain, str(folder)).merge_and_unload()
+    else:
+        edited = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for layer in range(base.adapter.num_layers):
+        weight = edited.get_submodule(base.adapter.layer_name(layer)).weight.detach()
+        before = base.adapter.weight(layer)
+        if layer in changes:
+            torch.testing.assert_close(weight.double(), before.double() + changes[layer], rtol=1e-5, atol=1e-6)
+            assert not torch.allclose(weight, before, rtol=1e-3, atol=1e-4)
+        else:
+            assert torch.equal(weight, before)
 
 
 @pytest.mark.parametrize("measured", [True, False])
@@ -219,7 +260,7 @@ def test_what_cannot_be_used_is_one_line(prepared, tmp_path, monkeypatch, capsys
         (["--tokens", "1700"], "--tokens is 1700, and 1600"),
         (["--ridge", "0.5"], "--ridge is 0.5, and 0.0"),
         (["--as", "model"], "--as is 'model', and 'adapter'"),
-        (["--layer", "0"], "layer is 0; expected one that has edits: 1"),
+        (["--layer", "7"], "layer 7 does not exist; expected 0 to 2"),
         (["--protect", "EDITS"], "--protect names other facts than the 0"),
         (["--dtype", "float64"], "the weights and dtype of"),
     ],

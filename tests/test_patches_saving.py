@@ -184,8 +184,10 @@ def test_what_is_not_of_the_stream_is_refused(folder, model):
     other.adapter.weight(2).mul_(2)
     with refused(InputError, what="the weights of", expected="that very model", remedy="load it as it was"):
         ks.append_edits(other, FACTS[3:4], folder)
-    with refused(InputError, what="layer is 0", expected="one that has edits: 1"):
+    with refused(InputError, what="are of layers (1,), without layer 0", expected="of that layer"):
         ks.append_edits(model, FACTS[3:4], folder, layer=0)
+    with refused(InputError, what="layer 3 does not exist", expected="0 to 2"):
+        ks.append_edits(model, FACTS[3:4], folder, layer=3)
     longer = ks.second_moments(model, tokens=100, corpus=text(), layers=[LAYER])
     with refused(InputError, what="the text of the second moments of the new edits", got="100 tokens", expected="same"):
         ks.append_edits(model, FACTS[3:4], folder, moments=longer)
@@ -199,13 +201,58 @@ def test_what_is_not_of_the_stream_is_refused(folder, model):
         ({"ridge": 0.5}, "the ridge of the new edits is 0.5, and 0.1"),
         ({"search": ks.ValueSettings(steps=3)}, "the search of the new edits"),
         ({"protected": FACTS[7:8]}, "the list of protected facts of the new edits"),
-        ({"layer": 0}, "the layer of the new edits is 0, and 1"),
     ],
 )
 def test_edits_of_two_kinds_are_not_joined(model, changed, what):
     edits, later = some_edits(model, FACTS[:2]), some_edits(model, FACTS[2:3])
     with refused(InputError, what=what, expected="the same", remedy="a folder of their own"):
         joined(edits, replace(later, **changed))
+
+
+def in_layer(model, layer, facts, **options):
+    """Edits in any layer, made like `some_edits`."""
+    moments = ks.second_moments(model, tokens=2 * model.adapter.d_key, corpus=text(), layers=[0, 1, 2])
+    return ks.edit(model, facts, layer, **{"moments": moments, "ridge": 0.1, "search": SEARCH, **options})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_without_edits_gets_a_closed_form_of_its_own(tmp_path, model, method):
+    """Made like those that are there, on the unedited model; it goes with its last edit."""
+    options = {**METHODS[method], "method": method, "ridge": 0.0 if method == "null-space" else 0.1}
+    first, other = (in_layer(model, layer, FACTS[at : at + 2], **options) for layer, at in ((1, 0), (0, 2)))
+    ks.save_edits(first, tmp_path / "edits")
+    before, record = snapshot(tmp_path), "edits.json"
+    ks.append_edits(model, FACTS[2:4], tmp_path / "edits", layer=0, moments=first.moments)
+    found = ks.load_edits(tmp_path / "edits")
+    assert [(edits.layer, edits.facts) for edits in found] == [(0, other.facts), (1, first.facts)]
+    for edits, made in zip(found, (other, first), strict=True):
+        assert torch.equal(dense(edits), dense(made))
+        assert (edits.method, edits.ridge, edits.protected) == (method, made.ridge, made.protected)
+    with refused(InputError, what="no layer was named", expected="one, as there are edits in several: 0, 1"):
+        ks.append_edits(model, FACTS[4:5], tmp_path / "edits")
+    ks.undo_edits(tmp_path / "edits", [fact.case_id for fact in FACTS[2:4]])
+    assert snapshot(tmp_path)[f"edits/{record}"] == before[f"edits/{record}"], "the files' hashes are in it"
+    assert snapshot(tmp_path) == before
+
+
+def test_a_layer_is_not_added_in_another_way_than_those_that_are_there(tmp_path, model):
+    """Nor where those that are there differ, and it is not known like which it is to be made."""
+    ks.save_edits(in_layer(model, 1, FACTS[:2]), tmp_path / "edits")
+    [edits] = ks.load_edits(tmp_path / "edits")
+    patch = Patch("adapter", (edits,))
+    with refused(InputError, what="the ridge of the new edits is 0.5, and 0.1", expected="the same"):
+        patch.with_more(in_layer(model, 0, FACTS[2:3], ridge=0.5))
+    ks.save_edits([edits, in_layer(model, 0, FACTS[2:3], method="sequential")], tmp_path / "both")
+    saved = snapshot(tmp_path)
+    with refused(
+        InputError,
+        what="the method of layer 1 is 'joint', and 'sequential' for layer 0",
+        remedy="a folder of their own",
+    ):
+        ks.append_edits(model, FACTS[3:4], tmp_path / "both", layer=2, moments=edits.moments)
+    assert snapshot(tmp_path) == saved
+    ks.append_edits(model, FACTS[3:4], tmp_path / "both", layer=0, moments=edits.moments)
+    assert [edits.method for edits in ks.load_edits(tmp_path / "both")] == ["sequential", "joint"]
 
 
 def test_a_case_that_is_not_there_cannot_be_taken_out(folder):

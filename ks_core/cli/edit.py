@@ -63,7 +63,12 @@ def declare(add: Add) -> None:
     add("--as", dest="kind", choices=("adapter", "model"), help="what to write (default: adapter)")
     without_default("--method", choices=METHODS, help="how the edits are made (default: joint)")
     add("--protect", type=given, metavar="FILE", help="facts that must not change, for --method protected")
-    add("--layer", type=integer(), help="layer to edit (default: the one where a sample of the edits costs least)")
+    add(
+        "--layer",
+        type=integer(),
+        help="layer to edit, with --onto one of the folder's or another (default: the one where a sample of the edits "
+        "costs least, with --onto the only one)",
+    )
     declare_keep(add)
     declare_limits(add)
     declare_model(without_default)
@@ -155,20 +160,21 @@ def _read(options: argparse.Namespace) -> _Asked:
             setattr(options, name, value)
     if options.out is not None:
         check_new_folder("--out", options.out, options.model)
+        place: Path | StoredPatch = options.out
     elif stored is None:
         raise InputError("--out is missing; expected a folder to write: --out DIR, or --onto DIR to add to one")
     else:
         check_patch_folder("--onto", options.onto)
+        place = stored
     corpus = load_corpus(options.corpus)
     if stored is not None:
         _require_text_of(stored, corpus, options)
-    place = stored if options.out is None else options.out
     return _Asked(facts, keep, corpus, stored, place)
 
 
 def _require_text_of(stored: StoredPatch, corpus: Corpus, options: argparse.Namespace) -> None:
     """Refuse a corpus with other texts than the folder's edits were made with; its name changes no number."""
-    made_from = stored.patch.of_layer(options.layer).moments.provenance
+    made_from = stored.patch.like(options.layer).moments.provenance
     if corpus.sha256 != made_from.corpus_sha256:
         raise InputError(
             f"the corpus is {quoted(corpus.name)} (sha256 {corpus.sha256[:12]}), and the edits in {options.onto} were "
@@ -180,7 +186,7 @@ def _require_text_of(stored: StoredPatch, corpus: Corpus, options: argparse.Name
 def _fill_in_from(stored: StoredPatch, options: argparse.Namespace) -> None:
     """Of a folder's own settings what was not given; refuse what was and is another."""
     patch = stored.patch
-    there = patch.of_layer(options.layer)
+    there = patch.like(options.layer)
     fixed = {"method": there.method, "ridge": there.ridge, "tokens": there.moments.provenance.tokens}
     if options.out is None:
         fixed["kind"] = patch.kind
