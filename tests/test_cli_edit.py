@@ -11,6 +11,8 @@ import torch
 from errors import says
 from measured import write_everything
 from patched import dense, snapshot
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
 
 import ks_core as ks
 from ks_core.cli import main
@@ -103,6 +105,66 @@ def test_a_stream_goes_on_in_its_folder_or_in_another(prepared, tmp_path):
         torch.testing.assert_close(dense(edits), dense(loaded[2]), rtol=1e-3, atol=1e-4)
     assert (other / "model.safetensors").is_file()
     assert main(["verify", str(first)]) == main(["verify", str(other)]) == 0
+
+
+@pytest.mark.parametrize("kind", ["adapter", "model"])
+def test_a_second_layer_comes_and_goes_with_its_edits(prepared, tmp_path, capsys, kind):
+    """Of another rank than the first; each is loaded by the tool that it is for."""
+    folder, base = tmp_path / "edits", ks.load_model(prepared / "model")
+    assert main(options(prepared, "--layer", 1, "--as", kind, "--out", folder)) == 0
+    capsys.readouterr()
+    assert main(more(prepared, "--onto", folder, "--layer", 0)) == 0
+    assert "edits: 1 in layer 0 (joint) and 3 in layer 1 (joint)" in capsys.readouterr().out
+    edits = ks.load_edits(folder)
+    as_other_tools_load_it(prepared, folder, kind, base, {0: dense(edits[0]), 1: dense(edits[1])})
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert [(made["layer"], len(made["edits"])) for made in certificate["made"]] == [(0, 1), (1, 3)]
+    grown = {name for name in certificate["measured"]["means"] if name.startswith("weight_growth")}
+    assert grown == {f"weight_growth {base.adapter.layer_name(layer)}.weight" for layer in (0, 1)}
+    assert main(["verify", str(folder)]) == 0
+    assert main(["undo", str(folder), "--case", str(cases(prepared, "more")[0])]) == 0
+    [left] = ks.load_edits(folder)
+    as_other_tools_load_it(prepared, folder, kind, base, {1: dense(left)})
+    assert torch.equal(dense(left), dense(edits[1]))
+    assert main(["verify", str(folder)]) == 0
+
+
+def as_other_tools_load_it(prepared, folder, kind, base, changes):
+    """Every weight of a projection is the base's and the change of its layer, rounded to float32; with plain PEFT."""
+    if kind == "adapter":
+        plain = AutoModelForCausalLM.from_pretrained(prepared / "model", dtype=torch.float32)
+        edited = PeftModel.from_pretrained(plain, str(folder)).merge_and_unload()
+    else:
+        edited = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for layer in range(base.adapter.num_layers):
+        weight = edited.get_submodule(base.adapter.layer_name(layer)).weight.detach()
+        before = base.adapter.weight(layer)
+        if layer in changes:
+            torch.testing.assert_close(weight.double(), before.double() + changes[layer], rtol=1e-5, atol=1e-6)
+            assert not torch.allclose(weight, before, rtol=1e-3, atol=1e-4)
+        else:
+            assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_an_edited_model_is_edited_once_more(prepared, tmp_path, capsys, measured):
+    """What says how the first was made, and what was measured of it, is not said of the second."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    without = [] if measured else ["--no-certificate"]
+    assert main(options(prepared, "--layer", 1, "--as", "model", "--out", first)) == 0
+    again = ["--layer", 1, "--as", "model", "--out", second, "--tokens", 1600, "--model", first]
+    assert main(more(prepared, *again, *without)) == 0
+    assert [fact.case_id for fact in ks.load_edits(second)[0].facts] == cases(prepared, "more")
+    assert (second / "certificate.json").exists() is (second / "certificate-inputs.json").exists() is measured
+    if measured:
+        assert main(["verify", str(second)]) == 0
+    assert main(more(prepared, "--onto", second, *without)) == 2, "it is there"
+    says(capsys.readouterr().err, what="2 edits have the case id", expected="every case once")
+    third = ["edit", prepared / "edits.json", "--onto", second, "--corpus", prepared / "text.txt", *without]
+    assert main([str(word) for word in [*third, "--keep", prepared / "keep.json"]]) == 0
+    assert main(["undo", str(second), *without, "--case", str(cases(prepared, "more")[0])]) == 0
+    assert main(["verify", str(second)]) == (0 if measured else 2)
+    assert [fact.case_id for fact in ks.load_edits(second)[0].facts] == cases(prepared, "edits")
 
 
 def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
@@ -209,10 +271,9 @@ def test_what_cannot_be_used_is_one_line(prepared, tmp_path, monkeypatch, capsys
         (["--tokens", "1700"], "--tokens is 1700, and 1600"),
         (["--ridge", "0.5"], "--ridge is 0.5, and 0.0"),
         (["--as", "model"], "--as is 'model', and 'adapter'"),
-        (["--layer", "0"], "layer is 0; expected one that has edits: 1"),
+        (["--layer", "7"], "layer 7 does not exist; expected 0 to 2"),
         (["--protect", "EDITS"], "--protect names other facts than the 0"),
         (["--dtype", "float64"], "the weights and dtype of"),
-        (["--corpus", "OTHER"], "the text of the second moments of the new edits"),
     ],
 )
 def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, capsys, given, what):
@@ -223,6 +284,28 @@ def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, ca
     assert main(more(prepared, "--onto", folder, *(places.get(word, word) for word in given))) == 2
     says(capsys.readouterr().err, what=what)
     assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("given", [["--corpus", "other.txt"], ["--corpus", "text.txt"]])
+def test_another_text_than_the_folders_is_refused_before_a_model_is_loaded(
+    prepared, folder, tmp_path, monkeypatch, capsys, given
+):
+    """One of another name, and one of the same name in which a paragraph is new; a copy by another name will do."""
+    for name in ("other.txt", "text.txt"):
+        (tmp_path / name).write_text((prepared / "text.txt").read_text() + "\n\nOne more.")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ks_core.models.loading.load_model", None)
+    capsys.readouterr()
+    words = ["edit", str(prepared / "more.json"), "--keep", str(prepared / "keep.json"), "--onto", str(folder)]
+    assert main([*words, *given]) == 2
+    parts = {"what": f"the corpus is '{given[1]}' (sha256 ", "got": "with 'text.txt' (sha256", "remedy": "--corpus"}
+    says(capsys.readouterr().err, **parts, expected="that very text")
+
+
+def test_the_folders_text_may_have_another_name_now(prepared, folder, tmp_path):
+    shutil.copy(prepared / "text.txt", tmp_path / "copy.txt")
+    words = ["edit", prepared / "more.json", "--keep", prepared / "keep.json", "--onto", folder, "--no-certificate"]
+    assert main([str(word) for word in [*words, "--corpus", tmp_path / "copy.txt", "--out", tmp_path / "edits"]]) == 0
 
 
 @pytest.fixture(scope="module")

@@ -101,13 +101,37 @@ def test_a_file_that_changed_or_is_gone_is_named(patch, capsys, name):
     assert "nothing was measured" in printed
 
 
-def test_a_file_that_was_added_is_named_where_loading_would_read_it(patch, capsys):
-    (patch / "README.txt").write_text("mine")
-    assert verify(patch).failed == ()
-    (patch / "model.safetensors.index.json").write_text("{}")
-    assert names(verify(patch)) == ["file model.safetensors.index.json"]
+@pytest.mark.parametrize(
+    "name",
+    ["model.safetensors.index.json", "chat_template.jinja", "code.py", "sub/x.json", "sub/README.md", "notes"],
+)
+def test_a_file_that_was_added_is_named(patch, capsys, name):
+    (patch / name).parent.mkdir(exist_ok=True)
+    (patch / name).write_text("{}")
+    assert names(verify(patch)) == [f"file {name}"]
     assert main(["verify", str(patch)]) == 1
-    assert "was added since" in capsys.readouterr().out
+    assert f"file {name}: was added since" in capsys.readouterr().out
+
+
+def test_a_link_that_was_added_is_named(patch, tmp_path):
+    """To a folder with files, and to nothing."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "adapter_config.json").write_text("{}")
+    (patch / "second").symlink_to(tmp_path / "elsewhere")
+    (patch / "third").symlink_to(tmp_path / "nowhere")
+    assert names(verify(patch)) == ["file second", "file third"]
+
+
+def test_a_model_card_and_what_version_control_keeps_may_be_added(patch, whole):
+    resealed(patch, lambda content: content["files"].pop("README.md"))  # as of a folder that PEFT did not write
+    (patch / "README.md").unlink()
+    for name in ("README.md", ".gitattributes", ".git/config", ".cache/huggingface/x.json"):
+        (patch / name).parent.mkdir(parents=True, exist_ok=True)
+        (patch / name).write_text("mine")
+    (patch / "empty").mkdir()
+    found = verify(patch, load_model(whole.parent / "base"))
+    assert found.failed == ()
+    assert found.measured
 
 
 def test_a_base_that_changed_since_is_named(patch, whole, tmp_path):

@@ -15,7 +15,7 @@ from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_mod
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError
-from ks_core.formatting import one_line, shown
+from ks_core.formatting import one_line, quoted, shown
 
 if TYPE_CHECKING:
     from ks_core.data.corpus import Corpus
@@ -45,7 +45,8 @@ UNLESS_ONTO = {
     "method": METHODS[0],
     "kind": "adapter",
 }
-"""What is taken where nothing is given; with --onto it is as in the folder."""
+"""What is taken where nothing is given. With --onto it is as in the folder, but for two: the device, and the corpus, of
+which a folder knows the name and the hash but not the place, so that another one than this has to be given."""
 
 
 def declare(add: Add) -> None:
@@ -62,7 +63,7 @@ def declare(add: Add) -> None:
     add("--as", dest="kind", choices=("adapter", "model"), help="what to write (default: adapter)")
     without_default("--method", choices=METHODS, help="how the edits are made (default: joint)")
     add("--protect", type=given, metavar="FILE", help="facts that must not change, for --method protected")
-    add("--layer", type=integer(), help="layer to edit (default: as ks audit chooses it)")
+    add("--layer", type=integer(), help="layer to edit (default: as ks audit chooses it, with --onto the folder's one)")
     declare_keep(add)
     declare_limits(add)
     declare_model(without_default)
@@ -89,14 +90,14 @@ def execute(options: argparse.Namespace) -> int:
             return _stopped(stops)
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
         kept = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
-        patch, corpus = _made(model, asked, kept, options)
+        patch = _made(model, asked, kept, options)
         found = review(model, patch, kept, limits)
         unreached = () if options.allow_unreached else found.failing
         stops = [*found.broken, *(found.unreached if options.strict else unreached)]
         if not stops:
             measuring = None
             if not options.no_certificate:
-                measuring = Measuring(model, inputs_for(model, patch.edits, kept, corpus), found.predicted)
+                measuring = Measuring(model, inputs_for(model, patch.edits, kept, asked.corpus), found.predicted)
             certificate = write(patch, asked.place, measuring)
     warn(said)
     if stops:
@@ -122,12 +123,14 @@ class _Asked:
     Attributes:
         facts: to edit
         keep: to keep
+        corpus: of the second moments and of held-out text
         stored: the folder that the edits are added to, if there is one
         place: to write to: a new folder, or `stored`
     """
 
     facts: FactSet
     keep: FactSet
+    corpus: Corpus
     stored: StoredPatch | None
     place: Path | StoredPatch
 
@@ -139,6 +142,7 @@ class _Asked:
 
 def _read(options: argparse.Namespace) -> _Asked:
     """The files that were given and the places to write to, before a model is loaded; fills in what was not given."""
+    from ks_core.data.corpus import load_corpus
     from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
     from ks_core.patches.patch import refuse_repeated
 
@@ -153,17 +157,33 @@ def _read(options: argparse.Namespace) -> _Asked:
             setattr(options, name, value)
     if options.out is not None:
         check_new_folder("--out", options.out, options.model)
-        return _Asked(facts, keep, stored, options.out)
-    if stored is None:
+        place: Path | StoredPatch = options.out
+    elif stored is None:
         raise InputError("--out is missing; expected a folder to write: --out DIR, or --onto DIR to add to one")
-    check_patch_folder("--onto", options.onto)
-    return _Asked(facts, keep, stored, stored)
+    else:
+        check_patch_folder("--onto", options.onto)
+        place = stored
+    corpus = load_corpus(options.corpus)
+    if stored is not None:
+        _require_text_of(stored, corpus, options)
+    return _Asked(facts, keep, corpus, stored, place)
+
+
+def _require_text_of(stored: StoredPatch, corpus: Corpus, options: argparse.Namespace) -> None:
+    """Refuse a corpus with other texts than the folder's edits were made with; its name changes no number."""
+    made_from = stored.patch.like(options.layer).moments.provenance
+    if corpus.sha256 != made_from.corpus_sha256:
+        raise InputError(
+            f"the corpus is {quoted(corpus.name)} (sha256 {corpus.sha256[:12]}), and the edits in {options.onto} were "
+            f"made with {quoted(made_from.corpus)} (sha256 {made_from.corpus_sha256[:12]}); expected that very text: "
+            "give its place with --corpus"
+        )
 
 
 def _fill_in_from(stored: StoredPatch, options: argparse.Namespace) -> None:
     """Of a folder's own settings what was not given; refuse what was and is another."""
     patch = stored.patch
-    there = patch.of_layer(options.layer)
+    there = patch.like(options.layer)
     fixed = {"method": there.method, "ridge": there.ridge, "tokens": there.moments.provenance.tokens}
     if options.out is None:
         fixed["kind"] = patch.kind
@@ -193,26 +213,22 @@ def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> Fa
     return keep.subset(known_facts(model, keep).case_ids) if options.keep == PACKAGED_FACTS else keep
 
 
-def _made(
-    model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace
-) -> tuple[Patch, Corpus]:
-    """The patch, and the corpus that its second moments are of."""
-    from ks_core.data.corpus import load_corpus
+def _made(model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace) -> Patch:
+    """The patch that is to be written."""
     from ks_core.measurement.second_moments import collect_second_moments
     from ks_core.patches.edits import edit
     from ks_core.patches.patch import Patch
     from ks_core.patches.saving import appended
 
-    corpus = load_corpus(options.corpus)
     layers = None if options.layer is None else [model.adapter.layer_number(options.layer)]
-    moments = collect_second_moments(model, corpus, tokens=options.tokens, layers=layers)
+    moments = collect_second_moments(model, asked.corpus, tokens=options.tokens, layers=layers)
     if asked.stored is not None:
         patch = appended(model, asked.stored.patch, asked.facts, options.layer, moments)
-        return replace(patch, kind=options.kind), corpus
+        return replace(patch, kind=options.kind)
     layer = _cheapest(model, moments, asked.facts, kept, options.ridge) if layers is None else layers[0]
     protect = None if options.protect is None else load_facts(options.protect, "--protect")
     edits = edit(model, asked.facts, layer, options.method, protect=protect, moments=moments, ridge=options.ridge)
-    return Patch(options.kind, (edits,)), corpus
+    return Patch(options.kind, (edits,))
 
 
 def _cheapest(model: LoadedModel, moments: SecondMoments, facts: FactSet, kept: tuple[Fact, ...], ridge: float) -> int:

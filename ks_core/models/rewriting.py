@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,9 @@ class Change:
     dtype: torch.dtype
 
 
-def rewrite_checkpoint(source: Source, folder: Path, changes: Sequence[Change]) -> list[str]:
+def rewrite_checkpoint(
+    source: Source, folder: Path, changes: Sequence[Change], without: Collection[str] = ()
+) -> list[str]:
     """Copy a checkpoint with weights changed: each rounded once, to the dtype in which it is stored.
 
     Files that hold the weights in another format, or that no loader of the model reads, would keep the unedited ones:
@@ -70,6 +72,7 @@ def rewrite_checkpoint(source: Source, folder: Path, changes: Sequence[Change]) 
         source: of the checkpoint, in safetensors.
         folder: to write into; it is there.
         changes: of different modules.
+        without: names of files to leave out too, such as what says of the source how it was made.
 
     Returns:
         Names of what was left out.
@@ -92,7 +95,7 @@ def rewrite_checkpoint(source: Source, folder: Path, changes: Sequence[Change]) 
     for change in changes:
         refuse_shared(architecture, change.module, source.place)
         _require_before(architecture, stored, placed, change, source.place)
-    left_out = _copy(source, {path.name for path in paths}, folder)
+    left_out = _copy(source, {path.name for path in paths}, folder, {MANIFEST, *without})
     for change in changes:
         name = placed[f"{change.module}.weight"]
         before: Tensor = stored[name].content[...]
@@ -140,12 +143,12 @@ def _require_before(
         )
 
 
-def _copy(source: Source, weights: set[str], folder: Path) -> list[str]:
+def _copy(source: Source, weights: set[str], folder: Path, without: set[str]) -> list[str]:
     root, left_out = _folder_of(source), []
     for path in _files(root):
         name = path.relative_to(root).as_posix()
         is_weights = path.name.endswith(PICKLED_INDEX) or path.suffix.lower() in WEIGHT_ENDINGS
-        if (is_weights and name not in weights) or name == MANIFEST:
+        if (is_weights and name not in weights) or name in without:
             left_out.append(name)
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from ks_core.models.sources import is_folder_name, source_of
 from ks_core.outputs import check_folder
 from ks_core.patches.adapter import write_adapter
 from ks_core.patches.patch import Patch
-from ks_core.patches.record import RECORD, REMEDY, read_files, read_record, write_numbers, write_record
+from ks_core.patches.record import NUMBERS, RECORD, REMEDY, read_files, read_record, write_numbers, write_record
 
 CERTIFICATES = ("certificate.json", "certificate-inputs.json")
 """What was measured of the folder as it was written; made anew with every change."""
@@ -158,7 +158,8 @@ def _write_model(folder: Path, patch: Patch) -> None:
         delta = edits.edit.delta()
         stored_layout = delta.T if base.transposed else delta
         changes.append(Change(base.projection(edits.layer), stored_layout, edits.before_sha256, dtype_of(base.dtype)))
-    rewrite_checkpoint(source_of(base.name, base.commit), folder, changes)
+    # The base may be a patch too: what says how it was made and what was measured of it is not so of this one.
+    rewrite_checkpoint(source_of(base.name, base.commit), folder, changes, (RECORD, NUMBERS, *CERTIFICATES))
 
 
 def _take_along(stored: StoredPatch, folder: Path) -> None:

@@ -74,22 +74,38 @@ class Patch:
         """The edited ones, rising."""
         return tuple(edits.layer for edits in self.edits)
 
-    def of_layer(self, layer: int | None) -> Edits:
-        """The edits of a layer, of the only one where none is named.
+    def like(self, layer: int | None) -> Edits:
+        """The edits that more of a layer are made like: its own, or where it has none those of every other layer.
+
+        Args:
+            layer: of the edits that are to come; may be left out where the patch has one only.
 
         Raises:
-            InputError: there are none of it, or several layers and none is named.
+            InputError: several layers and none is named, or a layer without edits beside layers that differ in how
+                they were made.
         """
-        if layer is None and len(self.edits) == 1:
-            return self.edits[0]
-        for edits in self.edits:
-            if edits.layer == layer:
-                return edits
-        raise InputError(f"layer is {shown(layer)}; expected one that has edits: {', '.join(map(str, self.layers))}")
+        if layer is None and len(self.edits) > 1:
+            raise InputError(f"no layer was named; expected one, as there are edits in several: {_listed(self.layers)}")
+        own = [edits for edits in self.edits if layer in (None, edits.layer)]
+        if not own:
+            for edits in self.edits[1:]:
+                _require_alike(self.edits[0], edits, f"layer {self.edits[0].layer}", f"layer {edits.layer}")
+        return (own or self.edits)[0]
 
-    def with_layer(self, edits: Edits) -> Patch:
-        """The same with other edits in their layer."""
-        return replace(self, edits=tuple(edits if each.layer == edits.layer else each for each in self.edits))
+    def with_more(self, edits: Edits) -> Patch:
+        """The same with more edits in a layer: one closed form with those that are there, or the first of the layer.
+
+        Raises:
+            InputError: they were made otherwise than those that are there (`like`), for another model, or one case is
+                in both.
+            RankDeficientError: joint edits whose keys depend on each other.
+        """
+        there = self.like(edits.layer)
+        if there.layer == edits.layer:
+            edits = joined(there, edits)
+        else:
+            _require_alike(there, edits)
+        return replace(self, edits=(*(each for each in self.edits if each.layer != edits.layer), edits))
 
     def on(self, base: Base) -> Patch:
         """The same for the same model by another name, as where its folder was moved to.
@@ -139,7 +155,7 @@ def joined(edits: Edits, later: Edits) -> Edits:
     """Edits and later ones of the same layer as one stream: the closed form of all of them.
 
     Args:
-        edits: of one of the package's methods.
+        edits: of one of the package's methods, in one layer.
         later: made for the same weight by the same method, in the same space.
 
     Raises:
@@ -149,13 +165,7 @@ def joined(edits: Edits, later: Edits) -> Edits:
     """
     terms = terms_of(edits, "added to").then(terms_of(later, "added"))
     edits.base.require_fingerprints(later.base.fingerprints, later.model)
-    for name, of in _THE_SAME.items():
-        own, new = of(edits), of(later)
-        if own != new:
-            raise InputError(
-                f"the {name} of the new edits is {shown(new)}, and {shown(own)} for those that are there; expected the "
-                "same, or the closed form would be of neither: make them so, or put them into a folder of their own"
-            )
+    _require_alike(edits, later)
     pairs = [(getattr(edits.values, of.name), getattr(later.values, of.name)) for of in fields(TargetValues)]
     values = TargetValues(*(torch.cat(pair) for pair in pairs))
     facts = edits.facts + later.facts
@@ -193,21 +203,32 @@ def _without(edits: Edits, gone: Sequence[int]) -> Edits | None:
     return replace(edits, facts=facts, values=values, terms=terms, edit=FORMS[edits.method](terms))
 
 
+def _require_alike(edits: Edits, later: Edits, there: str = "those that are there", new: str = "the new edits") -> None:
+    """Refuse edits that were made otherwise than others, of the same layer or of another."""
+    for name, of in _THE_SAME.items():
+        own, other = of(edits), of(later)
+        if own != other:
+            raise InputError(
+                f"the {name} of {new} is {shown(other)}, and {shown(own)} for {there}; expected the same, as all are "
+                "made alike where some are added: make them so, or put them into a folder of their own"
+            )
+
+
 def _text(edits: Edits) -> str:
-    """What the second moments were made from, whichever layers they have."""
+    """What the second moments were made from, whichever layers they have and whatever the text is called now."""
     made_from = edits.moments.provenance
-    return f"{made_from.tokens:,} tokens of {made_from.corpus}, {replace(made_from, layers=()).digest()}"
+    text = made_from.corpus_sha256[:12]
+    return f"{made_from.tokens:,} tokens of the text {text}, {replace(made_from, layers=()).digest()}"
 
 
 _THE_SAME: Mapping[str, Callable[[Edits], object]] = {
-    "layer": lambda edits: edits.layer,
     "method": lambda edits: edits.method,
     "ridge": lambda edits: edits.ridge,
     "search": lambda edits: edits.search,
     "list of protected facts": lambda edits: edits.protected,
     "text of the second moments": _text,
 }
-"""What edits of one stream have in common, by its name in the message."""
+"""What edits have in common where some are added, by its name in the message."""
 
 
 def _listed(cases: Sequence[int]) -> str:

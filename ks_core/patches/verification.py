@@ -33,8 +33,7 @@ from ks_core.patches.measuring import GROWTH, measure_patch
 from ks_core.patches.tolerances import Tolerance, growth_tolerance, tolerances, unit_roundoff
 from ks_core.statistics.means import Mean
 
-READ = (".safetensors", ".bin", ".json")
-"""Endings of files that decide what a folder is loaded as: none may be added after it was certified."""
+MODEL_CARD = "README.md"
 
 
 def certify(
@@ -160,13 +159,23 @@ def verify(
 
 
 def _files(folder: Path, certificate: Certificate) -> Iterator[Check]:
+    """Every file that was certified, and every other that lies in the folder or below it now.
+
+    Which files tools read is up to them: weights in another format, a chat template, code, or a folder of its own for a
+    second adapter or the tokenizer. So none may be added but the model card, which hubs write and no loader reads, and
+    what is hidden (.gitattributes, .git, .cache), where version control and downloads keep their books.
+    """
     for name, digest in certificate.files.items():
         path = folder / name
         inside = ".." not in PurePosixPath(name).parts and not PurePosixPath(name).is_absolute()
         yield Check(f"file {name}", digest, sha256_of(path) if inside and path.is_file() else None)
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in READ and path.name not in {*certificate.files, FILE}:
-            yield Check(f"file {path.name}", None, sha256_of(path))
+    known = {*certificate.files, FILE, MODEL_CARD}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
+        is_folder = path.is_dir() and not path.is_symlink()  # a link to one is not looked into, and counts itself
+        if not is_folder and not hidden and name not in known:
+            yield Check(f"file {name}", None, sha256_of(path) if path.is_file() else "no plain file")
 
 
 def _found(certificate: Certificate, model: Model | None, device: str | None) -> LoadedModel:
