@@ -161,7 +161,7 @@ def test_an_edited_model_is_edited_once_more(prepared, tmp_path, capsys, measure
     assert main(more(prepared, "--onto", second, *without)) == 2, "it is there"
     says(capsys.readouterr().err, what="2 edits have the case id", expected="every case once")
     third = ["edit", prepared / "edits.json", "--onto", second, "--corpus", prepared / "text.txt", *without]
-    assert main([str(word) for word in [*third, "--keep", prepared / "keep.json"]]) == 0
+    assert main([str(word) for word in [*third, "--keep", prepared / "keep.json", "--allow-unreached"]]) == 0
     assert main(["undo", str(second), *without, "--case", str(cases(prepared, "more")[0])]) == 0
     assert main(["verify", str(second)]) == (0 if measured else 2)
     assert [fact.case_id for fact in ks.load_edits(second)[0].facts] == cases(prepared, "edits")
@@ -304,7 +304,16 @@ def test_another_text_than_the_folders_is_refused_before_a_model_is_loaded(
 
 def test_the_folders_text_may_have_another_name_now(prepared, folder, tmp_path):
     shutil.copy(prepared / "text.txt", tmp_path / "copy.txt")
-    words = ["edit", prepared / "more.json", "--keep", prepared / "keep.json", "--onto", folder, "--no-certificate"]
+    words = [
+        "edit",
+        prepared / "more.json",
+        "--keep",
+        prepared / "keep.json",
+        "--onto",
+        folder,
+        "--no-certificate",
+        "--allow-unreached",
+    ]
     assert main([str(word) for word in [*words, "--corpus", tmp_path / "copy.txt", "--out", tmp_path / "edits"]]) == 0
 
 
