@@ -61,6 +61,7 @@ def test_edits_that_do_not_work_are_not_written(prepared, tmp_path, capsys):
     assert main(given) == 1
     said = capsys.readouterr().err
     assert re.search(r"FAILED: 3 of 3 edits do not reach p = 0\.5: New Lyon \(case 25, p = 0\.00\d+\)", said)
+    assert "tried in layer 1: try another (--layer), leave edits out" in said
     assert "nothing was written" in said
     assert not (tmp_path / "edits").exists()
 

@@ -101,7 +101,9 @@ def execute(options: argparse.Namespace) -> int:
             certificate = write(patch, asked.place, measuring)
     warn(said)
     if stops:
-        return _stopped(stops, [*found.worst, f"tried in layer {', '.join(map(str, patch.layers))}"])
+        tried = f"tried in layer {', '.join(map(str, patch.layers))}"
+        remedy = ": try another (--layer), leave edits out, or write them all the same (--allow-unreached)"
+        return _stopped(stops, [*found.worst, tried + (remedy if unreached else "")])
     folder = options.onto if options.out is None else options.out
     print(report(patch, folder, found, certificate))
     return 0
