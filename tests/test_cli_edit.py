@@ -167,6 +167,27 @@ def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_facts_to_keep_that_cannot_be_asked_about_are_told(prepared, tmp_path, capsys):
+    """Where something is written, where nothing is, and where none is left."""
+    records = json.loads((prepared / "keep.json").read_text())
+    subject = records[0]["requested_rewrite"]["subject"]
+    records[0]["requested_rewrite"]["prompt"] = "word " * 2000 + "{} lies in"
+    given = ["--layer", 1, "--no-certificate", "--out", tmp_path / "edits", "--keep", tmp_path / "keep.json"]
+    told = f"of the facts to keep 1 left out, the first is fact {records[0]['case_id']} ('{subject}'): "
+    (tmp_path / "keep.json").write_text(json.dumps(records[:1]))
+    assert main(options(prepared, *given)) == 2
+    says(capsys.readouterr().err, what="no fact to keep is left", got=told[21:], remedy="--keep")
+    (tmp_path / "keep.json").write_text(json.dumps(records))
+    assert main(options(prepared, *given, "--fail-over", 0)) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert "of 5 facts to keep" in said
+    assert main(options(prepared, *given)) == 0
+    assert told in capsys.readouterr().out
+    assert main(options(prepared, *given[:-3], tmp_path / "other")) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
 def test_a_folder_that_would_break_too_much_stays_as_it_is(prepared, tmp_path):
     assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits")) == 0
     before = snapshot(tmp_path)

@@ -12,7 +12,7 @@ from ks_core.data.conflicts import conflicts, contradicting
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import printable
-from ks_core.measurement.readable import readable_facts
+from ks_core.measurement.readable import ReadableFacts, readable_facts, summary
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.certificate import Numbers
 from ks_core.patches.edits import Edits
@@ -52,7 +52,7 @@ def review(model: LoadedModel, patch: Patch, kept: Sequence[Fact], limits: Limit
     Args:
         model: the base, unedited.
         patch: that is to be written.
-        kept: facts that are to stay, as `facts_to_keep` gives them.
+        kept: facts that are to stay, those that `facts_to_keep` found readable.
         limits: what the edits may break.
     """
     found = together(model, {edits.layer: edits.edit for edits in patch.edits}, kept, patch.facts)
@@ -73,20 +73,21 @@ def told(loss: Loss) -> str:
     return f"{printable(loss.fact.subject)} ({printable(loss.fact.target_true)}) loses {loss.loss:.2f} nats{by}"
 
 
-def facts_to_keep(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> tuple[Fact, ...]:
-    """The facts that a model can be asked about and that no edit is of.
+def facts_to_keep(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> ReadableFacts:
+    """The facts that no edit is of, those that a model can be asked about and those that it cannot.
 
     Raises:
-        InputError: none is left.
+        InputError: none is left to ask about.
     """
     edited = {(fact.subject, fact.relation_id) for fact in edits}
-    kept = readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited]).facts
-    if not kept:
+    found = readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited])
+    if not found.facts:
+        why = f" ({printable(summary(found.left_out))})" if found.left_out else ""
         raise InputError(
-            "no fact to keep is left beside the edits; expected at least one that the model can be asked about and "
-            "that is not edited: name a file of others with --keep"
+            f"no fact to keep is left beside the edits{why}; expected at least one that the model can be asked about "
+            "and that is not edited: name a file of others with --keep"
         )
-    return kept
+    return found
 
 
 def contradictions(facts: Sequence[Fact], method: str) -> list[str]:
