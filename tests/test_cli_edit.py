@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 import torch
+from edits_on_disk import cases, more, options, write_files
 from errors import says
-from measured import write_everything
 from patched import dense, snapshot
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
@@ -22,37 +22,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:Fu
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A folder with a tiny model, its text, edits, more edits, and facts to keep."""
-    folder = tmp_path_factory.mktemp("edit")
-    write_everything(folder, "llama", layers=3)
-    records = json.loads((folder / "facts.json").read_text())["facts"]
-    parts = {"edits": records[24:27], "more": records[27:28], "all": records[24:28], "keep": records[30:36]}
-    for name, part in parts.items():
-        (folder / f"{name}.json").write_text(json.dumps(part))
-    return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(prepared):
+    folder = write_files(tmp_path_factory.mktemp("edit"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KS_CORE_CACHE", str(prepared / "cache"))
-        yield
-
-
-def options(prepared, *given, edits="edits.json"):
-    text = ["--corpus", prepared / "text.txt", "--keep", prepared / "keep.json"]
-    model = ["--model", prepared / "model", "--tokens", 1600]
-    # a model of random weights hardly says anything, whatever the value: these edits would stop it
-    return [str(word) for word in ("edit", prepared / edits, *text, *model, "--allow-unreached", *given)]
-
-
-def more(prepared, *given):
-    text = ["--corpus", prepared / "text.txt", "--keep", prepared / "keep.json"]
-    return [str(word) for word in ("edit", prepared / "more.json", *text, "--allow-unreached", *given)]
-
-
-def cases(prepared, name):
-    return [record["case_id"] for record in json.loads((prepared / f"{name}.json").read_text())]
+        patch.setenv("KS_CORE_CACHE", str(folder / "cache"))
+        yield folder
 
 
 def test_edits_that_do_not_work_are_not_written(prepared, tmp_path, capsys):
@@ -179,6 +152,27 @@ def test_edits_that_break_too_much_are_not_written(prepared, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_facts_to_keep_that_cannot_be_asked_about_are_told(prepared, tmp_path, capsys):
+    """Where something is written, where nothing is, and where none is left."""
+    records = json.loads((prepared / "keep.json").read_text())
+    subject = records[0]["requested_rewrite"]["subject"]
+    records[0]["requested_rewrite"]["prompt"] = "word " * 2000 + "{} lies in"
+    given = ["--layer", 1, "--no-certificate", "--out", tmp_path / "edits", "--keep", tmp_path / "keep.json"]
+    told = f"of the facts to keep 1 left out, the first is fact {records[0]['case_id']} ('{subject}'): "
+    (tmp_path / "keep.json").write_text(json.dumps(records[:1]))
+    assert main(options(prepared, *given)) == 2
+    says(capsys.readouterr().err, what="no fact to keep is left", got=told[21:], remedy="--keep")
+    (tmp_path / "keep.json").write_text(json.dumps(records))
+    assert main(options(prepared, *given, "--fail-over", 0)) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert "of 5 facts to keep" in said
+    assert main(options(prepared, *given)) == 0
+    assert told in capsys.readouterr().out
+    assert main(options(prepared, *given[:-3], tmp_path / "other")) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
 def test_a_folder_that_would_break_too_much_stays_as_it_is(prepared, tmp_path):
     assert main(options(prepared, "--layer", 1, "--out", tmp_path / "edits")) == 0
     before = snapshot(tmp_path)
@@ -241,85 +235,3 @@ def test_an_edit_is_taken_out_without_the_model(prepared, tmp_path, capsys):
     assert main([*undo, "--no-certificate"]) == 0
     assert [len(edits) for edits in ks.load_edits(folder)] == [1]
     assert not (folder / "certificate.json").exists()
-
-
-@pytest.mark.parametrize(
-    ("given", "parts"),
-    [
-        ([], {"what": "--out is missing", "expected": "a folder to write"}),
-        (["--out", "there"], {"what": "there exists", "expected": "still to be made", "remedy": "--onto"}),
-        (["--out", "new", "--layer", "7"], {"what": "layer 7 does not exist", "expected": "0 to 2"}),
-        (["--out", "new", "--layer", "1", "--method", "protected"], {"what": "no facts to protect were given"}),
-        (["--out", "new", "--layer", "1", "--ridge", "-1"], {"what": "ridge is -1", "expected": ""}),
-        (["--out", "new", "--tokens", "10"], {"what": "10 tokens of text were asked for"}),
-        (["--out", "new", "--fail-over", "-1"], {"what": "fail_over is -1", "expected": "nats, 0 or more"}),
-        (["--onto", "there"], {"what": "has no edits.json", "expected": "a folder that ks edit wrote"}),
-        (["--onto", "nowhere"], {"what": "nowhere is no folder", "expected": "one that ks edit wrote"}),
-    ],
-)
-def test_what_cannot_be_used_is_one_line(prepared, tmp_path, monkeypatch, capsys, given, parts):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "there").mkdir()
-    assert main(options(prepared, *given)) == 2
-    says(capsys.readouterr().err, **parts)
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-
-
-@pytest.mark.parametrize(
-    ("given", "what"),
-    [
-        (["--method", "sequential"], "--method is 'sequential', and 'joint'"),
-        (["--tokens", "1700"], "--tokens is 1700, and 1600"),
-        (["--ridge", "0.5"], "--ridge is 0.5, and 0.0"),
-        (["--as", "model"], "--as is 'model', and 'adapter'"),
-        (["--layer", "7"], "layer 7 does not exist; expected 0 to 2"),
-        (["--protect", "EDITS"], "--protect names other facts than the 0"),
-        (["--dtype", "float64"], "the weights and dtype of"),
-    ],
-)
-def test_what_is_not_as_in_the_folder_is_one_line(prepared, folder, tmp_path, capsys, given, what):
-    (tmp_path / "other.txt").write_text((prepared / "text.txt").read_text() + "\n\nOne more.")
-    places = {"EDITS": str(prepared / "keep.json"), "OTHER": str(tmp_path / "other.txt")}
-    before = snapshot(folder)
-    capsys.readouterr()
-    assert main(more(prepared, "--onto", folder, *(places.get(word, word) for word in given))) == 2
-    says(capsys.readouterr().err, what=what)
-    assert snapshot(folder) == before
-
-
-@pytest.mark.parametrize("given", [["--corpus", "other.txt"], ["--corpus", "text.txt"]])
-def test_another_text_than_the_folders_is_refused_before_a_model_is_loaded(
-    prepared, folder, tmp_path, monkeypatch, capsys, given
-):
-    """One of another name, and one of the same name in which a paragraph is new; a copy by another name will do."""
-    for name in ("other.txt", "text.txt"):
-        (tmp_path / name).write_text((prepared / "text.txt").read_text() + "\n\nOne more.")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("ks_core.models.loading.load_model", None)
-    capsys.readouterr()
-    words = ["edit", str(prepared / "more.json"), "--keep", str(prepared / "keep.json"), "--onto", str(folder)]
-    assert main([*words, *given]) == 2
-    parts = {"what": f"the corpus is '{given[1]}' (sha256 ", "got": "with 'text.txt' (sha256", "remedy": "--corpus"}
-    says(capsys.readouterr().err, **parts, expected="that very text")
-
-
-def test_the_folders_text_may_have_another_name_now(prepared, folder, tmp_path):
-    shutil.copy(prepared / "text.txt", tmp_path / "copy.txt")
-    words = [
-        "edit",
-        prepared / "more.json",
-        "--keep",
-        prepared / "keep.json",
-        "--onto",
-        folder,
-        "--no-certificate",
-        "--allow-unreached",
-    ]
-    assert main([str(word) for word in [*words, "--corpus", tmp_path / "copy.txt", "--out", tmp_path / "edits"]]) == 0
-
-
-@pytest.fixture(scope="module")
-def folder(prepared, tmp_path_factory):
-    place = tmp_path_factory.mktemp("there") / "edits"
-    assert main(options(prepared, "--layer", 1, "--out", place, "--no-certificate")) == 0
-    return place

@@ -152,8 +152,6 @@ def _facts(
         raise InputError(f"no edit is left that the model can be asked for: {summary(unread)}")
     warn_of_conflicts(wanted)
     kept = facts_to_keep(model, load_facts(keep, "facts to keep"), wanted)
-    if not kept.facts:
-        raise InputError("no fact to keep is left beside the edits; expected at least one that is not edited")
     return wanted, kept.facts, unread + kept.left_out
 
 

@@ -75,10 +75,11 @@ def declare(add: Add) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Make, simulate, write, measure and say how to load it; 1 where a limit is broken and nothing was written."""
     from ks_core.auditing.gate import Limits
+    from ks_core.measurement.readable import facts_to_keep
     from ks_core.models.loading import load_model
     from ks_core.patches.measuring import inputs_for
-    from ks_core.patches.report import report
-    from ks_core.patches.review import contradictions, facts_to_keep, review
+    from ks_core.patches.report import not_asked, report
+    from ks_core.patches.review import contradictions, review
     from ks_core.patches.writing import Measuring, write
 
     limits = Limits(options.fail_over, options.fail_overtaken)
@@ -89,23 +90,23 @@ def execute(options: argparse.Namespace) -> int:
         if stops:
             return _stopped(stops)
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
-        kept = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
-        patch = _made(model, asked, kept, options)
-        found = review(model, patch, kept, limits)
+        keep = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
+        patch = _made(model, asked, keep.facts, options)
+        found = review(model, patch, keep.facts, limits)
         unreached = () if options.allow_unreached else found.failing
         stops = [*found.broken, *(found.unreached if options.strict else unreached)]
         if not stops:
             measuring = None
             if not options.no_certificate:
-                measuring = Measuring(model, inputs_for(model, patch.edits, kept, asked.corpus), found.predicted)
+                measuring = Measuring(model, inputs_for(model, patch.edits, keep.facts, asked.corpus), found.predicted)
             certificate = write(patch, asked.place, measuring)
     warn(said)
     if stops:
         tried = f"tried in layer {', '.join(map(str, patch.layers))}"
         remedy = ": try another (--layer), leave edits out, or write them all the same (--allow-unreached)"
-        return _stopped(stops, [*found.worst, tried + (remedy if unreached else "")])
+        return _stopped(stops, [*found.worst, *not_asked(keep.left_out), tried + (remedy if unreached else "")])
     folder = options.onto if options.out is None else options.out
-    print(report(patch, folder, found, certificate))
+    print(report(patch, folder, found, certificate, keep.left_out))
     return 0
 
 

@@ -11,7 +11,7 @@ from ks_core.data.fact import Fact
 from ks_core.measurement.behaviour import held_out_text
 from ks_core.measurement.consequences import HELD_OUT_TOKENS, LONGEST_HELD_OUT, Readings, read
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.readable import LeftOut, facts_to_keep, readable_facts
+from ks_core.measurement.readable import LeftOut, ReadableFacts, facts_to_keep, readable_facts
 from ks_core.measurement.second_moments import collect_second_moments
 from ks_core.measurement.text import TokenIds
 from ks_core.measurement.whitening import TextWhitening
@@ -77,7 +77,7 @@ def answered(model: LoadedModel, asked: Questions, layers: Sequence[int]) -> Ans
     """
     keep = known_facts(model, asked.keep).facts if asked.known_only else asked.keep
     edits = readable_facts(model, asked.edits)
-    kept = facts_to_keep(model, keep, asked.edits)
+    kept = facts_to_keep(model, keep, asked.edits) if keep else ReadableFacts((), ())
     text: Sequence[TokenIds] = ()
     whitening = None
     if asked.corpus is not None:

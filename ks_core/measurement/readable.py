@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ks_core.data.facts import Fact, as_facts
 from ks_core.data.joining import join
-from ks_core.formatting import quoted
+from ks_core.errors import InputError
+from ks_core.formatting import printable, quoted
 from ks_core.measurement.scoring import Unaskable, read_questions
 from ks_core.measurement.subjects import locate
 from ks_core.models.loaded import LoadedModel
@@ -78,9 +79,19 @@ def facts_to_keep(model: LoadedModel, keep: Iterable[Fact], edits: Iterable[Fact
         model: whose tokenizer and context length count.
         keep: facts that are to stay.
         edits: facts that are edited.
+
+    Raises:
+        InputError: none is left to ask about.
     """
     edited = {(fact.subject, fact.relation_id) for fact in edits}
-    return readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited])
+    found = readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited])
+    if not found.facts:
+        why = f" ({printable(summary(found.left_out))})" if found.left_out else ""
+        raise InputError(
+            f"no fact to keep is left beside the edits{why}; expected at least one that the model can be asked about "
+            "and that is not edited: name others (--keep)"
+        )
+    return found
 
 
 def _note(model: LoadedModel, asked: Sequence[tuple[int, str, str]], reasons: dict[int, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,6 +150,8 @@ def _fill(folder: Path, patch: Patch) -> None:
     write_numbers(folder, patch)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     write_record(folder, patch, {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths})
+    for path in paths:  # safetensors lets nobody else read what it writes
+        path.chmod(stat.S_IMODE((folder / RECORD).stat().st_mode))
 
 
 def _write_model(folder: Path, patch: Patch) -> None:

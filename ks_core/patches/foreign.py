@@ -72,7 +72,7 @@ def check_adapter(folder: Path, model: LoadedModel) -> CheckedAdapter:
         names = {name for name, _ in bare.named_parameters(remove_duplicate=False)}
         tried = PeftModel(bare, config, low_cpu_mem_usage=True)
         wanted = {name: tuple(of.shape) for name, of in get_peft_model_state_dict(tried).items()}
-    _compare(tensors, wanted, folder, model)
+    _compare(tensors, wanted, folder, model, _base_of(settings))
     modules = tuple(_wrapped(tried.get_base_model()))
     within = [name for name in sorted(names) if any(name.startswith(f"{path}.") for path in modules)]
     biases = [name for name in sorted(names) if name.endswith("bias")] if settings.get("bias", "none") != "none" else []
@@ -151,10 +151,15 @@ def _stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _compare(
-    stored: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], folder: Path, model: LoadedModel
+    stored: Mapping[str, tuple[int, ...]],
+    wanted: Mapping[str, tuple[int, ...]],
+    folder: Path,
+    model: LoadedModel,
+    base: str | None,
 ) -> None:
     place, name = shown_path(folder), shown(model.name)
-    made_for = "expected the adapter of this model, whole: give the model that it was made for, or write it anew"
+    made_for = "expected the adapter of this model, whole: give the model that it was made for"
+    made_for += "" if base is None else f" (it says {shown(base)})"
     for tensor in sorted(stored.keys() | wanted.keys()):
         if tensor not in stored:
             raise InputError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from ks_core.formatting import plus_minus, printable
+from ks_core.measurement.readable import LeftOut, summary
 from ks_core.patches.certificate import Certificate
 from ks_core.patches.patch import Patch
 from ks_core.patches.review import Review, told
@@ -21,7 +23,13 @@ MEASURED = {
 """Of a certificate's numbers those that are told, and in which words."""
 
 
-def report(patch: Patch, folder: Path, found: Review | None, certificate: Certificate | None) -> str:
+def report(
+    patch: Patch,
+    folder: Path,
+    found: Review | None,
+    certificate: Certificate | None,
+    left_out: Sequence[LeftOut] = (),
+) -> str:
     """What a command says after it has written a patch.
 
     Args:
@@ -29,9 +37,11 @@ def report(patch: Patch, folder: Path, found: Review | None, certificate: Certif
         folder: where.
         found: what was simulated before, if anything was.
         certificate: of the written files, if there is one.
+        left_out: facts to keep that the model cannot be asked about.
     """
     edits = " and ".join(f"{len(of)} in layer {of.layer} ({printable(of.method)})" for of in patch.edits)
     lines = [f"{printable(folder)}: an edited {patch.kind} of {printable(patch.base.name)}; edits: {edits}"]
+    lines += [f"  {line}" for line in not_asked(left_out)]
     if found is not None:
         lines += [f"  {line}" for line in (*found.unreached, *_worst(found))]
     if certificate is not None:
@@ -40,6 +50,11 @@ def report(patch: Patch, folder: Path, found: Review | None, certificate: Certif
     return "\n".join(
         lines if certificate is None else [*lines, "", f"next: ks verify {printable(shlex.quote(str(folder)))}"]
     )
+
+
+def not_asked(left_out: Sequence[LeftOut]) -> list[str]:
+    """How many facts to keep are not asked about and why, in a line; none where all are."""
+    return [f"of the facts to keep {printable(summary(left_out))}"] if left_out else []
 
 
 def _worst(found: Review) -> list[str]:

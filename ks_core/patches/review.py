@@ -11,10 +11,8 @@ from ks_core.auditing.layers import WORKS
 from ks_core.auditing.together import Together, together
 from ks_core.data.conflicts import conflicts, contradicting
 from ks_core.data.fact import Fact
-from ks_core.errors import InputError
 from ks_core.formatting import printable
 from ks_core.measurement.consequences import KeptFact
-from ks_core.measurement.readable import readable_facts
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.certificate import Numbers
 from ks_core.patches.edits import Edits
@@ -56,7 +54,7 @@ def review(model: LoadedModel, patch: Patch, kept: Sequence[Fact], limits: Limit
     Args:
         model: the base, unedited.
         patch: that is to be written.
-        kept: facts that are to stay, as `facts_to_keep` gives them.
+        kept: facts that are to stay, those that `facts_to_keep` found readable.
         limits: what the edits may break.
     """
     found = together(model, {edits.layer: edits.edit for edits in patch.edits}, kept, patch.facts)
@@ -78,22 +76,6 @@ def told(loss: KeptFact) -> str:
     """What becomes of a fact, in a line."""
     by = f", and {printable(loss.overtaken_by)} overtakes" if loss.overtaken_by else ""
     return f"{printable(loss.fact.subject)} ({printable(loss.fact.target_true)}) loses {loss.loss:.2f} nats{by}"
-
-
-def facts_to_keep(model: LoadedModel, keep: Sequence[Fact], edits: Sequence[Fact]) -> tuple[Fact, ...]:
-    """The facts that a model can be asked about and that no edit is of.
-
-    Raises:
-        InputError: none is left.
-    """
-    edited = {(fact.subject, fact.relation_id) for fact in edits}
-    kept = readable_facts(model, [fact for fact in keep if (fact.subject, fact.relation_id) not in edited]).facts
-    if not kept:
-        raise InputError(
-            "no fact to keep is left beside the edits; expected at least one that the model can be asked about and "
-            "that is not edited: name a file of others with --keep"
-        )
-    return kept
 
 
 def contradictions(facts: Sequence[Fact], method: str) -> list[str]:
