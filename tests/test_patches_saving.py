@@ -228,7 +228,7 @@ def test_a_layer_without_edits_gets_a_closed_form_of_its_own(tmp_path, model, me
     for edits, made in zip(found, (other, first), strict=True):
         assert torch.equal(dense(edits), dense(made))
         assert (edits.method, edits.ridge, edits.protected) == (method, made.ridge, made.protected)
-    with refused(InputError, what="no layer was named", expected="one, as there are edits in several: 0, 1"):
+    with refused(InputError, what="no layer was named", got="several (0, 1)", remedy="--layer"):
         ks.append_edits(model, FACTS[4:5], tmp_path / "edits")
     ks.undo_edits(tmp_path / "edits", [fact.case_id for fact in FACTS[2:4]])
     assert snapshot(tmp_path)[f"edits/{record}"] == before[f"edits/{record}"], "the files' hashes are in it"

@@ -110,5 +110,5 @@ def test_all_simulated_lists_the_worst_ten(model, moments, made):
 def _mean(numbers, unit=""):
     scale = 100 if unit else 1
     error = scale * np.std(numbers, ddof=1) / len(numbers) ** 0.5
-    digits = 0 if unit else 2
+    digits = 1 if unit else 2
     return f"{scale * np.mean(numbers):.{digits}f} ± {error:.{digits}f}{' ' + unit if unit else ''}"

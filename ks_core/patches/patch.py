@@ -85,7 +85,10 @@ class Patch:
                 they were made.
         """
         if layer is None and len(self.edits) > 1:
-            raise InputError(f"no layer was named; expected one, as there are edits in several: {_listed(self.layers)}")
+            raise InputError(
+                f"no layer was named, and there are edits in several ({_listed(self.layers)}); expected the one to add "
+                "to: name it with --layer (layer in Python)"
+            )
         own = [edits for edits in self.edits if layer in (None, edits.layer)]
         if not own:
             for edits in self.edits[1:]:
