@@ -10,6 +10,7 @@ from torch import Tensor
 from ks_core.auditing.simulation import simulate_together
 from ks_core.auditing.wanted import Wanted
 from ks_core.measurement.kept_facts import in_batches
+from ks_core.measurement.objects import refuse_not_finite
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.means import Mean, mean_of
 from ks_core.statistics.pairs import Array
@@ -61,6 +62,9 @@ def plan(model: LoadedModel, wanted: Wanted, among: Tensor, norms: Tensor) -> Pl
         wanted: E edits.
         among: (E, E) P among them.
         norms: (E,) lengths of their whitened keys.
+
+    Raises:
+        InputError: a log-probability that is not finite; names the edit.
     """
     order = tuple(gentlest_order(norms, wanted.residuals.norm(dim=1)).tolist())
     groups = tuple(tuple(group) for group in interfering_groups(among, TIED))
@@ -68,7 +72,9 @@ def plan(model: LoadedModel, wanted: Wanted, among: Tensor, norms: Tensor) -> Pl
     batches = in_batches(model, own, [frozenset()] * len(own))
 
     def held(edit: Edit) -> Array:
-        return simulate_together(model, {wanted.layer: edit}, batches).log_probability.numpy()
+        found = simulate_together(model, {wanted.layer: edit}, batches).log_probability
+        refuse_not_finite(found, own, [fact.target_true for fact in own])
+        return found.numpy()
 
     jointly = wanted.jointly()
     return Plan(

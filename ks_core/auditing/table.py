@@ -142,7 +142,7 @@ def _plan(plan: Plan, edits: Sequence[Fact]) -> list[str]:
             "the given one: " + _subjects([edits[place] for place in plan.order])
         )
     for group in plan.groups:
-        if plan.saved_by_joining(group).value > TOLD:
+        if len(group) > 1 and plan.saved_by_joining(group).value > TOLD:
             lines.append(
                 f"with all made jointly and not one after another, each of these keeps "
                 f"{_told(plan.saved_by_joining(group))} nats a token more: " + _subjects([edits[n] for n in group])

@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
 from ks_core.command import given, integer, integers, path
-from ks_core.data.facts import PACKAGED_FACTS, load_facts
+from ks_core.data.facts import PACKAGED_FACTS, FactSet, load_facts
 from ks_core.formatting import one_line, printable, shown
 from ks_core.outputs import check_output
+
+if TYPE_CHECKING:
+    from ks_core.auditing.gate import Limits
+    from ks_core.auditing.prediction import Audit
 
 HELP = "predict which facts edits would break, without editing"
 
@@ -67,10 +73,9 @@ def exact(text: str) -> int | str:
 
 def execute(options: argparse.Namespace) -> int:
     """Predict, write files, print the table; 1 where a limit is broken."""
-    from ks_core.auditing.files import check_audit_files, write_audit, write_csv
-    from ks_core.auditing.gate import Limits, complaints, unasked, unreached
+    from ks_core.auditing.files import check_audit_files
+    from ks_core.auditing.gate import Limits
     from ks_core.auditing.predict import EXACT, audit
-    from ks_core.auditing.table import table
     from ks_core.measurement.known import known_facts
     from ks_core.models.loading import load_model
 
@@ -99,7 +104,21 @@ def execute(options: argparse.Namespace) -> int:
             method=options.method,
             exact=EXACT if options.exact is None else options.exact,
         )
-    # Files and warnings before the table: whoever reads that may stop at its first lines.
+    return _told(options, found, edits, limits, said)
+
+
+def _told(
+    options: argparse.Namespace,
+    found: Audit,
+    edits: FactSet,
+    limits: Limits,
+    said: Iterable[warnings.WarningMessage],
+) -> int:
+    """Write files, then warnings and complaints, then the table: whoever reads that may stop at its first lines."""
+    from ks_core.auditing.files import write_audit, write_csv
+    from ks_core.auditing.gate import Limits, complaints, unasked, unreached
+    from ks_core.auditing.table import table
+
     written = [] if options.json is None else write_audit(found, options.json)
     written += [] if options.csv is None else [write_csv(found, options.csv)]
     warn(said)

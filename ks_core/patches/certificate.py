@@ -156,14 +156,16 @@ def read_certificate(folder: Path) -> Certificate:
 
 @contextmanager
 def _stored(folder: Path, name: str, form: str) -> Iterator[dict[str, Any]]:
-    place = shown_path(folder / name)
+    place, expected = (
+        shown_path(folder / name),
+        "expected the folder of a patch that `ks edit` wrote with a certificate",
+    )
+    if not folder.is_dir():
+        raise InputError(f"{shown_path(folder)} is no folder; {expected}")
     try:
         yield read_json(folder / name, form, remedy=REMEDY)
     except NotStoredError as error:
-        what = f"has no {name}" if folder.is_dir() else "is no folder"
-        raise InputError(
-            f"{shown_path(folder)} {what}; expected the folder of a patch that `ks edit` wrote with a certificate"
-        ) from error
+        raise InputError(f"{shown_path(folder)} has no {name}; {expected}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProvenanceError(f"{place} lacks or misstates a field ({error}); expected it whole: {REMEDY}") from error
 
