@@ -179,6 +179,7 @@ def test_order_and_groups_are_told_with_what_they_save_and_not_where_that_is_not
     silent = Plan(held, held + 0.05, held + 0.05, (1, 0), ((0, 1),))
     assert "keeps" not in table(planted(plan=silent))
     assert "keeps" not in table(planted(plan=Plan(held, held, None, (1, 0), ((0, 1),))))
+    assert "keeps" not in table(planted(plan=Plan(held, held, held + 1, (1, 0), ((0,), (1,))))), "no group of one"
 
 
 def test_of_many_edits_those_that_cost_most_are_shown():

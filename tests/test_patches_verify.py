@@ -189,6 +189,10 @@ def test_files_outside_the_folder_are_not_looked_at(patch):
 def test_what_cannot_be_verified_is_one_line(patch, tmp_path, capsys):
     assert main(["verify", str(tmp_path)]) == 2
     says(capsys.readouterr().err, what=str(tmp_path), got=FILE, expected="the folder of a patch")
+    (tmp_path / "file").touch()
+    for place in ("file", "nowhere"):
+        assert main(["verify", str(tmp_path / place)]) == 2
+        says(capsys.readouterr().err, what=place, got="is no folder", expected="the folder of a patch")
     resealed(patch, lambda content: content["base"].update(name=os.fspath(tmp_path / "no such")))
     assert main(["verify", str(patch)]) == 2
     says(capsys.readouterr().err, what="the base of the patch", remedy="--model")

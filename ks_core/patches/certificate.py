@@ -156,10 +156,8 @@ def read_certificate(folder: Path) -> Certificate:
 
 @contextmanager
 def _stored(folder: Path, name: str, form: str) -> Iterator[dict[str, Any]]:
-    place, expected = (
-        shown_path(folder / name),
-        "expected the folder of a patch that `ks edit` wrote with a certificate",
-    )
+    place = shown_path(folder / name)
+    expected = "expected the folder of a patch that `ks edit` wrote with a certificate"
     if not folder.is_dir():
         raise InputError(f"{shown_path(folder)} is no folder; {expected}")
     try:
