@@ -1,0 +1,105 @@
+"""What a look says in numbers: what is kept, what is broken, shares and tails as well as means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ks_core.experiments.lifelong.look import Look
+from ks_core.statistics.means import Mean, mean_of, weighted_mean
+from ks_core.statistics.pairs import Array
+
+HALVED = math.log(2)
+"""Nats that a fact's own object loses when its probability halves."""
+
+TAIL = 0.1
+"""The tail of the watched: what the tenth that loses most loses, on average."""
+
+SCORES = (
+    "p(new)",
+    "retention",
+    "efficacy",
+    "paraphrase",
+    "neighbourhood",
+    "watched halved",
+    "watched overtaken",
+    "watched change",
+    "watched tail",
+    "log-perplexity rise",
+    "growth",
+)
+"""In the order of tables.
+
+p(new): of the edits that were read, each part by its size. retention: p(new) of the first quarter, or of those made so
+far where they are fewer. efficacy, paraphrase, neighbourhood: shares where the wanted object is ahead of the other one.
+watched halved: share of the watched facts whose own object has lost half of its probability or more, a token.
+watched overtaken: share of those ahead of all rivals that have been overtaken. watched change: mean change of their
+log-probability in nats. watched tail: mean change of the tenth that loses most. growth: ‖ΔW‖ / ‖W‖.
+"""
+
+
+def per_fact(look: Look, before: Look, text_lengths: Array, early: int) -> Mapping[str, tuple[Array, Array]]:
+    """Numbers behind each score, and their weights: by edit, watched fact or text.
+
+    Args:
+        look: after some edits.
+        before: the same of the unedited model, all edits read in the order of `look`.
+        text_lengths: (texts,) predicted tokens of each.
+        early: how many edits the first quarter has.
+    """
+    of_early, of_later = (np.exp(of.log_probability.numpy()) for of in (look.early, look.later))
+    change = (look.watched.log_probability - before.watched.log_probability).numpy()
+    ahead = (before.watched.lead > 0).numpy()
+    shares = {name: (getattr(look, name).lead > 0).double().numpy() for name in ("early", "later")}
+    made = min(look.edits, early), max(0, look.edits - early)  # each part counts by the edits it stands for
+    weights = np.repeat([made[of] / max(1, size) for of, size in enumerate((len(of_early), len(of_later)))],
+                        [len(of_early), len(of_later)])  # fmt: skip
+    return {
+        "p(new)": (np.concatenate([of_early, of_later]), weights),
+        "retention": _alike(of_early),
+        "efficacy": (np.concatenate([shares["early"], shares["later"]]), weights),
+        "paraphrase": _alike((look.paraphrase.lead > 0).double().numpy()),
+        "neighbourhood": _alike((look.neighbourhood.lead > 0).double().numpy()),
+        "watched halved": _alike((change <= -HALVED).astype(np.float64)),
+        "watched overtaken": _alike((look.watched.lead <= 0).double().numpy()[ahead]),
+        "watched change": _alike(change),
+        "watched tail": _alike(np.sort(change)[: max(1, round(TAIL * len(change)))]),
+        "log-perplexity rise": (look.losses - before.losses, text_lengths),
+        "growth": _alike(np.array([look.growth])),
+    }
+
+
+def _alike(numbers: Array) -> tuple[Array, Array]:
+    return numbers, np.ones(len(numbers))
+
+
+def scores_of(
+    looks: Sequence[Look], before: Sequence[Look], text_lengths: Array, early: int
+) -> dict[str, Mean]:
+    """Every score over the orders of a stream, with its error over orders and facts (or texts) together.
+
+    The value is the mean over orders. Its error has two parts, in quadrature: the spread between orders over √R, and
+    the mean of the errors over facts within an order, which is not divided, as the orders share their facts. `count` is
+    the facts of one order.
+
+    Args:
+        looks: by order, after the same number of edits; one at least.
+        before: by order, of the unedited model.
+        text_lengths, early: as in `per_fact`.
+    """
+    by_order = [per_fact(look, first, text_lengths, early) for look, first in zip(looks, before, strict=True)]
+    return {name: _over_orders([_mean(*of[name]) for of in by_order]) for name in SCORES}
+
+
+def _mean(numbers: Array, weights: Array) -> Mean:
+    return mean_of(numbers) if len(set(weights.tolist())) < 2 else weighted_mean(numbers, weights)
+
+
+def _over_orders(means: Sequence[Mean]) -> Mean:
+    values = np.array([mean.value for mean in means])
+    between = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    within = float(np.mean([mean.error for mean in means]))
+    within = 0.0 if means[0].count == 1 else within  # a number of the whole stream: only orders differ
+    return Mean(float(values.mean()), math.hypot(between, within), means[0].count)
