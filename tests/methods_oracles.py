@@ -24,7 +24,7 @@ from ks_core.theory.cholesky import EPS
 from ks_core.theory.editing import Edit
 from ks_core.theory.whitening import whiten
 
-METHODS = ("sequential", "joint", "ridged", "null_space", "protected", "protected_joint")
+METHODS = ("sequential", "joint", "ridged", "batched", "null_space", "protected", "protected_joint")
 RIDGE = 0.5
 
 
@@ -36,6 +36,7 @@ class Methods:
     null_space: Callable[..., Any] = key_spaces.null_space
     sequential: Callable[..., Any] = methods.Sequential
     joint: Callable[..., Any] = methods.Joint
+    batched: Callable[..., Any] = methods.Batched
     written: Callable[..., Tensor] = Edit.written
     predicted_at_edits: Callable[..., Tensor] = interference.predicted_at_edits
 
@@ -55,6 +56,8 @@ class Methods:
         space = self.protected(problem) if name.startswith("protected") else whiten(problem.moment.matrix)
         if name == "ridged":
             return self.joint(space, ridge=RIDGE)
+        if name == "batched":
+            return self.batched(space, 2, ridge=RIDGE)
         return self.joint(space) if name.endswith("joint") else self.sequential(space)
 
 
@@ -107,6 +110,20 @@ def alphaedit_by_batches(problem: EditProblem, projector: Tensor, ends: Sequence
         system = combined(product(product(transposed(so_far), so_far), project), unit)
         residuals = combined(transposed(values[start:end]), product(weight, transposed(batch)), sign=-1)
         weight = combined(weight, product(product(product(residuals, batch), project), inverse(system)))
+        path.append(rounded(weight))
+    return path
+
+
+def batches_one_after_another(problem: EditProblem, size: int, ridge: float) -> list[Tensor]:
+    """W after each batch in exact arithmetic, W + Rᵀ (ridge I + K C⁻¹Kᵀ)⁻¹ K C⁻¹ with R = V − K Wᵀ of the batch."""
+    inverted, weight, path = inverse(exact(problem.moment.matrix)), exact(problem.weight), []
+    for start in range(0, len(problem.keys), size):
+        keys, values = exact(problem.keys[start : start + size]), exact(problem.values[start : start + size])
+        directions = product(keys, inverted)
+        identity = exact(ridge * torch.eye(len(keys), dtype=torch.float64))
+        system = combined(product(directions, transposed(keys)), identity)
+        residuals = combined(values, product(keys, transposed(weight)), sign=-1)
+        weight = combined(weight, product(transposed(residuals), product(inverse(system), directions)))
         path.append(rounded(weight))
     return path
 
@@ -184,3 +201,24 @@ def ridged_rounding(problem: EditProblem, rows: Tensor, ridge: float, condition_
     relative = tolerance(condition_number, problem.moment.dim, len(problem.keys))
     wanted = problem.values.norm() + problem.weight.norm() * problem.keys.norm()
     return relative * (1 + float(rows.norm()) / ridge**0.5) ** 2 * float(wanted) / ridge**0.5
+
+
+def batched_rounding(problem: EditProblem, size: int, ridge: float, path: Sequence[Tensor]) -> list[float]:
+    """Rounding of (W − W_0) C^½ after each batch of the path.
+
+    A batch writes X = Rᵀ A with A = (ridge I + F Fᵀ)⁻¹ F, F its whitened keys. Errors of R pass A, and the solve
+    adds 1 + ‖F‖² ‖(ridge I + F Fᵀ)⁻¹‖ times ‖R‖ ‖A‖. R has the errors of the batches before, read by F, and of its sum.
+    """
+    relative, white = laws.rounding(problem), (problem.keys @ problem.moment.basis) / problem.moment.eigenvalues.sqrt()
+    before, wrong, bounds = problem.weight, 0.0, []
+    for start, after in zip(range(0, len(white), size), path, strict=True):
+        rows, values, keys = (of[start : start + size] for of in (white, problem.values, problem.keys))
+        inverted = torch.linalg.inv(rows @ rows.T + ridge * torch.eye(len(rows), dtype=rows.dtype))
+        length, reach, solve = (float(torch.linalg.matrix_norm(of, 2)) for of in (rows, inverted @ rows, inverted))
+        residuals = float((values - keys @ before.T).norm())
+        read = (start_size(problem) + float((before @ problem.moment.root).norm())) * length + float(values.norm())
+        wrong += reach * (length * wrong + relative * (read + (1 + length**2 * solve) * residuals))
+        wrong += relative * float((after @ problem.moment.root).norm())
+        bounds.append(wrong)
+        before = after
+    return bounds
