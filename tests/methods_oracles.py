@@ -95,15 +95,17 @@ def freedom_by_least_squares(problem: EditProblem, keys: Tensor, protected: Tens
     return torch.from_numpy(np.square(left_over).sum(axis=1) / np.square(rows).sum(axis=1))
 
 
-def alphaedit_by_batches(problem: EditProblem, projector: Tensor, ends: Sequence[int]) -> list[Tensor]:
+def alphaedit_by_batches(
+    problem: EditProblem, projector: Tensor, ends: Sequence[int], ridge: float = 1.0
+) -> list[Tensor]:
     """The published update, batch after batch in exact arithmetic: W after each, batch b up to edit ends[b].
 
-        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + I)⁻¹              (Fang et al. 2025; keys in columns)
+        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + L2 I)⁻¹           (Fang et al. 2025; keys in columns)
 
-    K₁ has the batch's keys, K_p those of all earlier ones, and R = V₁ − W K₁ at the weight that they left.
+    K₁ has the batch's keys, K_p those of all earlier ones, R = V₁ − W K₁ at the weight that they left, L2 is `ridge`.
     """
     keys, values, project = exact(problem.keys), exact(problem.values), exact(projector)
-    unit = exact(torch.eye(len(projector), dtype=torch.float64))
+    unit = exact(ridge * torch.eye(len(projector), dtype=torch.float64))
     weight, path = exact(problem.weight), []
     for start, end in zip([0, *ends], ends, strict=False):
         batch, so_far = keys[start:end], keys[:end]

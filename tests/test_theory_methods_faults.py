@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
 from ks_core.theory.interference import predicted_at_edits
-from ks_core.theory.key_spaces import NullSpace, ProtectedWhitening, null_space, protect
+from ks_core.theory.key_spaces import ALPHAEDIT_EIGENVALUE, NullSpace, ProtectedWhitening, null_space, protect
 from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.whitening import Whitening
@@ -87,10 +87,23 @@ def mistaken_for_its_inverse(whitening: Whitening, keys: Tensor) -> Tensor:
 def null_by(choose: Callable[[Tensor, Tensor, int], Tensor], share: Callable[[float], float] = float) -> Methods:
     """Null spaces whose eigenvectors are chosen in another way, from eigenvalues, vectors and the right size."""
 
-    def faulty(matrix: Tensor, *, variance: float) -> NullSpace:
-        good = null_space(matrix, variance=variance)
+    def faulty(matrix: Tensor, *, variance: float | None = None, eigenvalue: float | None = None) -> NullSpace:
+        good = null_space(matrix, variance=variance, eigenvalue=eigenvalue)
         eigenvalues, vectors = torch.linalg.eigh(matrix)
         return NullSpace(choose(eigenvalues, vectors, len(good.basis)).T, share(good.variance))
+
+    return replace(PACKAGE, null_space=faulty)
+
+
+def cut_at(move: Callable[[float, Tensor], float]) -> Methods:
+    """Null spaces that are cut at another eigenvalue than the one asked for."""
+
+    def faulty(matrix: Tensor, *, variance: float | None = None, eigenvalue: float = 0.0) -> NullSpace:
+        if variance is not None:
+            return null_space(matrix, variance=variance)
+        eigenvalues, vectors = torch.linalg.eigh(matrix)
+        inside = eigenvalues < move(eigenvalue, eigenvalues)
+        return NullSpace(vectors[:, inside].T, float(eigenvalues[inside].sum() / eigenvalues.sum()))
 
     return replace(PACKAGE, null_space=faulty)
 
@@ -184,6 +197,12 @@ NULLS = {
     "scaled_by_eigenvalues": null_by(lambda eigenvalues, vectors, size: (vectors * eigenvalues.abs())[:, :size]),
     "share_of_the_rest": null_by(lambda _, vectors, size: vectors[:, :size], share=lambda kept: 1 - kept),
 }
+CUTS = {
+    "of_the_largest": cut_at(lambda cut, eigenvalues: cut * float(eigenvalues[-1])),
+    "of_the_trace": cut_at(lambda cut, eigenvalues: cut * float(eigenvalues.sum())),
+    "root": cut_at(lambda cut, _: cut**0.5),
+    "always_published": cut_at(lambda _, __: ALPHAEDIT_EIGENVALUE),
+}
 JOINTS = {
     "no_ridge": joint_by(without_ridge),
     "ridge_doubled": replace(PACKAGE, joint=lambda space, ridge=0.0: Joint(space, ridge=2 * ridge)),
@@ -255,6 +274,11 @@ CASES: list[tuple[Callable[..., None], st.SearchStrategy[Any], dict[str, Any]]] 
     (space_laws.freedom_is_the_squared_sine, INDEPENDENT_KEYS, SPANS | FREEDOMS),
     (space_laws.protection_has_its_price, INDEPENDENT_KEYS, SPANS | UNPROTECTED | DEAR),
     (space_laws.null_space_holds_the_smallest_eigenvalues, MOMENTS, NULLS),
+    (
+        space_laws.an_eigenvalue_cuts_where_it_says,
+        MOMENTS,
+        CUTS | some(NULLS, "share_of_the_rest", "large_eigenvalues"),
+    ),
     (method_laws.the_update_is_the_least, INDEPENDENT_KEYS, SPANS | UNPROTECTED | DEAR | PROTECTED_JOINTS),
     (method_laws.all_edits_are_exact_at_the_end, INDEPENDENT_KEYS, PROTECTED_JOINTS),
     (method_laws.every_edit_is_exact_when_made, INDEPENDENT_KEYS, STREAMS),
@@ -293,6 +317,6 @@ def test_planted_fault_is_caught(law: Callable[..., None], drawn: st.SearchStrat
 def test_every_fault_is_planted_somewhere() -> None:
     planted = [faulty for _, _, table in CASES for faulty in table.values()]
     tables = [value for name, value in globals().items() if name.isupper() and isinstance(value, dict)]
-    assert len(tables) == 14
+    assert len(tables) == 15
     for table in tables:
         assert not [name for name, faulty in table.items() if not any(faulty is other for other in planted)]
