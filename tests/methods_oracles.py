@@ -130,6 +130,34 @@ def batches_one_after_another(problem: EditProblem, size: int, ridge: float) -> 
     return path
 
 
+def pruned_densely(delta: Tensor, weight: Tensor, base: float) -> Tensor:
+    """PRUNE from the dense singular values, one by one: σ > s becomes log_base σ − log_base s + s."""
+    left, singular, right = np.linalg.svd(delta.numpy(), full_matrices=False)
+    largest = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
+    for i, value in enumerate(singular):
+        if value > largest:
+            singular[i] = np.log(value) / np.log(base) - np.log(largest) / np.log(base) + largest
+    return torch.from_numpy(left @ np.diag(singular) @ right)
+
+
+def shared_by_power_iteration(rows: Tensor, count: int) -> Tensor:
+    """Orthonormal rows that hold most of unit rows, one after another: the leading eigenvectors of their Gram matrix.
+
+    Each is found by squaring what is left of the Gram matrix, until only its largest eigenvalue is.
+    """
+    gram, found = rows.T @ rows, []
+    for _ in range(count):
+        power = gram / gram.norm()
+        for _ in range(60):
+            power = power @ power
+            power = power / power.norm()
+        vector = power[:, int(power.diagonal().argmax())]
+        found.append(vector / vector.norm())
+        gram = gram - torch.outer(gram @ found[-1], found[-1])
+        gram = gram - torch.outer(found[-1], found[-1] @ gram)
+    return torch.stack(found) if found else rows.new_zeros(0, rows.shape[1])
+
+
 def transposed(matrix: Matrix) -> Matrix:
     return [list(column) for column in zip(*matrix, strict=True)]
 

@@ -14,6 +14,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from methods_oracles import Methods, squares
+from null_space_faults import CUTS, NULLS
 from strategies import MAX_DIM, EditProblem, edit_problems, second_moments
 from test_theory_key_spaces import INDEPENDENT, nearly_bound
 from test_theory_planted_faults import some
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
 from ks_core.theory.interference import predicted_at_edits
-from ks_core.theory.key_spaces import ALPHAEDIT_EIGENVALUE, NullSpace, ProtectedWhitening, null_space, protect
+from ks_core.theory.key_spaces import ProtectedWhitening, protect
 from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.whitening import Whitening
@@ -82,30 +83,6 @@ def of_kind(kind: type[ProtectedWhitening]) -> Methods:
 def mistaken_for_its_inverse(whitening: Whitening, keys: Tensor) -> Tensor:
     unwhitened = Unwhitened(*(getattr(whitening, field.name) for field in fields(whitening)))
     return unwhitened.whiten(keys)
-
-
-def null_by(choose: Callable[[Tensor, Tensor, int], Tensor], share: Callable[[float], float] = float) -> Methods:
-    """Null spaces whose eigenvectors are chosen in another way, from eigenvalues, vectors and the right size."""
-
-    def faulty(matrix: Tensor, *, variance: float | None = None, eigenvalue: float | None = None) -> NullSpace:
-        good = null_space(matrix, variance=variance, eigenvalue=eigenvalue)
-        eigenvalues, vectors = torch.linalg.eigh(matrix)
-        return NullSpace(choose(eigenvalues, vectors, len(good.basis)).T, share(good.variance))
-
-    return replace(PACKAGE, null_space=faulty)
-
-
-def cut_at(move: Callable[[float, Tensor], float]) -> Methods:
-    """Null spaces that are cut at another eigenvalue than the one asked for."""
-
-    def faulty(matrix: Tensor, *, variance: float | None = None, eigenvalue: float = 0.0) -> NullSpace:
-        if variance is not None:
-            return null_space(matrix, variance=variance)
-        eigenvalues, vectors = torch.linalg.eigh(matrix)
-        inside = eigenvalues < move(eigenvalue, eigenvalues)
-        return NullSpace(vectors[:, inside].T, float(eigenvalues[inside].sum() / eigenvalues.sum()))
-
-    return replace(PACKAGE, null_space=faulty)
 
 
 # --- faulty methods ---------------------------------------------------------------------------------------------------
@@ -188,21 +165,6 @@ UNPROTECTED = {"ignored": replace(PACKAGE, protect=lambda w, _: w), "factor_forg
 ONCE = {"projected_once": of_kind(ProjectedOnce)}
 DEAR = {"orthogonal_to_the_keys_themselves": of_kind(OrthogonalToTheKeysThemselves)}
 FREEDOMS = {"cosine": of_kind(Cosine), "sine_not_squared": of_kind(SineNotSquared)}
-NULLS = {
-    "large_eigenvalues": null_by(lambda _, vectors, size: vectors[:, -size:]),
-    "one_too_many": null_by(lambda _, vectors, size: vectors[:, : size + 1]),
-    "one_too_few": null_by(lambda _, vectors, size: vectors[:, : size - 1]),
-    "rows_for_columns": null_by(lambda _, vectors, size: vectors.T[:, :size]),
-    "absolute_threshold": null_by(lambda eigenvalues, vectors, _: vectors[:, eigenvalues < 0.02]),
-    "scaled_by_eigenvalues": null_by(lambda eigenvalues, vectors, size: (vectors * eigenvalues.abs())[:, :size]),
-    "share_of_the_rest": null_by(lambda _, vectors, size: vectors[:, :size], share=lambda kept: 1 - kept),
-}
-CUTS = {
-    "of_the_largest": cut_at(lambda cut, eigenvalues: cut * float(eigenvalues[-1])),
-    "of_the_trace": cut_at(lambda cut, eigenvalues: cut * float(eigenvalues.sum())),
-    "root": cut_at(lambda cut, _: cut**0.5),
-    "always_published": cut_at(lambda _, __: ALPHAEDIT_EIGENVALUE),
-}
 JOINTS = {
     "no_ridge": joint_by(without_ridge),
     "ridge_doubled": replace(PACKAGE, joint=lambda space, ridge=0.0: Joint(space, ridge=2 * ridge)),

@@ -131,21 +131,38 @@ def protect(whitening: Whitening, keys: Any) -> ProtectedWhitening:
         >>> space.freedom([[1.0, 1.0], [0.0, 3.0]])
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
+    basis = leading_directions(whitening, keys, "protected key")
+    rank, width = basis.shape
+    if rank == width:
+        raise InfeasibleEditError(
+            f"the {len(keys)} protected keys span all {rank} directions of key space, so no edit is possible; "
+            "protect fewer keys"
+        )
+    return ProtectedWhitening(whitening, basis)
+
+
+def leading_directions(whitening: Whitening, keys: Any, name: str) -> Tensor:
+    """Orthonormal rows that span the whitened keys, those that most of the keys share first, (rank, r) float64.
+
+    Args:
+        whitening: of the layer.
+        keys: (m, d_key); each counts as much, whatever its length.
+        name: what an error calls one of them.
+
+    Raises:
+        InputError: a zero key, or keys of another width than the second moment.
+    """
     white = whitening.whiten(keys)
     lengths = torch.linalg.vector_norm(white, dim=1, keepdim=True)
     if not bool((lengths > 0).all()):
-        raise InputError(f"protected key {int(lengths.argmin())} is zero; no edit changes its value: leave it out")
+        raise InputError(f"{name} {int(lengths.argmin())} is zero; no edit changes its value: leave it out")
     # Unit rows, so that a short key counts as much as a long one when the rank is decided.
     _, singular, basis = torch.linalg.svd(white / lengths, full_matrices=False)
     # Whitening multiplies the rounding of keys by up to the root of the condition number.
     rounding = EPS * max(white.shape) * whitening.condition_number**0.5
     rank = int((singular > rounding * singular[0]).sum())
-    if rank == white.shape[1]:
-        raise InfeasibleEditError(
-            f"the {len(white)} protected keys span all {rank} directions of key space, so no edit is possible; "
-            "protect fewer keys"
-        )
-    return ProtectedWhitening(whitening, basis[:rank])
+    leading: Tensor = basis[:rank]
+    return leading
 
 
 NULL_VARIANCE = 0.1

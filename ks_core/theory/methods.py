@@ -11,6 +11,8 @@ no weight is copied on the way.
     MEMIT on one layer, batch after batch         whiten(C)                 Batched, ridge λ
     null-space projected, AlphaEdit               null_space(C)             Joint, ridge its L2, whatever the batches
     protected                                     protect(whiten(C), keys)  any; Joint protects the edits too
+    along a fact's own part only                  own_part(whiten(C), keys) any
+    PRUNE, a bound on how far W is stretched      any                       any, then `pruned`
     anyone's editor                               not known                 ks_core.theory.editors.method_of
 """
 
