@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+import torch
 
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.spread import spread_edits
@@ -31,7 +34,12 @@ ALPHAEDIT_L2 = 10.0
 """AlphaEdit's weight of the identity, as published with its settings for GPT-J and Llama3."""
 
 PRUNE_BASE = 1.2
-"""Of PRUNE's logarithm, as published."""
+"""Of PRUNE's logarithm, as published. Where the weight's largest singular value s is small it would lengthen what it is
+to shorten; then the smallest base that does not is taken, e^(1/s)."""
+
+
+BANKS = 4
+"""Directions that are taken out of key space are fewer than one in so many."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,10 @@ def _mixed(share: float, ground: Ground) -> KeySpace:
     return whiten(moment, ridge=ground.text.ridge, name=f"the second moment mixed with {share:g} of subjects'")
 
 
-def _pruned(ground: Ground, base: float) -> Edits:
+def _pruned(ground: Ground) -> Edits:
     terms = ground.terms(ground.whitening)
+    largest = float(torch.linalg.matrix_norm(ground.weight, 2))
+    base = max(PRUNE_BASE, (1 + 1e-9) * math.exp(1 / largest))
     return lambda places: {ground.plan.layer: pruned(sequential(terms.at(places)), ground.weight, base=base)}
 
 
@@ -157,7 +167,7 @@ def contenders(width: int) -> tuple[Contender, ...]:
         ),
         Contender("protected", "", closed(_protecting, joint_edit_of), is_default=True),
         Contender("spread", "batches of 100", partial(_spread, 100, MEMIT_RIDGE), is_default=True),
-        Contender("PRUNE", f"base {PRUNE_BASE:g}", partial(_pruned, base=PRUNE_BASE), is_default=True),
+        Contender("PRUNE", "", _pruned, is_default=True),
         *(
             Contender(
                 "own part", f"{directions} directions out", closed(partial(_own_part, directions), joint_edit_of),
@@ -171,7 +181,3 @@ def contenders(width: int) -> tuple[Contender, ...]:
             for share in (0.25, 0.5)
         ),
     )  # fmt: skip
-
-
-BANKS = 4
-"""Directions that are taken out of key space are fewer than one in so many."""

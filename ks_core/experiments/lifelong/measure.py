@@ -170,11 +170,9 @@ def _growth(ground: Ground, watch: Watch, resamples: int, seed: int) -> Growth:
 
 def _simulated(curves: Sequence[Curve], acting: Sequence[Acting]) -> dict[str, float]:
     """By method, the largest difference of a watched fact's log-probability, edits simulated and really made."""
-    ends = {curve.method: curve.looks[0][-1] for curve in curves if curve.is_default and curve.looks}
+    ends = {curve.method: curve.looks[0][-1] for curve in curves if curve.is_default and any(curve.looks[:1])}
     return {
-        of.method: float(
-            (of.everywhere.log_probability - ends[of.method].watched.log_probability).abs().max()
-        )
+        of.method: float((of.everywhere.log_probability - ends[of.method].watched.log_probability).abs().max())
         for of in acting
         if of.method in ends and ends[of.method].edits == of.edits
     }
