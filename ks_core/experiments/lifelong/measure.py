@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
 from ks_core.experiments.clock import Clock
-from ks_core.experiments.lifelong.acting import simulate, where_it_acts
+from ks_core.experiments.lifelong.acting import where_it_acts
 from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
 from ks_core.experiments.lifelong.forecast import foretell
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.look import Curve
 from ks_core.experiments.lifelong.measurement import Acting, Forecast, Lifelong
 from ks_core.experiments.lifelong.plan import ORDERS, LifelongPlan, plan_lifelong
-from ks_core.experiments.lifelong.reading import AskedText, asked_text
+from ks_core.experiments.lifelong.reading import asked_text
 from ks_core.experiments.lifelong.run import run_all
 from ks_core.experiments.lifelong.searches import FORMS, LEVELS, of_searches
 from ks_core.experiments.lifelong.watch import Watch, watch_orders
