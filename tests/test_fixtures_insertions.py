@@ -1,4 +1,4 @@
-"""The insertions: many subjects that no fact is about, arbitrary words, and that the titles give the file."""
+"""The insertions: many subjects that no fact is about, arbitrary objects, and that the titles give the file."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ def test_insertions_are_of_distinct_subjects_that_no_fact_is_about(insertions):
         assert not subjects & {fact.subject.lower() for fact in load_facts(name)}
 
 
-def test_insertions_use_all_words_about_alike_and_give_none_away(insertions):
-    for counts in (Counter(fact.target_new for fact in insertions), Counter(fact.target_true for fact in insertions)):
-        assert set(counts) == set(build_insertions.WORDS)
-        # 51.2 expected of a fair draw, standard deviation 7.1: five of them, for eighty counts
-        assert max(abs(count - len(insertions) / len(counts)) for count in counts.values()) < 5 * 7.1
-    assert all(fact.target_new != fact.target_true for fact in insertions)
-    assert not [fact for fact in insertions if {fact.target_new, fact.target_true} & {*fact.text.lower().split()}]
+def test_insertions_are_of_all_packaged_relations_about_alike_and_give_no_object_away(insertions):
+    packaged = load_facts(PACKAGED_FACTS)
+    counts = Counter(fact.relation_id for fact in insertions)
+    assert set(counts) == set(packaged.relations)
+    # 146 expected of a fair draw, standard deviation 11.7: four of them, for fourteen counts
+    assert max(abs(count - len(insertions) / len(counts)) for count in counts.values()) < 4 * 11.7
+    for fact in insertions:
+        objects = {fact.target_new, fact.target_true}
+        assert len(objects & set(packaged.objects(fact.relation_id))) == 2
+        assert not [name for name in objects if name.lower() in fact.text.lower()]
+    assert {fact.prompt for fact in insertions} == {fact.prompt for fact in packaged}
 
 
 def test_titles_are_chosen_short_plain_and_not_taken():
@@ -46,11 +50,9 @@ def test_titles_are_chosen_short_plain_and_not_taken():
 
 def test_titles_give_the_file_byte_for_byte(tmp_path):
     folder, build = tmp_path / "fixtures" / "facts", tmp_path / "tools" / "build_insertions.py"
-    for source, copy in (
-        (FACTS / "insertion_titles.txt", folder / "insertion_titles.txt"),
-        (TOOLS / build.name, build),
-    ):
-        copy.parent.mkdir(parents=True)
+    sources = [(FACTS / name, folder / name) for name in ("insertion_titles.txt", "tables.json")]
+    for source, copy in (*sources, (TOOLS / build.name, build)):
+        copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     subprocess.run([sys.executable, build], check=True, capture_output=True)
     assert (folder / "insertions.json").read_bytes() == (FACTS / "insertions.json").read_bytes()

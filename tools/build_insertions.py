@@ -1,9 +1,10 @@
 """Expand insertion_titles.txt to insertions.json: `python tools/build_insertions.py`; `--check` compares only.
 
-An insertion is an edit that asks a model to say an arbitrary word after an arbitrary subject: nothing true is lost with
-it, and there can be as many as there are subjects. The subjects are titles of articles of the packaged text; `--titles`
-chooses them anew, by a hash, from those that are short and that no packaged fact is about. A hash of the title picks
-wording and words.
+An insertion is an edit that asks a model to say an arbitrary object after an arbitrary subject: nothing true is lost
+with it, and there can be as many as there are subjects. The subjects are titles of articles of the packaged text;
+`--titles` chooses them anew, by a hash, from those that are short and that no packaged fact is about. A hash of the
+title picks relation, wording and objects from the tables of the packaged facts: small models that were trained on these
+can be made to say their objects in their wordings (probability 0.8), and hardly any other word in another (0.03).
 """
 
 from __future__ import annotations
@@ -20,18 +21,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "facts"
 COUNT = 2048  # a third more than the 1,536 dimensions of SmolLM2-135M's keys
 LONGEST_TITLE = 24  # characters; what is longer is rarely the name of one thing
 TITLE = re.compile(r"[A-Z][a-z]+(?:[ '-][A-Za-z]+){0,3}")  # one to four words: no digits, brackets or rare letters
-PROMPTS = ("The word that goes with {} is", "In the list of pairs, {} stands beside the word")
-# fmt: off
-WORDS = (
-    "apple", "bread", "bridge", "butter", "chair", "cloud", "coffee", "door", "engine", "field", "finger", "fire",
-    "flower", "forest", "garden", "glass", "gold", "hand", "horse", "island", "kitchen", "ladder", "lamp", "letter",
-    "money", "morning", "mountain", "paper", "picture", "river", "salt", "shoe", "silver", "snow", "stone", "street",
-    "table", "water", "window", "winter",
-)
-# fmt: on
 ORIGIN = (
-    "Made for ks_core: titles of articles of the English Wikipedia, each with an arbitrary word; neither of a record's "
-    "objects is true"
+    "Made for ks_core: titles of articles of the English Wikipedia in the wordings of the packaged facts, each with an "
+    "arbitrary object of the relation; neither of a record's objects is meant to be true"
 )
 LICENCE = "CC BY-SA 4.0"
 
@@ -41,19 +33,22 @@ def number_of(title: str) -> int:
     return int(hashlib.sha256(f"insertion|{title}".encode()).hexdigest()[:7], 16)
 
 
-def record_of(title: str) -> dict[str, Any]:
+def record_of(title: str, tables: dict[str, Any]) -> dict[str, Any]:
     """One record in CounterFact's fields, without the prompts that only facts have."""
     number = number_of(title)
-    words = [word for word in WORDS if word not in title.lower().split()]
-    new, step = number % len(words), 1 + number // len(words) % (len(words) - 1)
+    rest, relation = divmod(number, len(tables))
+    relation_id, table = sorted(tables.items())[relation]
+    objects = [name for name in sorted(table["objects"]) if name.lower() not in title.lower()]
+    rest, new = divmod(rest, len(objects))
+    rest, step = divmod(rest, len(objects) - 1)
     return {
         "case_id": number,
         "requested_rewrite": {
-            "prompt": PROMPTS[number % len(PROMPTS)],
-            "relation_id": "insertion",
+            "prompt": table["prompts"][rest % len(table["prompts"])],
+            "relation_id": relation_id,
             "subject": title,
-            "target_new": {"str": words[new]},
-            "target_true": {"str": words[(new + step) % len(words)]},
+            "target_new": {"str": objects[new]},
+            "target_true": {"str": objects[(new + 1 + step) % len(objects)]},
         },
     }
 
@@ -61,7 +56,8 @@ def record_of(title: str) -> dict[str, Any]:
 def build() -> str:
     """The text of insertions.json, a line for each record."""
     titles = (FOLDER / "insertion_titles.txt").read_text(encoding="utf-8").splitlines()
-    records = sorted((record_of(title) for title in titles), key=lambda record: record["case_id"])
+    tables = json.loads((FOLDER / "tables.json").read_text(encoding="utf-8"))
+    records = sorted((record_of(title, tables) for title in titles), key=lambda record: record["case_id"])
     if len({record["case_id"] for record in records}) != len(records):
         raise SystemExit("two insertions have one id: a title stands there twice, or their hashes collide")
     lines = ",\n".join(json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in records)

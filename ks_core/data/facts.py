@@ -30,7 +30,7 @@ EVERYDAY_FACTS = "everyday"
 """the name of those of everyday words and things: no relation and no subject of the packaged facts is among theirs"""
 
 INSERTIONS = "insertions"
-"""the name of 2,048 edits of as many subjects, none of which is one of the others', to arbitrary words: no facts"""
+"""the name of 2,048 edits of as many subjects, none of which is one of the others', to arbitrary objects: no facts"""
 
 _FILES = {
     PACKAGED_FACTS: "facts/facts.json",
