@@ -9,7 +9,7 @@ from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_chec
 
 from ks_core.data.facts import Fact, load_facts
 from ks_core.errors import InputError
-from ks_core.measurement.values import EDITS_AT_ONCE, ValueSettings, target_values
+from ks_core.measurement.values import EDITS_AT_ONCE, ValueSettings, target_values, target_values_at
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 
@@ -282,3 +282,21 @@ def test_numbers_that_are_none_are_refused_with_the_fact(model, layer, says):
             target_values(model, FACTS, layer, SHORT)
     finally:
         weight.copy_(before)
+
+
+def test_lower_probabilities_are_those_that_a_search_of_their_own_stops_at(model):
+    least, *_, most = target_values(model, FACTS, 1, SHORT).probabilities.sort().values.tolist()
+    levels = (0.9 * least, 0.9 * most, 0.99)
+    together = target_values_at(model, FACTS, 1, levels, SHORT)
+    for level, found in zip(levels, together, strict=True):
+        alone = target_values(model, FACTS, 1, replace(SHORT, target_probability=level))
+        assert torch.equal(found.steps, alone.steps)
+        torch.testing.assert_close(found.values, alone.values, rtol=RTOL, atol=RTOL)
+        torch.testing.assert_close(found.probabilities, alone.probabilities, rtol=RTOL, atol=RTOL)
+    assert (together[0].steps < together[-1].steps).any(), "the levels have to part"
+
+
+@pytest.mark.parametrize("levels", [(), (0.5, 0.5), (0.9, 0.5)])
+def test_probabilities_that_do_not_rise_are_refused(model, levels):
+    with pytest.raises(InputError, match="expected one or more that rise"):
+        target_values_at(model, FACTS, 1, levels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from ks_core.measurement.kept_facts import Batch, read_all
 from ks_core.measurement.scoring import LOGITS_AT_ONCE
 from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.simulating import States, resumed, simulated, states_before
+from ks_core.models.simulating import resumed, simulated, states_below
 from ks_core.theory.editing import Edit
 
 TOKENS_AT_ONCE = 2048
@@ -48,13 +47,11 @@ def simulate_alone(
     with tqdm(total=int(chosen.sum()), desc=f"simulated edits, layer {layer}", unit="pair", disable=None) as bar:
         for batch in batches:
             edits, rows = chosen[:, batch.facts].nonzero(as_tuple=True)
-            states = _states(model, layer, batch.asked) if len(edits) else None
+            states = states_below(model.adapter, layer, *batch.asked.rows.inputs) if len(edits) else None
             for part in _parts(model, batch.asked, len(edits)):
                 these, of_rows = edits[part], rows[part].to(model.adapter.device)
-                with ExitStack() as hooks:
-                    hooks.enter_context(simulated(model.adapter, {layer: (written[these], along[these])}))
-                    if states is not None:
-                        hooks.enter_context(resumed(model.adapter, layer, states.of(of_rows)))
+                below = resumed(model.adapter, layer, None if states is None else states.of(of_rows))
+                with simulated(model.adapter, {layer: (written[these], along[these])}), below:
                     found = _finite(read_standing(model, batch.asked.of(of_rows)))
                 after.put((these, batch.facts[rows[part]]), found)
                 bar.update(len(these))
@@ -94,16 +91,6 @@ def _on_device(model: LoadedModel, layer: int, left: Tensor, right: Tensor) -> t
     weight = model.adapter.weight(layer)
     dtype = torch.promote_types(weight.dtype, torch.float32)
     return left.to(weight.device, dtype), right.to(weight.device, dtype)
-
-
-def _states(model: LoadedModel, layer: int, asked: AskedFacts) -> States | None:
-    """What the block below the layer puts out; None for the first layer, which has none."""
-    if layer == 0:
-        return None
-    found: list[States] = []
-    with states_before(model.adapter, layer, found.append), torch.inference_mode():
-        model.adapter.hidden_states(asked.rows.input_ids, asked.rows.attention_mask)
-    return found[0]
 
 
 def _parts(model: LoadedModel, asked: AskedFacts, pairs: int) -> Iterator[slice]:

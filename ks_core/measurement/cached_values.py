@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.data.facts import Fact
 from ks_core.errors import ProvenanceError
 from ks_core.files import cache_dir, is_stored, short_hash
-from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
+from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values_at
 from ks_core.models.loaded import LoadedModel
 
 FORMAT = "ks_core/target-values/2"
@@ -31,28 +31,56 @@ def cached_target_values(
         InputError: as `target_values`; or the model was changed while it was searched.
         StorageError: the cache cannot be written.
     """
-    made_from = {
-        "model": list(model.fingerprints),
-        "layer": layer,
-        "settings": asdict(settings or ValueSettings()),
-    }
+    settings = settings or ValueSettings()
+    (found,) = cached_target_values_at(model, facts, layer, (settings.target_probability,), settings)
+    return found
+
+
+def cached_target_values_at(
+    model: LoadedModel,
+    facts: Sequence[Fact],
+    layer: int,
+    probabilities: Sequence[float],
+    settings: ValueSettings | None = None,
+) -> tuple[TargetValues, ...]:
+    """`target_values_at` in the cache; what was searched on the way to another probability is kept apart.
+
+    Raises:
+        ProvenanceError, InputError, StorageError: as `cached_target_values`.
+    """
+    settings = replace(settings or ValueSettings(), target_probability=probabilities[-1])
+    made_from: dict[str, Any] = {"model": list(model.fingerprints), "layer": layer, "settings": asdict(settings)}
+    if len(probabilities) > 1:
+        made_from["probabilities"] = list(probabilities)
     batches = [facts[start : start + EDITS_AT_ONCE] for start in range(0, len(facts), EDITS_AT_ONCE)]
-    found = [_batch(model, batch, layer, settings, made_from) for batch in batches]
-    return TargetValues(*(torch.cat([getattr(part, field.name) for part in found]) for field in fields(TargetValues)))
+    found = [_batch(model, batch, layer, probabilities, settings, made_from) for batch in batches]
+    return tuple(
+        TargetValues(*(torch.cat([getattr(part, field.name) for part in of_level]) for field in fields(TargetValues)))
+        for of_level in zip(*found, strict=True)
+    )
 
 
 def _batch(
-    model: LoadedModel, facts: Sequence[Fact], layer: int, settings: ValueSettings | None, of_all: dict[str, Any]
-) -> TargetValues:
+    model: LoadedModel,
+    facts: Sequence[Fact],
+    layer: int,
+    probabilities: Sequence[float],
+    settings: ValueSettings,
+    of_all: dict[str, Any],
+) -> tuple[TargetValues, ...]:
     edits = [[fact.prompt, fact.subject, fact.separators[1], fact.target_new] for fact in facts]
-    made_from = json.dumps({**of_all, "edits": edits}, sort_keys=True)
-    path = cache_dir() / "values" / f"{short_hash(made_from)}.safetensors"
-    if is_stored(path):
-        return _read(path, made_from, len(facts), model.adapter.d_key, model.adapter.d_value)
-    found = target_values(model, facts, layer, settings)
+    single = {**of_all, "edits": edits}
+    levels = [single if len(probabilities) == 1 else {**single, "probability": level} for level in probabilities]
+    texts = [json.dumps(level, sort_keys=True) for level in levels]
+    paths = [cache_dir() / "values" / f"{short_hash(text)}.safetensors" for text in texts]
+    if all(map(is_stored, paths)):
+        shape = len(facts), model.adapter.d_key, model.adapter.d_value
+        return tuple(_read(path, text, *shape) for path, text in zip(paths, texts, strict=True))
+    found = target_values_at(model, facts, layer, probabilities, settings)
     model.require(tuple(of_all["model"]))
-    tensors = {field.name: getattr(found, field.name) for field in fields(found)}
-    write_tensors(path, FORMAT, {"made_from": made_from}, tensors)
+    for path, text, values in zip(paths, texts, found, strict=True):
+        tensors = {field.name: getattr(values, field.name) for field in fields(values)}
+        write_tensors(path, FORMAT, {"made_from": text}, tensors)
     return found
 
 

@@ -41,6 +41,11 @@ class ObjectRows:
     targets: Tensor
     places: Tensor
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """Token ids and mask, as a forward pass takes them."""
+        return self.input_ids, self.attention_mask
+
     def of(self, owners: Tensor) -> ObjectRows:
         """The rows of some facts, in their order."""
         return self.at(torch.isin(self.owner, owners))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -130,6 +130,35 @@ def target_values(
             whose probability is not a number.
     """
     settings = settings or ValueSettings()
+    (found,) = target_values_at(model, facts, layer, (settings.target_probability,), settings)
+    return found
+
+
+def target_values_at(
+    model: LoadedModel,
+    facts: Iterable[Fact],
+    layer: int,
+    probabilities: Sequence[float],
+    settings: ValueSettings | None = None,
+) -> tuple[TargetValues, ...]:
+    """`target_values` for several target probabilities in one search: each edit as it was when it first reached them.
+
+    A search that stops at a lower probability takes the same steps, so the lower ones cost nothing.
+
+    Args:
+        model, facts, layer: as in `target_values`.
+        probabilities: rising, each between 0 and 1.
+        settings: of the search; its own target probability does not count.
+
+    Returns:
+        By probability. An edit that did not reach one is returned as it was at the end.
+
+    Raises:
+        InputError: probabilities that do not rise, or as `target_values`.
+    """
+    if not probabilities or list(probabilities) != sorted(set(probabilities)):
+        raise InputError(f"probabilities is {shown(probabilities)}; expected one or more that rise")
+    settings = replace(settings or ValueSettings(), target_probability=probabilities[-1])
     facts = as_facts(facts)
     keys = subject_keys(model, facts, [layer])[layer]
     unedited = keys @ model.adapter.weight(layer).to("cpu", torch.float64).T
@@ -139,10 +168,10 @@ def target_values(
     with tqdm(total=len(facts), unit="edit", desc=f"target values, layer {layer}", disable=None) as bar:
         for start in range(0, len(facts), EDITS_AT_ONCE):
             part = slice(start, start + EDITS_AT_ONCE)
-            found.append(_Search(model, facts[part], layer, sizes[part], settings).run())
+            found.append(_Search(model, facts[part], layer, sizes[part], settings).run(probabilities))
             bar.update(len(facts[part]))
-    changes, probabilities, steps = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return TargetValues(keys, unedited + changes, probabilities, steps)
+    by_level = [[torch.cat(parts) for parts in zip(*of_level, strict=True)] for of_level in zip(*found, strict=True)]
+    return tuple(TargetValues(keys, unedited + change, reached, steps) for change, reached, steps in by_level)
 
 
 class _Search:
@@ -162,16 +191,25 @@ class _Search:
         self._change = torch.zeros(len(facts), model.adapter.d_value, dtype=dtype, device=device, requires_grad=True)
         self._before = self._essence(self._logits(self._rows), self._rows).detach() if settings.kl_weight else None
 
-    def run(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Changes (n, d_value) float64, probabilities (n,) float64 and steps (n,) int64."""
+    def run(self, levels: Sequence[float]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """By level: changes (n, d_value) float64, probabilities (n,) float64 and steps (n,) int64, when it was reached.
+
+        Args:
+            levels: rising probabilities; the last is that of the settings.
+        """
         settings, change = self._settings, self._change
         adam = torch.optim.Adam([change], lr=settings.learning_rate)
         probabilities = torch.zeros(len(change), dtype=torch.float64, device=change.device)
         steps = torch.zeros(len(change), dtype=torch.int64, device=change.device)
+        kept = [(change.detach().clone(), probabilities.clone(), steps.clone()) for _ in levels]
         for step in range(settings.steps + 1):
             searching = torch.nonzero(probabilities < settings.target_probability).flatten()
             log_probabilities, penalties = self._objective(searching)
             probabilities[searching] = log_probabilities.detach().double().exp()
+            for level, of_level in zip(levels, kept, strict=True):
+                going_on = of_level[1] < level
+                for saved, now in zip(of_level, (change.detach(), probabilities, steps), strict=True):
+                    saved[going_on] = now[going_on]
             reached = probabilities >= settings.target_probability
             if step == settings.steps or bool(reached.all()):
                 break
@@ -181,7 +219,8 @@ class _Search:
             with torch.no_grad():
                 change.copy_(torch.where(reached[:, None], last, self._bounded(change)))
             steps += ~reached
-        return (change * self._sizes[:, None]).detach().to("cpu", torch.float64), probabilities.cpu(), steps.cpu()
+        sizes = self._sizes[:, None]
+        return [((of * sizes).to("cpu", torch.float64), reached.cpu(), taken.cpu()) for of, reached, taken in kept]
 
     def _bounded(self, change: Tensor) -> Tensor:
         lengths = change.square().mean(dim=1, keepdim=True).sqrt()  # in lengths of the unedited value

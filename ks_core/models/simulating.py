@@ -7,37 +7,42 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ks_core.models.adapter import Adapter
 
 
 @contextmanager
-def simulated(adapter: Adapter, changes: Mapping[int, tuple[Tensor, Tensor]]) -> Iterator[None]:
+def simulated(
+    adapter: Adapter, changes: Mapping[int, tuple[Tensor, Tensor]], at: Tensor | None = None
+) -> Iterator[None]:
     """Inside the block each forward pass runs as if layers had the weights W + left @ right; no weight is touched.
 
-        output of projection(layer) + left @ (right @ key)                        at every token
+        output of projection(layer) + left @ (right @ key)                        at every token, or at some
 
     Args:
         adapter: the model.
         changes: by layer, left and right: (d_value, r) and (r, d_key), the same for all rows of a batch; or with the
             number of rows before them, (rows, d_value, r) and (rows, r, d_key), one change for each row.
+        at: (rows, tokens) bool, of the batch that is run: where the change acts; everywhere when left out.
 
     Raises:
         InputError: a layer that does not exist.
     """
     with ExitStack() as hooks:
         for layer, (left, right) in changes.items():
-            hooks.enter_context(adapter.projection(layer).register_forward_hook(_adding(left, right)))
+            hooks.enter_context(adapter.projection(layer).register_forward_hook(_adding(left, right, at)))
         yield
 
 
-def _adding(left: Tensor, right: Tensor) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
+def _adding(left: Tensor, right: Tensor, at: Tensor | None) -> Callable[[nn.Module, tuple[Any, ...], Tensor], Tensor]:
     def add(_module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         keys = args[0]
         rows = keys.reshape(left.shape[0], -1, keys.shape[-1]) if left.ndim == 3 else keys  # OPT has no rows there
         shift: Tensor = (rows.to(right.dtype) @ right.mT) @ left.mT
-        return output + shift.to(output.dtype).reshape(output.shape)
+        shift = shift.to(output.dtype).reshape(output.shape)
+        return output + (shift if at is None else shift * at.reshape(*output.shape[:-1], 1))
 
     return add
 
@@ -75,8 +80,27 @@ def states_before(adapter: Adapter, layer: int, receive: Callable[[States], None
         yield
 
 
+def states_below(adapter: Adapter, layer: int, input_ids: Tensor, attention_mask: Tensor) -> States | None:
+    """What the block below a layer puts out for a batch; None for the first layer, which has none.
+
+    Args:
+        adapter: the model.
+        layer: the first to run later, in `resumed`.
+        input_ids, attention_mask: (batch, tokens).
+
+    Raises:
+        InputError: the layer does not exist.
+    """
+    if adapter.layer_number(layer) == 0:
+        return None
+    found: list[States] = []
+    with states_before(adapter, layer, found.append), torch.inference_mode():
+        adapter.hidden_states(input_ids, attention_mask)
+    return found[0]
+
+
 @contextmanager
-def resumed(adapter: Adapter, layer: int, states: States) -> Iterator[None]:
+def resumed(adapter: Adapter, layer: int, states: States | None) -> Iterator[None]:
     """Inside the block forward passes begin at a layer: the blocks below do not run, what they put out is given.
 
     What stands before the first block (embeddings, masks, positions) is computed as ever, so that the blocks above get
@@ -85,11 +109,14 @@ def resumed(adapter: Adapter, layer: int, states: States) -> Iterator[None]:
     Args:
         adapter: the model.
         layer: whose block is the first to run.
-        states: of the very batch that is run, as `states_before` gave them.
+        states: of the very batch that is run, as `states_below` gave them; None runs the whole model.
 
     Raises:
         InputError: the layer does not exist.
     """
+    if states is None:
+        yield
+        return
     below = [adapter.block(number) for number in range(adapter.layer_number(layer))]
     own = [block.__dict__.get("forward") for block in below]  # accelerate puts one there, of its own
     given = (states.hidden, None) if states.in_tuple else states.hidden

@@ -75,9 +75,7 @@ def _alike(numbers: Array) -> tuple[Array, Array]:
     return numbers, np.ones(len(numbers))
 
 
-def scores_of(
-    looks: Sequence[Look], before: Sequence[Look], text_lengths: Array, early: int
-) -> dict[str, Mean]:
+def scores_of(looks: Sequence[Look], before: Sequence[Look], text_lengths: Array, early: int) -> dict[str, Mean]:
     """Every score over the orders of a stream, with its error over orders and facts (or texts) together.
 
     The value is the mean over orders. Its error has two parts, in quadrature: the spread between orders over √R, and

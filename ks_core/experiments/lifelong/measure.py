@@ -1,0 +1,180 @@
+"""Long streams of one model, from its inputs to a measurement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
+from ks_core.experiments.clock import Clock
+from ks_core.experiments.lifelong.acting import simulate, where_it_acts
+from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
+from ks_core.experiments.lifelong.forecast import foretell
+from ks_core.experiments.lifelong.ground import Ground
+from ks_core.experiments.lifelong.look import Curve
+from ks_core.experiments.lifelong.measurement import Acting, Forecast, Lifelong
+from ks_core.experiments.lifelong.plan import ORDERS, LifelongPlan, plan_lifelong
+from ks_core.experiments.lifelong.reading import AskedText, asked_text
+from ks_core.experiments.lifelong.run import run_all
+from ks_core.experiments.lifelong.searches import FORMS, LEVELS, of_searches
+from ks_core.experiments.lifelong.watch import Watch, watch_orders
+from ks_core.experiments.request.inputs import Inputs
+from ks_core.experiments.request.selection import Selection
+from ks_core.experiments.streams.growth import Growth, StreamGeometry, growth
+from ks_core.experiments.streams.plan import stream_layer
+from ks_core.experiments.streams.run import NO_EDITORS
+from ks_core.experiments.streams.setup import HELD_OUT_TOKENS, LONGEST_HELD_OUT
+from ks_core.measurement.behaviour import held_out_text
+from ks_core.measurement.cached_values import cached_target_values_at
+from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.known import known_facts
+from ks_core.measurement.readable import readable_facts
+from ks_core.measurement.values import ValueSettings
+from ks_core.measurement.whitening import TextWhitening
+from ks_core.statistics.pairs import Array
+from ks_core.theory.editors import EditFunction, check_editors
+from ks_core.theory.superposition import superposition
+from ks_core.theory.whitening import Whitening
+
+logger = logging.getLogger(__name__)
+
+NUM_EDITS = 400
+"""Edits of a long stream at most."""
+
+SPREAD = 3
+"""Layers that MEMIT spreads an edit over, the edited one the last; it takes five of GPT-J's 28."""
+
+
+def measure_lifelong(
+    inputs: Inputs,
+    selection: Selection,
+    editors: Mapping[str, EditFunction] = NO_EDITORS,
+    *,
+    num_edits: int = NUM_EDITS,
+    orders: int = ORDERS,
+) -> Lifelong:
+    """Edit hundreds of facts by every method, in several orders, and forecast what that does.
+
+    Args:
+        inputs: of the run; the model is edited inside and restored bit for bit.
+        selection: the facts that the model knows; they are edited, and those of other subjects watched.
+        editors: anyone's by name, run beside the methods.
+        num_edits: N at most.
+        orders: of the edits.
+
+    Raises:
+        KsError: too few facts, or inputs that cannot be used; an editor that fails in the middle of a stream does not
+            end the others.
+    """
+    editors, clock, settings = check_editors(editors), Clock(), inputs.settings
+    text = inputs.text()
+    plan = _plan(inputs, selection, stream_layer(text.layers), num_edits, orders)
+    ground = _ground(inputs, text, plan)
+    clock.lap("values")
+    texts = asked_text(inputs.model, min(ground.spread), _held_out(inputs, text))
+    watches = watch_orders(inputs.model, plan, min(ground.spread), texts)
+    before = tuple(watch.unedited() for watch in watches)
+    clock.lap("unedited")
+    methods = [*contenders(ground.weight.shape[1]), *of_searches(), *(of_editor(*of) for of in editors.items())]
+    curves = run_all(methods, ground, watches)
+    clock.lap("streams")
+    forecasts = _forecasts(ground, watches[0], settings.seed)
+    clock.lap("forecasts")
+    prepared = {of.method: of.prepare(ground) for of in methods if of.is_followed}
+    acting = _acting(ground, watches[0], prepared)
+    clock.lap("where edits act")
+    return Lifelong(
+        plan=plan,
+        search=ValueSettings(target_probability=LEVELS[-1]),
+        reached=ground.values.probabilities.numpy(),
+        before=before,
+        text_lengths=texts.lengths,
+        curves=curves,
+        acting=acting,
+        forecasts=forecasts,
+        growth=_growth(ground, watches[0], settings.resamples, settings.seed),
+        simulated=_simulated(curves, acting),
+        resamples=settings.resamples,
+        seed=settings.seed,
+        seconds=clock.laps,
+    )
+
+
+def _plan(inputs: Inputs, selection: Selection, layer: int, num_edits: int, orders: int) -> LifelongPlan:
+    known = inputs.facts.subset(selection.usable).facts
+    own = {fact.relation_id for fact in known}
+    everyday = known_facts(inputs.model, EVERYDAY_FACTS).facts
+    far = [fact for fact in everyday if fact.relation_id not in own]
+    return plan_lifelong(layer, known, far, num_edits, inputs.settings.seed, orders)
+
+
+def _ground(inputs: Inputs, text: TextWhitening, plan: LifelongPlan) -> Ground:
+    model, layer = inputs.model, plan.layer
+    logger.info("target values of %d edits in layer %d", len(plan.edits), layer)
+    taken = {fact.subject for fact in (*plan.edits, *plan.watched)}
+    others = [fact for fact in load_facts(INSERTIONS) if fact.subject not in taken]
+    bank = readable_facts(model, others).facts
+    values = cached_target_values_at(model, plan.edits, layer, LEVELS)
+    return Ground(
+        model=model,
+        plan=plan,
+        text=text,
+        weight=model.adapter.weight(layer).to("cpu", torch.float64),
+        whitening=text.whole(layer),
+        second_moment=text.second_moment(layer),
+        levels=dict(zip(LEVELS, values, strict=True)),
+        subjects=subject_keys(model, bank, [layer])[layer],
+        spread=tuple(of for of in text.layers if layer - SPREAD < of <= layer),
+    )
+
+
+def _held_out(inputs: Inputs, text: TextWhitening) -> Sequence[Sequence[int]]:
+    after = text.moments.provenance.tokens
+    return held_out_text(
+        inputs.model, inputs.corpus, after=after, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
+    )
+
+
+def _forecasts(ground: Ground, watch: Watch, seed: int) -> tuple[Forecast, ...]:
+    terms = ground.terms(ground.whitening)
+    return tuple(foretell(name, form, terms, ground.plan, watch.watched, seed) for name, form in FORMS.items())
+
+
+def _acting(ground: Ground, watch: Watch, prepared: Mapping[str, Edits]) -> tuple[Acting, ...]:
+    """At the end of the first order."""
+    places = watch.order.tolist()
+    shares = np.abs(_superposition(ground, watch, ground.whitening)[1]).max(axis=0)
+    count = len(places)
+    return tuple(where_it_acts(name, count, edits(places), watch.watched, shares) for name, edits in prepared.items())
+
+
+def _superposition(ground: Ground, watch: Watch, whitening: Whitening) -> tuple[Array, Array]:
+    """P among the edits and onto the watched facts, in the order of the edits."""
+    layer, order = ground.plan.layer, watch.order.tolist()
+    of_watched = subject_keys(ground.model, ground.plan.watched, [layer])[layer]
+    rows = whitening.whiten(ground.values.keys[order])
+    return superposition(rows).numpy(), superposition(rows, whitening.whiten(of_watched)).numpy()
+
+
+def _growth(ground: Ground, watch: Watch, resamples: int, seed: int) -> Growth:
+    wanted = ground.values.residuals(ground.weight)[watch.order.tolist()]
+    products = (wanted @ wanted.T).numpy()
+    whitenings = ground.whitening, *ground.text.halves(ground.plan.layer)
+    whole, *halves = (StreamGeometry(*_superposition(ground, watch, of), products) for of in whitenings)
+    return growth(whole, tuple(halves), resamples, seed)
+
+
+def _simulated(curves: Sequence[Curve], acting: Sequence[Acting]) -> dict[str, float]:
+    """By method, the largest difference of a watched fact's log-probability, edits simulated and really made."""
+    ends = {curve.method: curve.looks[0][-1] for curve in curves if curve.is_default and curve.looks}
+    return {
+        of.method: float(
+            (of.everywhere.log_probability - ends[of.method].watched.log_probability).abs().max()
+        )
+        for of in acting
+        if of.method in ends and ends[of.method].edits == of.edits
+    }
