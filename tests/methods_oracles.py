@@ -24,7 +24,7 @@ from ks_core.theory.cholesky import EPS
 from ks_core.theory.editing import Edit
 from ks_core.theory.whitening import whiten
 
-METHODS = ("sequential", "joint", "ridged", "null_space", "protected", "protected_joint")
+METHODS = ("sequential", "joint", "ridged", "batched", "null_space", "protected", "protected_joint")
 RIDGE = 0.5
 
 
@@ -36,6 +36,7 @@ class Methods:
     null_space: Callable[..., Any] = key_spaces.null_space
     sequential: Callable[..., Any] = methods.Sequential
     joint: Callable[..., Any] = methods.Joint
+    batched: Callable[..., Any] = methods.Batched
     written: Callable[..., Tensor] = Edit.written
     predicted_at_edits: Callable[..., Tensor] = interference.predicted_at_edits
 
@@ -55,6 +56,8 @@ class Methods:
         space = self.protected(problem) if name.startswith("protected") else whiten(problem.moment.matrix)
         if name == "ridged":
             return self.joint(space, ridge=RIDGE)
+        if name == "batched":
+            return self.batched(space, 2, ridge=RIDGE)
         return self.joint(space) if name.endswith("joint") else self.sequential(space)
 
 
@@ -92,15 +95,17 @@ def freedom_by_least_squares(problem: EditProblem, keys: Tensor, protected: Tens
     return torch.from_numpy(np.square(left_over).sum(axis=1) / np.square(rows).sum(axis=1))
 
 
-def alphaedit_by_batches(problem: EditProblem, projector: Tensor, ends: Sequence[int]) -> list[Tensor]:
+def alphaedit_by_batches(
+    problem: EditProblem, projector: Tensor, ends: Sequence[int], ridge: float = 1.0
+) -> list[Tensor]:
     """The published update, batch after batch in exact arithmetic: W after each, batch b up to edit ends[b].
 
-        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + I)⁻¹              (Fang et al. 2025; keys in columns)
+        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + L2 I)⁻¹           (Fang et al. 2025; keys in columns)
 
-    K₁ has the batch's keys, K_p those of all earlier ones, and R = V₁ − W K₁ at the weight that they left.
+    K₁ has the batch's keys, K_p those of all earlier ones, R = V₁ − W K₁ at the weight that they left, L2 is `ridge`.
     """
     keys, values, project = exact(problem.keys), exact(problem.values), exact(projector)
-    unit = exact(torch.eye(len(projector), dtype=torch.float64))
+    unit = exact(ridge * torch.eye(len(projector), dtype=torch.float64))
     weight, path = exact(problem.weight), []
     for start, end in zip([0, *ends], ends, strict=False):
         batch, so_far = keys[start:end], keys[:end]
@@ -109,6 +114,48 @@ def alphaedit_by_batches(problem: EditProblem, projector: Tensor, ends: Sequence
         weight = combined(weight, product(product(product(residuals, batch), project), inverse(system)))
         path.append(rounded(weight))
     return path
+
+
+def batches_one_after_another(problem: EditProblem, size: int, ridge: float) -> list[Tensor]:
+    """W after each batch in exact arithmetic, W + Rᵀ (ridge I + K C⁻¹Kᵀ)⁻¹ K C⁻¹ with R = V − K Wᵀ of the batch."""
+    inverted, weight, path = inverse(exact(problem.moment.matrix)), exact(problem.weight), []
+    for start in range(0, len(problem.keys), size):
+        keys, values = exact(problem.keys[start : start + size]), exact(problem.values[start : start + size])
+        directions = product(keys, inverted)
+        identity = exact(ridge * torch.eye(len(keys), dtype=torch.float64))
+        system = combined(product(directions, transposed(keys)), identity)
+        residuals = combined(values, product(keys, transposed(weight)), sign=-1)
+        weight = combined(weight, product(transposed(residuals), product(inverse(system), directions)))
+        path.append(rounded(weight))
+    return path
+
+
+def pruned_densely(delta: Tensor, weight: Tensor, base: float) -> Tensor:
+    """PRUNE from the dense singular values, one by one: σ > s becomes log_base σ − log_base s + s."""
+    left, singular, right = np.linalg.svd(delta.numpy(), full_matrices=False)
+    largest = np.linalg.svd(weight.numpy(), compute_uv=False)[0]
+    for i, value in enumerate(singular):
+        if value > largest:
+            singular[i] = np.log(value) / np.log(base) - np.log(largest) / np.log(base) + largest
+    return torch.from_numpy(left @ np.diag(singular) @ right)
+
+
+def shared_by_power_iteration(rows: Tensor, count: int) -> Tensor:
+    """Orthonormal rows that hold most of unit rows, one after another: the leading eigenvectors of their Gram matrix.
+
+    Each is found by squaring what is left of the Gram matrix, until only its largest eigenvalue is.
+    """
+    gram, found = rows.T @ rows, []
+    for _ in range(count):
+        power = gram / gram.norm()
+        for _ in range(60):
+            power = power @ power
+            power = power / power.norm()
+        vector = power[:, int(power.diagonal().argmax())]
+        found.append(vector / vector.norm())
+        gram = gram - torch.outer(gram @ found[-1], found[-1])
+        gram = gram - torch.outer(found[-1], found[-1] @ gram)
+    return torch.stack(found) if found else rows.new_zeros(0, rows.shape[1])
 
 
 def transposed(matrix: Matrix) -> Matrix:
@@ -184,3 +231,24 @@ def ridged_rounding(problem: EditProblem, rows: Tensor, ridge: float, condition_
     relative = tolerance(condition_number, problem.moment.dim, len(problem.keys))
     wanted = problem.values.norm() + problem.weight.norm() * problem.keys.norm()
     return relative * (1 + float(rows.norm()) / ridge**0.5) ** 2 * float(wanted) / ridge**0.5
+
+
+def batched_rounding(problem: EditProblem, size: int, ridge: float, path: Sequence[Tensor]) -> list[float]:
+    """Rounding of (W − W_0) C^½ after each batch of the path.
+
+    A batch writes X = Rᵀ A with A = (ridge I + F Fᵀ)⁻¹ F, F its whitened keys. Errors of R pass A, and the solve
+    adds 1 + ‖F‖² ‖(ridge I + F Fᵀ)⁻¹‖ times ‖R‖ ‖A‖. R has the errors of the batches before, read by F, and of its sum.
+    """
+    relative, white = laws.rounding(problem), (problem.keys @ problem.moment.basis) / problem.moment.eigenvalues.sqrt()
+    before, wrong, bounds = problem.weight, 0.0, []
+    for start, after in zip(range(0, len(white), size), path, strict=True):
+        rows, values, keys = (of[start : start + size] for of in (white, problem.values, problem.keys))
+        inverted = torch.linalg.inv(rows @ rows.T + ridge * torch.eye(len(rows), dtype=rows.dtype))
+        length, reach, solve = (float(torch.linalg.matrix_norm(of, 2)) for of in (rows, inverted @ rows, inverted))
+        residuals = float((values - keys @ before.T).norm())
+        read = (start_size(problem) + float((before @ problem.moment.root).norm())) * length + float(values.norm())
+        wrong += reach * (length * wrong + relative * (read + (1 + length**2 * solve) * residuals))
+        wrong += relative * float((after @ problem.moment.root).norm())
+        bounds.append(wrong)
+        before = after
+    return bounds

@@ -1,4 +1,4 @@
-"""The packaged facts: their number, mix, near-duplicates and wordings, and that the tables give the file."""
+"""The facts that ship with the package: number, mix, near-duplicates, wordings, and that tables give them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import combinations
 import pytest
 from checkout import FIXTURES, TOOLS
 
-from ks_core.data.facts import Fact, FactSet, packaged_facts
+from ks_core.data.facts import EVERYDAY_FACTS, PACKAGED_FACTS, Fact, FactSet, load_facts, packaged_facts
 from ks_core.files import sha256_of
 
 
@@ -25,6 +25,24 @@ def facts() -> FactSet:
 @pytest.fixture(scope="module")
 def tables() -> dict[str, dict]:
     return json.loads((FIXTURES / "facts/tables.json").read_text(encoding="utf-8"))
+
+
+SOURCES = {PACKAGED_FACTS: ("facts.json", "tables.json"), EVERYDAY_FACTS: ("everyday.json", "everyday_tables.json")}
+
+
+@pytest.fixture(scope="module", params=sorted(SOURCES))
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def each(name) -> FactSet:
+    return load_facts(name)
+
+
+@pytest.fixture(scope="module")
+def tables_of_each(name) -> dict[str, dict]:
+    return json.loads((FIXTURES / "facts" / SOURCES[name][1]).read_text(encoding="utf-8"))
 
 
 # --- number and mix
@@ -88,31 +106,49 @@ def test_some_subjects_are_namesakes(facts):
     assert len(namesakes) >= 15
 
 
+# --- everyday facts
+
+
+def test_everyday_facts_share_no_relation_and_no_subject_with_the_packaged_ones(facts):
+    everyday = load_facts(EVERYDAY_FACTS)
+    assert not set(everyday.relations) & set(facts.relations)
+    assert not {fact.subject.lower() for fact in everyday} & {fact.subject.lower() for fact in facts}
+    assert not {fact.case_id for fact in everyday} & {fact.case_id for fact in facts}
+
+
+def test_everyday_facts_are_many_over_many_relations():
+    everyday = load_facts(EVERYDAY_FACTS)
+    assert len(everyday) >= 240
+    assert len(everyday.relations) >= 15
+    assert min(len(everyday.objects(relation)) for relation in everyday.relations) >= 7
+
+
 # --- records
 
 
-def test_case_ids_sort_the_file(facts):
-    ids = [fact.case_id for fact in facts]
+def test_case_ids_sort_the_file(each):
+    ids = [fact.case_id for fact in each]
     assert ids == sorted(ids)
 
 
-def test_neighbourhoods_are_other_subjects_with_the_same_object(facts):
-    prompts = {(fact.relation_id, fact.text): fact for fact in facts}
-    for fact in facts:
+def test_neighbourhoods_are_other_subjects_with_the_same_object(name, each):
+    prompts = {(fact.relation_id, fact.text): fact for fact in each}
+    fewest = {PACKAGED_FACTS: 2, EVERYDAY_FACTS: 0}[name]  # an opposite belongs to one word
+    for fact in each:
         neighbours = [prompts[fact.relation_id, text] for text in fact.neighborhood_prompts]
-        assert 2 <= len(neighbours) <= 10
+        assert fewest <= len(neighbours) <= 10
         assert len({one.subject for one in neighbours} | {fact.subject}) == len(neighbours) + 1
-        assert {one.target_true for one in neighbours} == {fact.target_true}
+        assert {one.target_true for one in neighbours} <= {fact.target_true}
 
 
-def test_target_new_is_another_object_of_the_relation(facts):
-    for fact in facts:
-        assert fact.target_new in set(facts.objects(fact.relation_id)) - {fact.target_true}
+def test_target_new_is_another_object_of_the_relation(each):
+    for fact in each:
+        assert fact.target_new in set(each.objects(fact.relation_id)) - {fact.target_true}
 
 
-def test_attribute_prompts_are_subjects_of_the_false_object(facts):
-    true_object = {(fact.relation_id, fact.text): fact.target_true for fact in facts}
-    for record in json.loads((FIXTURES / "facts/facts.json").read_text(encoding="utf-8"))["facts"]:
+def test_attribute_prompts_are_subjects_of_the_false_object(name, each):
+    true_object = {(fact.relation_id, fact.text): fact.target_true for fact in each}
+    for record in json.loads((FIXTURES / "facts" / SOURCES[name][0]).read_text(encoding="utf-8"))["facts"]:
         rewrite = record["requested_rewrite"]
         got = {true_object[rewrite["relation_id"], text] for text in record["attribute_prompts"]}
         assert got == {rewrite["target_new"]["str"]}
@@ -133,8 +169,8 @@ def wording_faults(fact: Fact) -> list[str]:
     return faults
 
 
-def test_wordings_are_sound(facts):
-    assert {fact.text: wording_faults(fact) for fact in facts if wording_faults(fact)} == {}
+def test_wordings_are_sound(each):
+    assert {fact.text: wording_faults(fact) for fact in each if wording_faults(fact)} == {}
 
 
 @pytest.mark.parametrize(
@@ -150,8 +186,8 @@ def test_wording_faults_are_caught_when_planted(prompt, paraphrases):
     assert wording_faults(Fact(1, "Hugo", "P103", prompt, "French", "Dutch", paraphrases)) != []
 
 
-def test_one_subject_has_one_object_per_relation(facts):
-    assert len({(fact.relation_id, fact.subject) for fact in facts}) == len(facts)
+def test_one_subject_has_one_object_per_relation(each):
+    assert len({(fact.relation_id, fact.subject) for fact in each}) == len(each)
 
 
 # --- our own words
@@ -181,9 +217,10 @@ def test_wordings_are_our_own(tables):
     assert foreign(["The mother tongue of {} is", "{}, produced by", "In {}, an official language is"]) != []
 
 
-def test_paraphrases_are_wordings_of_their_own(tables):
-    for table in tables.values():
-        assert len(table["prompts"]) >= 3
+def test_paraphrases_are_wordings_of_their_own(name, tables_of_each):
+    fewest = {PACKAGED_FACTS: 3, EVERYDAY_FACTS: 2}[name]
+    for table in tables_of_each.values():
+        assert len(table["prompts"]) >= fewest
         for prompt in table["prompts"]:
             for paraphrase in table["paraphrases"]:
                 # a copy with a word changed is above 0.8
@@ -193,25 +230,31 @@ def test_paraphrases_are_wordings_of_their_own(tables):
 # --- the file and its README
 
 
-def test_tables_give_the_file_byte_for_byte(tmp_path):
+def test_tables_give_the_files_byte_for_byte(tmp_path):
     facts, build = tmp_path / "fixtures" / "facts", tmp_path / "tools" / "build_facts.py"
-    for source, copy in ((FIXTURES / "facts" / "tables.json", facts / "tables.json"), (TOOLS / build.name, build)):
-        copy.parent.mkdir(parents=True)
+    originals = [FIXTURES / "facts" / tables for _, tables in SOURCES.values()]
+    copies = [(source, facts / source.name) for source in originals]
+    for source, copy in (*copies, (TOOLS / build.name, build)):
+        copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(source.read_bytes())
     subprocess.run([sys.executable, build], check=True, capture_output=True)
-    assert (facts / "facts.json").read_bytes() == (FIXTURES / "facts" / "facts.json").read_bytes()
+    for made, _ in SOURCES.values():
+        assert (facts / made).read_bytes() == (FIXTURES / "facts" / made).read_bytes()
     subprocess.run([sys.executable, TOOLS / build.name, "--check"], check=True, capture_output=True)
 
-    (facts / "facts.json").write_text("altered", encoding="utf-8")
-    checked = subprocess.run([sys.executable, build, "--check"], capture_output=True, text=True)
-    assert checked.returncode != 0
-    assert "is not what tables.json gives" in checked.stderr
+    for made, tables in SOURCES.values():
+        right = (facts / made).read_bytes()
+        (facts / made).write_text("altered", encoding="utf-8")
+        checked = subprocess.run([sys.executable, build, "--check"], capture_output=True, text=True)
+        assert checked.returncode != 0
+        assert f"{made} is not what {tables} gives" in checked.stderr
+        (facts / made).write_bytes(right)
 
 
-def test_readme_states_hash_and_counts(facts, tables):
+def test_readme_states_hashes_and_counts(name, each, tables_of_each):
     readme = (FIXTURES / "facts/README.md").read_text(encoding="utf-8")
-    assert f"`{sha256_of(FIXTURES / 'facts/facts.json')}`" in readme
-    assert f"{len(facts)} facts" in readme
-    counts = Counter(fact.relation_id for fact in facts)
-    for relation, table in tables.items():
+    assert f"`{sha256_of(FIXTURES / 'facts' / SOURCES[name][0])}`" in readme
+    assert f"`{SOURCES[name][0]}` holds {len(each)} facts about {len({fact.subject for fact in each})} " in readme
+    counts = Counter(fact.relation_id for fact in each)
+    for relation, table in tables_of_each.items():
         assert f"| {relation} | {table['name']} | {counts[relation]} | {len(table['objects'])} |" in readme

@@ -24,11 +24,11 @@ from methods_oracles import (
     start_size,
 )
 from oracles import assert_close, tolerance
-from strategies import EditProblem, SecondMomentCase, edit_problems, second_moments
+from strategies import MAX_DIM, EditProblem, SecondMomentCase, edit_problems, second_moments
 from theory_faults import unit
 
 from ks_core.theory.cholesky import EPS
-from ks_core.theory.key_spaces import null_space, protect
+from ks_core.theory.key_spaces import ALPHAEDIT_EIGENVALUE, null_space, protect
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import whiten
 
@@ -203,6 +203,32 @@ def null_space_holds_the_smallest_eigenvalues(
     inner = torch.linalg.eigvalsh((inside + inside.T) / 2)
     assert_close(inner, eigenvalues.flip(0)[:size], relative * float(eigenvalues[0]))
     assert_close(inside.trace() / matrix.trace(), torch.tensor(space.variance, dtype=torch.float64), relative)
+
+
+def an_eigenvalue_cuts_where_it_says(theory: Methods, moment: SecondMomentCase, size: int = 1) -> None:
+    """Between two eigenvalues, or above all of them, the space holds those below, and the share that they sum to.
+
+    The eigenvalues of a cluster cannot be told apart by a cut, which then lies between them and the next.
+    """
+    rising = moment.eigenvalues.flip(0)
+    size = max(k for k in range(1, moment.dim + 1) if k <= size or rising[k - 1] < rising[size - 1] * (1 + 1e-6))
+    cut = float(2 * rising[-1] if size == moment.dim else (rising[size - 1] + rising[size]) / 2)
+    space = theory.null_space(moment.matrix, eigenvalue=cut)
+    assert len(space.basis) == size, f"expected {size} directions, got {len(space.basis)}"
+    share, relative = rising[:size].sum() / rising.sum(), tolerance(1.0, moment.dim)
+    inside = (space.basis @ moment.matrix @ space.basis.T).trace() / moment.matrix.trace()
+    assert_close(inside, share, relative)
+    assert_close(torch.tensor(space.variance, dtype=torch.float64), share, relative)
+
+
+@given(second_moments(), st.integers(1, MAX_DIM))
+def test_an_eigenvalue_cuts_where_it_says(moment: SecondMomentCase, size: int) -> None:
+    an_eigenvalue_cuts_where_it_says(PACKAGE, moment, min(size, moment.dim))
+
+
+def test_an_eigenvalue_at_the_cut_stays_out() -> None:
+    """AlphaEdit's code keeps those below, not those at it."""
+    assert null_space(np.diag([0.02, 0.01, 3.0]), eigenvalue=ALPHAEDIT_EIGENVALUE).basis.abs().tolist() == [[0, 1, 0]]
 
 
 @given(second_moments(), st.integers(1, 6), st.sampled_from([1e-5, 1.0, 3.0, 1e5]))

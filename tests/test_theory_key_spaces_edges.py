@@ -107,6 +107,22 @@ def test_null_space_refuses_a_share_that_is_none(variance: float) -> None:
         null_space(np.eye(2), variance=variance)
 
 
+def test_null_space_without_an_eigenvalue_below_the_cut_is_refused() -> None:
+    with refused(InfeasibleEditError, what="smallest eigenvalue", got="1", expected="less than 0.02", remedy="larger"):
+        null_space(np.diag([3.0, 1.0]), eigenvalue=0.02)
+
+
+@pytest.mark.parametrize("eigenvalue", [0.0, -0.02, float("nan"), float("inf")])
+def test_null_space_refuses_a_cut_that_is_none(eigenvalue: float) -> None:
+    with refused(InputError, what="eigenvalue", got=f"{eigenvalue:g}", expected="a finite number above 0"):
+        null_space(np.eye(2), eigenvalue=eigenvalue)
+
+
+def test_null_space_is_cut_in_one_way() -> None:
+    with refused(InputError, what="variance", got=("0.1", "0.02"), expected="one of them", remedy="leave one out"):
+        null_space(np.eye(2), variance=0.1, eigenvalue=0.02)
+
+
 def test_null_space_refuses_what_is_no_second_moment() -> None:
     with pytest.raises(InputError, match="the second moment is not symmetric"):
         null_space([[1.0, 2.0], [0.0, 1.0]])

@@ -14,6 +14,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from methods_oracles import Methods, squares
+from null_space_faults import CUTS, NULLS
 from strategies import MAX_DIM, EditProblem, edit_problems, second_moments
 from test_theory_key_spaces import INDEPENDENT, nearly_bound
 from test_theory_planted_faults import some
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from ks_core.theory.editing import Edit, joint_edit, lifelong_edits
 from ks_core.theory.interference import predicted_at_edits
-from ks_core.theory.key_spaces import NullSpace, ProtectedWhitening, null_space, protect
+from ks_core.theory.key_spaces import ProtectedWhitening, protect
 from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.ordering import gentlest_order, interfering_groups
 from ks_core.theory.whitening import Whitening
@@ -82,17 +83,6 @@ def of_kind(kind: type[ProtectedWhitening]) -> Methods:
 def mistaken_for_its_inverse(whitening: Whitening, keys: Tensor) -> Tensor:
     unwhitened = Unwhitened(*(getattr(whitening, field.name) for field in fields(whitening)))
     return unwhitened.whiten(keys)
-
-
-def null_by(choose: Callable[[Tensor, Tensor, int], Tensor], share: Callable[[float], float] = float) -> Methods:
-    """Null spaces whose eigenvectors are chosen in another way, from eigenvalues, vectors and the right size."""
-
-    def faulty(matrix: Tensor, *, variance: float) -> NullSpace:
-        good = null_space(matrix, variance=variance)
-        eigenvalues, vectors = torch.linalg.eigh(matrix)
-        return NullSpace(choose(eigenvalues, vectors, len(good.basis)).T, share(good.variance))
-
-    return replace(PACKAGE, null_space=faulty)
 
 
 # --- faulty methods ---------------------------------------------------------------------------------------------------
@@ -175,15 +165,6 @@ UNPROTECTED = {"ignored": replace(PACKAGE, protect=lambda w, _: w), "factor_forg
 ONCE = {"projected_once": of_kind(ProjectedOnce)}
 DEAR = {"orthogonal_to_the_keys_themselves": of_kind(OrthogonalToTheKeysThemselves)}
 FREEDOMS = {"cosine": of_kind(Cosine), "sine_not_squared": of_kind(SineNotSquared)}
-NULLS = {
-    "large_eigenvalues": null_by(lambda _, vectors, size: vectors[:, -size:]),
-    "one_too_many": null_by(lambda _, vectors, size: vectors[:, : size + 1]),
-    "one_too_few": null_by(lambda _, vectors, size: vectors[:, : size - 1]),
-    "rows_for_columns": null_by(lambda _, vectors, size: vectors.T[:, :size]),
-    "absolute_threshold": null_by(lambda eigenvalues, vectors, _: vectors[:, eigenvalues < 0.02]),
-    "scaled_by_eigenvalues": null_by(lambda eigenvalues, vectors, size: (vectors * eigenvalues.abs())[:, :size]),
-    "share_of_the_rest": null_by(lambda _, vectors, size: vectors[:, :size], share=lambda kept: 1 - kept),
-}
 JOINTS = {
     "no_ridge": joint_by(without_ridge),
     "ridge_doubled": replace(PACKAGE, joint=lambda space, ridge=0.0: Joint(space, ridge=2 * ridge)),
@@ -255,6 +236,11 @@ CASES: list[tuple[Callable[..., None], st.SearchStrategy[Any], dict[str, Any]]] 
     (space_laws.freedom_is_the_squared_sine, INDEPENDENT_KEYS, SPANS | FREEDOMS),
     (space_laws.protection_has_its_price, INDEPENDENT_KEYS, SPANS | UNPROTECTED | DEAR),
     (space_laws.null_space_holds_the_smallest_eigenvalues, MOMENTS, NULLS),
+    (
+        space_laws.an_eigenvalue_cuts_where_it_says,
+        MOMENTS,
+        CUTS | some(NULLS, "share_of_the_rest", "large_eigenvalues"),
+    ),
     (method_laws.the_update_is_the_least, INDEPENDENT_KEYS, SPANS | UNPROTECTED | DEAR | PROTECTED_JOINTS),
     (method_laws.all_edits_are_exact_at_the_end, INDEPENDENT_KEYS, PROTECTED_JOINTS),
     (method_laws.every_edit_is_exact_when_made, INDEPENDENT_KEYS, STREAMS),
@@ -293,6 +279,6 @@ def test_planted_fault_is_caught(law: Callable[..., None], drawn: st.SearchStrat
 def test_every_fault_is_planted_somewhere() -> None:
     planted = [faulty for _, _, table in CASES for faulty in table.values()]
     tables = [value for name, value in globals().items() if name.isupper() and isinstance(value, dict)]
-    assert len(tables) == 14
+    assert len(tables) == 15
     for table in tables:
         assert not [name for name, faulty in table.items() if not any(faulty is other for other in planted)]

@@ -28,7 +28,8 @@ def test_a_wheel_has_the_package_and_what_it_reads(wheel):
     assert "ks_core/py.typed" in names
     packed = {PurePosixPath(name).parts[2] for name in names if name.startswith("ks_core/fixtures/")}
     assert packed == {"baselines", "facts", "paper"}
-    for name in ("facts/facts.json", "paper/gpt2_small.json", "baselines/smollm2-135m-instruct.json"):
+    facts = ("facts/facts.json", "facts/everyday.json")
+    for name in (*facts, "paper/gpt2_small.json", "baselines/smollm2-135m-instruct.json"):
         assert wheel.read(f"ks_core/fixtures/{name}") == (ROOT / "fixtures" / name).read_bytes()
 
 

@@ -26,7 +26,13 @@ SCHEMA = "ks_core/facts/1"
 PACKAGED_FACTS = "packaged"
 """the name under which `load_facts` finds the facts that ship with the package"""
 
+EVERYDAY_FACTS = "everyday"
+"""the name of those of everyday words and things: no relation and no subject of the packaged facts is among theirs"""
+
+_FILES = {PACKAGED_FACTS: "facts/facts.json", EVERYDAY_FACTS: "facts/everyday.json"}
+
 __all__ = [
+    "EVERYDAY_FACTS",
     "PACKAGED_FACTS",
     "SCHEMA",
     "Fact",
@@ -136,7 +142,8 @@ def load_facts(facts: Facts = PACKAGED_FACTS, name: str = "facts") -> FactSet:
     and `facts`, the list of the same records. Wikidata ids, attribute prompts and generation prompts are not read.
 
     Args:
-        facts: path of a JSON file in UTF-8, or "packaged"; or Facts in any collection. A `FactSet` is returned as is.
+        facts: path of a JSON file in UTF-8, or the name of one that ships with the package, "packaged" or "everyday";
+            or Facts in any collection. A `FactSet` is returned as is.
         name: what errors call them; the name of facts that are in no file.
 
     Raises:
@@ -158,7 +165,7 @@ def load_facts(facts: Facts = PACKAGED_FACTS, name: str = "facts") -> FactSet:
         return facts
     if isinstance(facts, (str, os.PathLike)):
         path = Path(arguments.word(name, facts))
-        return packaged_facts() if facts == PACKAGED_FACTS else _read(path, path.name)
+        return _packaged(str(facts)) if facts in _FILES else _read(path, path.name)
     expected = "the path of a JSON file, a FactSet, or a collection of Facts"
     given = as_facts(arguments.items(name, facts, expected), name)
     return FactSet(given, name, _fingerprint(given), "given in memory")
@@ -171,7 +178,11 @@ def packaged_facts() -> FactSet:
         >>> "P103" in packaged_facts().relations
         True
     """
-    return _read(fixture_path("facts/facts.json"), PACKAGED_FACTS)
+    return _packaged(PACKAGED_FACTS)
+
+
+def _packaged(name: str) -> FactSet:
+    return _read(fixture_path(_FILES[name]), name)
 
 
 def _fingerprint(facts: Sequence[Fact]) -> str:

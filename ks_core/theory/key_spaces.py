@@ -131,47 +131,74 @@ def protect(whitening: Whitening, keys: Any) -> ProtectedWhitening:
         >>> space.freedom([[1.0, 1.0], [0.0, 3.0]])
         tensor([0.5000, 1.0000], dtype=torch.float64)
     """
+    basis = leading_directions(whitening, keys, "protected key")
+    rank, width = basis.shape
+    if rank == width:
+        raise InfeasibleEditError(
+            f"the {len(keys)} protected keys span all {rank} directions of key space, so no edit is possible; "
+            "protect fewer keys"
+        )
+    return ProtectedWhitening(whitening, basis)
+
+
+def leading_directions(whitening: Whitening, keys: Any, name: str) -> Tensor:
+    """Orthonormal rows that span the whitened keys, those that most of the keys share first, (rank, r) float64.
+
+    Args:
+        whitening: of the layer.
+        keys: (m, d_key); each counts as much, whatever its length.
+        name: what an error calls one of them.
+
+    Raises:
+        InputError: a zero key, or keys of another width than the second moment.
+    """
     white = whitening.whiten(keys)
     lengths = torch.linalg.vector_norm(white, dim=1, keepdim=True)
     if not bool((lengths > 0).all()):
-        raise InputError(f"protected key {int(lengths.argmin())} is zero; no edit changes its value: leave it out")
+        raise InputError(f"{name} {int(lengths.argmin())} is zero; no edit changes its value: leave it out")
     # Unit rows, so that a short key counts as much as a long one when the rank is decided.
     _, singular, basis = torch.linalg.svd(white / lengths, full_matrices=False)
     # Whitening multiplies the rounding of keys by up to the root of the condition number.
     rounding = EPS * max(white.shape) * whitening.condition_number**0.5
     rank = int((singular > rounding * singular[0]).sum())
-    if rank == white.shape[1]:
-        raise InfeasibleEditError(
-            f"the {len(white)} protected keys span all {rank} directions of key space, so no edit is possible; "
-            "protect fewer keys"
-        )
-    return ProtectedWhitening(whitening, basis[:rank])
+    leading: Tensor = basis[:rank]
+    return leading
 
 
-def null_space(second_moment: Any, *, variance: float = 0.1) -> NullSpace:
+NULL_VARIANCE = 0.1
+"""Share of the text's variance that a null space may hold unless another cut is asked for."""
+
+ALPHAEDIT_EIGENVALUE = 0.02
+"""Where AlphaEdit's own code cuts the second moment, in every model (`nullspace_threshold`; its ridge `L2` is 10)."""
+
+
+def null_space(second_moment: Any, *, variance: float | None = None, eigenvalue: float | None = None) -> NullSpace:
     """Find the directions of key space that hold little of the text, AlphaEdit's null space of preserved knowledge.
 
         U = the most eigenvectors of C whose eigenvalues, the smallest ones, sum to at most variance · trace(C)
+        U = all eigenvectors of C whose eigenvalues are below `eigenvalue`                  (as AlphaEdit cuts, at 0.02)
 
     AlphaEdit's update (Fang et al. 2025, arXiv 2410.02355), with the keys of all earlier batches in K_p,
 
-        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + I)⁻¹,   P = U Uᵀ
+        ΔW = R K₁ᵀ P (K_p K_pᵀ P + K₁ K₁ᵀ P + L2 · I)⁻¹,   P = U Uᵀ
 
     is recursive least squares, so after any number of batches W is `joint_edit` of all edits so far in this space with
-    ridge 1, in whatever batches and order they came.
+    ridge L2 (1 in the paper, 10 in its code), in whatever batches and order they came.
 
     Args:
         second_moment: (d_key, d_key), uncentred, symmetric.
-        variance: the largest share of the text's variance that may be left in the space. (AlphaEdit cuts at an absolute
-            eigenvalue, 0.02, which means something else in each model. What is cut there need not exist: where no
-            eigenvalue is small, the space is one that the text does use, and this share says how much.)
+        variance: the largest share of the text's variance that may be left in the space; 0.1 where neither is given.
+        eigenvalue: instead of a share, where to cut, in units of C. It means something else in each model: where no
+            eigenvalue is small, nothing is below it, and where all are, the space is all of key space. The share that
+            is returned says how much the text uses it.
 
     Returns:
         The space, with the share it holds.
 
     Raises:
-        InfeasibleEditError: the smallest eigenvalue alone is more than that share.
-        InputError: a matrix that is no second moment, or a share that is not between 0 and 1.
+        InfeasibleEditError: the smallest eigenvalue alone is more than that share, or is not below the cut.
+        InputError: a matrix that is no second moment, a share that is not between 0 and 1, a cut that is not above 0,
+            or both of them.
 
     Numerics:
         O(d_key³), one symmetric eigendecomposition.
@@ -180,18 +207,37 @@ def null_space(second_moment: Any, *, variance: float = 0.1) -> NullSpace:
         >>> space = null_space([[1.0, 0.0], [0.0, 0.001]])
         >>> space.basis.abs(), round(space.variance, 6)
         (tensor([[0., 1.]], dtype=torch.float64), 0.000999)
+        >>> null_space([[1.0, 0.0], [0.0, 0.01]], eigenvalue=ALPHAEDIT_EIGENVALUE).basis.abs()
+        tensor([[0., 1.]], dtype=torch.float64)
     """
-    if not 0 < variance < 1:
-        raise InputError(f"variance is {variance}; expected a share of the text's variance, between 0 and 1")
+    variance = _check_cut(variance, eigenvalue)
     eigenvalues, vectors = torch.linalg.eigh(check_second_moment(second_moment))
     shares = eigenvalues.clamp(min=0).cumsum(dim=0) / eigenvalues.clamp(min=0).sum()
-    size = int((shares <= variance).sum())
-    if size == 0:
+    inside = shares <= variance if eigenvalue is None else eigenvalues < eigenvalue
+    size = int(inside.sum())
+    if size == 0 and eigenvalue is None:
         raise InfeasibleEditError(
             f"the smallest eigenvalue of the second moment holds {float(shares[0]):.3g} of its trace; expected at most "
             f"{variance:g}: there is no null space, pass a larger share"
         )
+    if size == 0:
+        raise InfeasibleEditError(
+            f"the smallest eigenvalue of the second moment is {float(eigenvalues[0]):.3g}; expected less than "
+            f"{eigenvalue:g}: there is no null space, pass a larger eigenvalue"
+        )
     return NullSpace(vectors[:, :size].T.contiguous(), float(shares[size - 1]))
+
+
+def _check_cut(variance: float | None, eigenvalue: float | None) -> float:
+    """The share that may be left, where that is what cuts."""
+    if variance is not None and eigenvalue is not None:
+        raise InputError(f"variance is {variance} and eigenvalue is {eigenvalue}; expected one of them: leave one out")
+    if eigenvalue is not None and not 0 < eigenvalue < float("inf"):
+        raise InputError(f"eigenvalue is {eigenvalue}; expected a finite number above 0, in units of the second moment")
+    variance = NULL_VARIANCE if variance is None else variance
+    if not 0 < variance < 1:
+        raise InputError(f"variance is {variance}; expected a share of the text's variance, between 0 and 1")
+    return variance
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:

@@ -7,8 +7,12 @@ no weight is copied on the way.
     method                                        space                     how
     sequential rank-one, the paper's W_n          whiten(C)                 Sequential
     joint, with a ridge MEMIT on one layer        whiten(C)                 Joint
-    null-space projected, AlphaEdit               null_space(C)             Joint, ridge 1
-    protected                                     protect(whiten(C), keys)  either; Joint protects the edits too
+    EMMET, batches that are exact when made       whiten(C)                 Batched
+    MEMIT on one layer, batch after batch         whiten(C)                 Batched, ridge λ
+    null-space projected, AlphaEdit               null_space(C)             Joint, ridge its L2, whatever the batches
+    protected                                     protect(whiten(C), keys)  any; Joint protects the edits too
+    along a fact's own part only                  own_part(whiten(C), keys) any
+    PRUNE, a bound on how far W is stretched      any                       any, then `pruned`
     anyone's editor                               not known                 ks_core.theory.editors.method_of
 """
 
@@ -19,7 +23,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from ks_core.theory.editing import Edit, EditTerms, joint_edit, joint_edit_of, lifelong_edits, lifelong_edits_of
+from ks_core.theory.batches import batched_edit_of
+from ks_core.theory.editing import (
+    Edit,
+    EditTerms,
+    edit_terms,
+    joint_edit,
+    joint_edit_of,
+    lifelong_edits,
+    lifelong_edits_of,
+)
 from ks_core.theory.key_spaces import KeySpace
 
 
@@ -61,6 +74,19 @@ class Joint:
     def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
         """W_n − W_0 of the stream."""
         return joint_edit(weight, keys, values, self.space, ridge=self.ridge)
+
+
+@dataclass(frozen=True, eq=False)
+class Batched:
+    """Batches of edits, each joint, one after another without memory of those before; see `batched_edit_of`."""
+
+    space: KeySpace
+    size: int
+    ridge: float = 0.0
+
+    def edit(self, weight: Any, keys: Any, values: Any) -> Edit:
+        """W_n − W_0 of the stream."""
+        return batched_edit_of(edit_terms(weight, keys, values, self.space), self.size, ridge=self.ridge)
 
 
 NULL_SPACE_RIDGE = 1.0
