@@ -41,9 +41,8 @@ CLAIMS: Mapping[str, Claim] = {
         scaling.CLAIM,
         published.INNER_PRODUCTS,
         published.SUPERPOSITION,
-        lossless.LONG,
         accumulation.LONG,
-        methods.LONG,
+        bound_pairs.LONG,
     )
 }
 

@@ -98,10 +98,9 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
 
 def part_numbers(measured: Measured) -> dict[str, Any]:
     """Everything of edits and of other sizes of model."""
-    streams = {"stream": measured.stream, "long_stream": measured.long_stream}
-    editing = {name: stream_numbers(of) for name, of in streams.items() if of is not None}
-    if measured.dose is not None:
-        editing["dose"] = dose_numbers(measured.dose)
+    editing = {} if measured.stream is None else {"stream": stream_numbers(measured.stream)}
+    doses = {"dose": measured.dose, "long_dose": measured.long_dose}
+    editing |= {name: dose_numbers(of) for name, of in doses.items() if of is not None}
     sizes = {"scaling": [], "seeds": None} if measured.sizes is None else sizes_numbers(measured.sizes)
     return {"editing": editing, **sizes}
 

@@ -43,7 +43,7 @@ class Recorded:
     """A finding, and the test that recorded it.
 
     Attributes:
-        gate: whether a baseline is to hold it; not so for the long streams, which are shown and written only
+        gate: whether a baseline is to hold it; not so for what is shown and written only
     """
 
     finding: Finding
@@ -163,7 +163,7 @@ class PaperSession:
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in pairs.seconds.items() if taken >= 0.5)
         alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
         findings = [of.finding for of in self.recorded.values()]
-        streams = [of for of in (self.measured.stream, self.measured.long_stream) if of is not None]
+        streams = [of for of in (self.measured.stream,) if of is not None]
         return [
             *claims_table(findings, pairs.settings.model_name, self.not_applicable).splitlines(),
             "",
@@ -215,8 +215,8 @@ def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for claims about edits (long streams: not timed yet), 3 for those about sizes; others in",
-        "            proportion to their size",
+        "            6 more for claims about edits, 3 for those about sizes, 20 for those about long streams of edits;",
+        "            others in proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {folder}",
         f"  baseline  {baseline_note}",

@@ -13,8 +13,8 @@ def figures_of(measured: Measured) -> Drawings:
     """Every figure by file name; those of parts that were not measured are left out."""
     model = measured.pairs.settings.model_name
     drawings = dict(pair_figures(measured.pairs))
-    for suffix, stream in {"": measured.stream, "-long": measured.long_stream}.items():
-        drawings |= {} if stream is None else stream_figures(stream, model, suffix)
+    if measured.stream is not None:
+        drawings |= stream_figures(measured.stream, model)
     if measured.dose is not None:
         drawings |= dose_figures(measured.dose, model)
     if measured.sizes is not None:
