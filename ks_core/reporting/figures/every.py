@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ks_core.experiments.measured import Measured
 from ks_core.reporting.figures.drawing import Drawings
+from ks_core.reporting.figures.lifelong import lifelong_figures
 from ks_core.reporting.figures.pairs import pair_figures
 from ks_core.reporting.figures.sizes import scaling_figures
 from ks_core.reporting.figures.streams import dose_figures, stream_figures
@@ -17,6 +18,8 @@ def figures_of(measured: Measured) -> Drawings:
         drawings |= stream_figures(measured.stream, model)
     if measured.dose is not None:
         drawings |= dose_figures(measured.dose, model)
+    if measured.lifelong is not None:
+        drawings |= lifelong_figures(measured.lifelong, model)
     if measured.sizes is not None:
         drawings |= scaling_figures(measured.sizes.families, measured.sizes.seeds)
     return drawings
