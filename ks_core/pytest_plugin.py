@@ -19,7 +19,9 @@ from ks_core.pytest_session import SESSION, session_of
 if TYPE_CHECKING:
     from ks_core.claims.claim import Claim
     from ks_core.claims.finding import Finding
+    from ks_core.experiments.capacity.measure import Capacity
     from ks_core.experiments.dose.measure import DoseMeasurement
+    from ks_core.experiments.lifelong.measurement import Lifelong
     from ks_core.experiments.measured import Measured, Part
     from ks_core.experiments.pairs.measure import Measurement
     from ks_core.experiments.sizes.measure import SizesMeasurement
@@ -35,9 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, so that projects that use the fixtures need not."""
+    """Register the marker, so that projects that use the fixtures need not."""
     config.addinivalue_line("markers", "paper: measures a claim of the paper on a real model (ks_core)")
-    config.addinivalue_line("markers", "ks_slow: the same on long streams of edits (ks_core)")
 
 
 def _session(request: pytest.FixtureRequest) -> PaperSession:
@@ -69,12 +70,6 @@ def ks_stream(request: pytest.FixtureRequest) -> StreamMeasurement | None:
 
 
 @pytest.fixture(scope="session")
-def ks_long_stream(request: pytest.FixtureRequest) -> StreamMeasurement | None:
-    """A stream of 128 edits by four methods."""
-    return _measured(request, "long_stream").long_stream
-
-
-@pytest.fixture(scope="session")
 def ks_dose(request: pytest.FixtureRequest) -> DoseMeasurement | None:
     """Single edits of facts of one relation, and what they did to the others."""
     return _measured(request, "dose").dose
@@ -84,6 +79,18 @@ def ks_dose(request: pytest.FixtureRequest) -> DoseMeasurement | None:
 def ks_sizes(request: pytest.FixtureRequest) -> SizesMeasurement | None:
     """Superposition of families of models against their size; of no family where none was named for another model."""
     return _measured(request, "sizes").sizes
+
+
+@pytest.fixture(scope="session")
+def ks_lifelong(request: pytest.FixtureRequest) -> Lifelong | None:
+    """Hundreds of edits in several orders, by every method."""
+    return _measured(request, "lifelong").lifelong
+
+
+@pytest.fixture(scope="session")
+def ks_capacity(request: pytest.FixtureRequest) -> Capacity | None:
+    """Streams of edits on small models, up to and beyond as many as keys have dimensions."""
+    return _measured(request, "capacity").capacity
 
 
 @pytest.fixture

@@ -181,15 +181,3 @@ def test_retention_is_the_mean_of_the_first_quarter(measured):
     found = CLAIMS["methods"].judge(replace(measured, stream=replace(measured.stream, streams=streams)))[0]
     assert (found.part, found.count) == ("retention", 4)
     assert found.value == pytest.approx(0.015)
-
-
-@pytest.mark.parametrize("claim", ["lossless", "accumulation", "methods"])
-def test_a_long_stream_is_judged_as_a_short_one(measured, claim):
-    """With the same bounds and verdicts under another variant; it gates nothing, as it is only shown."""
-    short, long = CLAIMS[claim], CLAIMS[f"{claim}@long"]
-    assert (short.gate, long.gate) == ("baseline", "never")
-    of_long, of_short = long.judge(replace(measured, long_stream=measured.stream)), short.judge(measured)
-    assert [(of.part, of.judged.bound, of.verdict) for of in of_long] == [
-        (of.part, of.judged.bound, of.verdict) for of in of_short
-    ]
-    assert {of.variant for of in of_long} == {"long"}

@@ -14,7 +14,7 @@ from measured import write_everything
 from ks_core.claims.bound_pairs import judge, share_overtaken, share_untouched
 from ks_core.claims.finding import NotApplicable, Verdict
 from ks_core.data.facts import FactSet
-from ks_core.experiments.dose.choice import choose_doses, dose_layers
+from ks_core.experiments.dose.choice import DoseDesign, choose_doses, dose_layers
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import Selection
@@ -139,14 +139,31 @@ def test_without_a_relation_of_three_facts_nothing_is_measured(inputs):
 
 @given(st.integers(0, 10**6), st.integers(3, 60))
 def test_doses_are_chosen_by_the_nearest_neighbours(seed, n):
-    shares = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, n)))
-    edits, read = choose_doses(shares)
-    off = [max((float(shares[i, j]), j) for j in range(n) if j != i) for i in range(n)]
-    expected = sorted(range(n), key=lambda i: -off[i][0])[: min(8, n - 1)]
+    shares = torch.from_numpy(np.random.default_rng(seed).standard_normal((2, n, n)))
+    edits, read = choose_doses([*shares], DoseDesign(relations=1, edits=5, neighbours=30))
+    off = [max((float(shares[layer, i, j]), j) for layer in (0, 1) for j in range(n) if j != i) for i in range(n)]
+    expected = sorted(range(n), key=lambda i: -off[i][0])[: min(5, n - 1)]
     assert edits == sorted(expected)
-    assert len(read) == min(40, n)
+    assert len(read) == min(30, n)
     assert set(edits) | {off[i][1] for i in edits} <= set(read)
     assert read == sorted(set(read))
+
+
+def test_relations_are_measured_as_if_alone_and_nothing_is_read_between_them(inputs, measured):
+    """The relation that comes first gives what it gives alone."""
+    both = measure_dose(inputs, select(inputs.facts, inputs.facts.facts), DoseDesign(2, 8, 40)).response
+    alone = measured.response
+    edits, neighbours = len(alone.edits), len(alone.neighbours)
+    assert both.relation == "P0, P1"
+    assert (both.edits[:edits], both.neighbours[:neighbours]) == (alone.edits, alone.neighbours)
+    assert len(both.edits) == both.reached.shape[1] > edits
+    for name in ("dose", "response", "overtaken", "kept_predicted"):
+        found = getattr(both, name)
+        assert found.shape == (len(both.layers), len(both.edits), len(both.neighbours))
+        np.testing.assert_array_equal(found[:, :edits, :neighbours], getattr(alone, name))
+    same = np.array([[one.relation_id == other.relation_id for other in both.neighbours] for one in both.edits])
+    assert np.isnan(both.dose[:, ~same]).all()
+    assert both.pairs > alone.pairs
 
 
 def test_dose_layers_are_each_once():

@@ -109,7 +109,9 @@ def test_facts_are_taken_by_place_and_by_slice(facts):
     "parts", ["stream", ["streams"], ["stream", 5], None, 5, {"stream": 1}, [["stream"]]], ids=repr
 )
 def test_unknown_parts_are_refused_before_the_work(parts):
-    with pytest.raises(ks.KsError, match="expected a collection of pairs, stream, long_stream, dose, sizes"):
+    with pytest.raises(
+        ks.KsError, match="expected a collection of pairs, stream, dose, sizes, lifelong, capacity, long_dose"
+    ):
         ks.measure("no model", parts=parts)
 
 
@@ -130,7 +132,7 @@ def failing(*_):
 @pytest.mark.parametrize(
     ("editors", "parts", "message"),
     [
-        ({"mine": nothing}, ["dose"], "editors were given with parts .*; expected 'stream' among them"),
+        ({"mine": nothing}, ["dose"], "editors were given with parts .*; expected 'stream' or 'lifelong' among them"),
         ([nothing], ["stream"], "editors is .*; expected a mapping of names to editors"),
         (None, ["stream"], "editors is None; expected a mapping"),
         ({1: nothing}, ["stream"], "the name of an editor is 1; expected a non-empty text"),

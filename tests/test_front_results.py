@@ -86,7 +86,7 @@ def test_settings_name_what_is_not_given(found, files, tmp_path, model):
 def test_parts_are_those_asked_for(found):
     assert found.measured.stream is not None
     assert found.measured.dose is not None
-    assert found.measured.long_stream is found.measured.sizes is None
+    assert found.measured.lifelong is found.measured.sizes is None
     assert repr(found) == "Results(model='LlamaForCausalLM', facts=8, layers=2, parts=pairs, stream, dose)"
 
 

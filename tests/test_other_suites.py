@@ -56,11 +56,11 @@ def test_a_suite_that_requests_no_fixture_does_not_notice_the_plugin(tmp_path, o
     assert not list(project.glob("ks-results*"))
 
 
-def test_only_prefixed_markers_are_registered_beside_paper(tmp_path):
+def test_only_the_marker_paper_is_registered(tmp_path):
     project = write_project(tmp_path)
     with_it, without = (set(run_pytest(project, "--markers", *options).stdout.splitlines()) for options in ((), AWAY))
     names = {line.removeprefix("@pytest.mark.").split(":")[0] for line in with_it - without}
-    assert names == {"paper", "ks_slow"}
+    assert names == {"paper"}
 
 
 def test_fixtures_of_ones_own_under_our_names_are_ones_own(tmp_path):

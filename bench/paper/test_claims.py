@@ -4,12 +4,17 @@ import pytest
 
 from ks_core.claims.registry import CLAIMS
 
-MARKS = {"long_stream": pytest.mark.ks_slow}
+SLOW = ("lifelong", "capacity", "long_dose")
+"""What takes many minutes to measure."""
+
+
+def marks(claim):
+    return pytest.mark.slow if claim.needs in SLOW else pytest.mark.paper
 
 
 @pytest.mark.parametrize(
     "claim",
-    [pytest.param(claim, id=name, marks=MARKS.get(claim.needs, pytest.mark.paper)) for name, claim in CLAIMS.items()],
+    [pytest.param(claim, id=name, marks=marks(claim)) for name, claim in CLAIMS.items()],
 )
 def test_claim(claim, ks_judge):
     ks_judge(claim)

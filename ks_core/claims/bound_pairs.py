@@ -1,8 +1,8 @@
 """bound-pairs: editing one of a pair with p near 1 changes the other, with p near 0 it does not (paper, main text).
 
-Single edits of facts of one relation, in some layers, each read at the prompts of its neighbours (see
-`ks_core/experiments/dose`). The response of a pair is the change of the new object's log-probability after the other
-fact's prompt, the dose is P from the edited fact to the other.
+Single edits of facts of one relation (variant `long`: of three), in some layers, each read at the prompts of its
+neighbours (see `ks_core/experiments/dose`). The response of a pair is the change of the new object's log-probability
+after the other fact's prompt, the dose is P from the edited fact to the other.
 
 Definitions and thresholds.
 `dose`: Spearman's rank correlation of dose and response over all pairs; 0.5, which Cohen (1988) calls strong.
@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,11 +43,12 @@ RISES = Bound("above", 0.0)
 BOUND, FREE = 0.8, 0.05
 
 
-def judge(measured: DoseMeasurement) -> list[Finding] | NotApplicable:
+def judge(measured: DoseMeasurement, variant: str = "") -> list[Finding] | NotApplicable:
     """Judge responses against doses."""
     if measured.response is None:
         return NotApplicable("no relation has three usable facts, or only the model's last layer was measured")
-    return [judge_part(measured, measured.response) for judge_part in (_dose, _bound, _free, _gradient, _kept)]
+    parts = (_dose, _bound, _free, _gradient, _kept)
+    return [replace(judge_part(measured, measured.response), variant=variant) for judge_part in parts]
 
 
 def _dose(measured: DoseMeasurement, found: DoseResponse) -> Finding:
@@ -155,4 +158,6 @@ def gain(dose: Array, predicted: Array, response: Array) -> float:
     return rank_correlation(predicted, response) - rank_correlation(dose, response)
 
 
-CLAIM = Claim("bound-pairs", "an edit changes the facts whose P is near 1 and leaves those near 0", "dose", judge)
+SENTENCE = "an edit changes the facts whose P is near 1 and leaves those near 0"
+CLAIM = Claim("bound-pairs", SENTENCE, "dose", judge)
+LONG = Claim("bound-pairs@long", SENTENCE, "long_dose", partial(judge, variant="long"))

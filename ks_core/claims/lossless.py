@@ -26,14 +26,13 @@ from ks_core.statistics.pairs import Array
 HALF_THE_DIGITS = 2.0**-26
 
 
-def judge(measured: StreamMeasurement, variant: str = "") -> list[Finding]:
+def judge(measured: StreamMeasurement) -> list[Finding]:
     """Judge what lifelong edits move where keys are orthogonal."""
     found = measured.lossless
     size = partial(_root_mean_square, resamples=measured.resamples, seed=measured.seed)
     return [
         Finding(
             claim="lossless",
-            variant=variant,
             quantity="change of bystanders' values by edits with orthogonal keys",
             edits=found.edits,
             judged=judge_number(size(found.orthogonal), Bound("below", HALF_THE_DIGITS)),
@@ -54,6 +53,4 @@ def _root_mean_square(lengths: Array, resamples: int, seed: int) -> Replicates:
     return Replicates(np.sqrt(squares.value), np.sqrt(squares.facts), np.sqrt(squares.text))
 
 
-SENTENCE = "where keys are orthogonal, lifelong editing is lossless"
-CLAIM = Claim("lossless", SENTENCE, "stream", judge)
-LONG = Claim("lossless@long", SENTENCE, "long_stream", partial(judge, variant="long"), gate="never")
+CLAIM = Claim("lossless", "where keys are orthogonal, lifelong editing is lossless", "stream", judge)

@@ -16,7 +16,6 @@ Threshold: 0 for each, a direction. Errors are paired: the same facts, or texts,
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -32,12 +31,12 @@ from ks_core.statistics.pairs import Array
 RISES = Bound("above", 0.0)
 
 
-def judge(measured: StreamMeasurement, variant: str = "") -> list[Finding]:
+def judge(measured: StreamMeasurement) -> list[Finding]:
     """Judge joint and protected edits against sequential ones, and what these cost the text."""
-    return [judge_part(measured, variant) for judge_part in (_retention, _locality, _perplexity)]
+    return [judge_part(measured) for judge_part in (_retention, _locality, _perplexity)]
 
 
-def _retention(measured: StreamMeasurement, variant: str) -> Finding:
+def _retention(measured: StreamMeasurement) -> Finding:
     streams = measured.streams
     first = max(1, len(streams.edits) // QUARTER)
 
@@ -48,7 +47,6 @@ def _retention(measured: StreamMeasurement, variant: str) -> Finding:
     return Finding(
         claim="methods",
         part="retention",
-        variant=variant,
         quantity="p(new) - p(true) of the first quarter, joint less sequential",
         edits=len(streams.edits),
         judged=judge_number(_paired(measured, retained, "joint"), RISES),
@@ -59,7 +57,7 @@ def _retention(measured: StreamMeasurement, variant: str) -> Finding:
     )
 
 
-def _locality(measured: StreamMeasurement, variant: str) -> Finding:
+def _locality(measured: StreamMeasurement) -> Finding:
     streams = measured.streams
     sequential = _neighbourhood(streams.runs["sequential"][-1].answers)
     asked = ~np.isnan(sequential)
@@ -67,7 +65,6 @@ def _locality(measured: StreamMeasurement, variant: str) -> Finding:
     return Finding(
         claim="methods",
         part="locality",
-        variant=variant,
         quantity="neighbourhood score, protected less sequential",
         edits=len(streams.edits),
         judged=judge_number(_paired(measured, _neighbourhood, "protected"), RISES),
@@ -79,7 +76,7 @@ def _locality(measured: StreamMeasurement, variant: str) -> Finding:
     )
 
 
-def _perplexity(measured: StreamMeasurement, variant: str) -> Finding:
+def _perplexity(measured: StreamMeasurement) -> Finding:
     streams = measured.streams
     whole, of_half = streams.runs["sequential"][-1], streams.of_half["sequential"]
     rise = mean_replicates(
@@ -92,7 +89,6 @@ def _perplexity(measured: StreamMeasurement, variant: str) -> Finding:
     return Finding(
         claim="methods",
         part="perplexity",
-        variant=variant,
         quantity="rise of log-perplexity, sequential",
         edits=len(streams.edits),
         judged=judge_number(rise, RISES),
@@ -119,4 +115,3 @@ def _paired(measured: StreamMeasurement, of: Callable[[Answers], Array], method:
 
 SENTENCE = "joint edits keep early ones, protected edits keep the neighbourhood, sequential ones cost the text"
 CLAIM = Claim("methods", SENTENCE, "stream", judge)
-LONG = Claim("methods@long", SENTENCE, "long_stream", partial(judge, variant="long"), gate="never")

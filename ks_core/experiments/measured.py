@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ks_core.errors import InputError
+from ks_core.experiments.dose.choice import LONG
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
+from ks_core.experiments.lifelong.measure import measure_lifelong
+from ks_core.experiments.lifelong.measurement import Lifelong
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.inputs import Inputs
 from ks_core.experiments.sizes.choice import families
 from ks_core.experiments.sizes.measure import SizesMeasurement, measure_sizes
-from ks_core.experiments.streams.measure import LONG_STREAM, StreamMeasurement, measure_stream
+from ks_core.experiments.streams.measure import StreamMeasurement, measure_stream
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
 from ks_core.theory.editors import EditFunction
 
-Part = Literal["pairs", "stream", "long_stream", "dose", "sizes"]
+if TYPE_CHECKING:
+    from ks_core.experiments.capacity.measure import Capacity
+
+Part = Literal["pairs", "stream", "dose", "sizes", "lifelong", "capacity", "long_dose"]
 """A field of `Measured`."""
 
 
@@ -28,16 +34,20 @@ class Measured:
     Attributes:
         pairs: superposition between facts in every layer: what every other part rests on
         stream: a stream of edits by several methods
-        long_stream: the same with as many edits as the paper has facts
         dose: single edits of one relation, read on their neighbours
         sizes: models of several sizes, this one not among them
+        lifelong: hundreds of edits in several orders, by every method
+        capacity: streams up to and beyond as many edits as keys have dimensions, on small models
+        long_dose: as `dose`, of more edits
     """
 
     pairs: Measurement
     stream: StreamMeasurement | None = None
-    long_stream: StreamMeasurement | None = None
     dose: DoseMeasurement | None = None
     sizes: SizesMeasurement | None = None
+    lifelong: Lifelong | None = None
+    capacity: Capacity | None = None
+    long_dose: DoseMeasurement | None = None
 
 
 def measure_part(
@@ -61,11 +71,17 @@ def measure_part(
             return measured
         case "stream":
             return replace(measured, stream=measure_stream(inputs, selection, settings.num_edits, editors))
-        case "long_stream":
-            return replace(measured, long_stream=measure_stream(inputs, selection, LONG_STREAM, editors))
         case "dose":
             return replace(measured, dose=measure_dose(inputs, selection))
         case "sizes":
             return replace(measured, sizes=measure_sizes(inputs, families(settings)))
+        case "lifelong":
+            return replace(measured, lifelong=measure_lifelong(inputs, selection, editors))
+        case "capacity":
+            from ks_core.experiments.capacity.measure import measure_capacity
+
+            return replace(measured, capacity=measure_capacity(inputs, selection))
+        case "long_dose":
+            return replace(measured, long_dose=measure_dose(inputs, selection, LONG))
         case _:
             raise InputError(f"part is {shown(part)}; expected one of {', '.join(get_args(Part))}")

@@ -23,7 +23,7 @@ from ks_core.theory.editors import EditFunction, check_editors
 PARTS: tuple[Part, ...] = ("stream", "dose")
 """What is measured besides the pairs of facts, where nothing else is asked for."""
 
-STREAMS = {"stream", "long_stream"}
+STREAMS = {"stream", "lifelong"}
 """The parts that run editors."""
 
 
@@ -46,8 +46,9 @@ def measure(
         facts: as `load_facts` takes them; those of the settings when left out.
         settings: everything else: `Settings(num_facts=64, tokens=500_000)`.
         corpus: text of the second moments, as `load_corpus` takes it; the one of the settings when left out.
-        parts: what is measured besides the pairs of facts: "stream", "dose", "long_stream" (128 edits), and "sizes"
-            (the families of models that the settings name).
+        parts: what is measured besides the pairs of facts: "stream", "dose", "sizes" (the families of models that the
+            settings name), and what takes many minutes: "lifelong" (hundreds of edits in several orders), "capacity"
+            (the same on small models) and "long_dose" (as "dose", of more edits).
         editors: editors of one's own by name, which the streams run beside the four methods; as `check_editor` takes
             them. Each is tried on a small weight before the work begins.
 
@@ -78,7 +79,7 @@ def measure(
     chosen = _chosen(parts)
     others = check_editors(editors)
     if others and not STREAMS & set(chosen):
-        raise InputError(f"editors were given with parts {shown(chosen)}; expected 'stream' among them")
+        raise InputError(f"editors were given with parts {shown(chosen)}; expected 'stream' or 'lifelong' among them")
     inputs = load_inputs(wanted, model, facts, corpus)
     measured = Measured(measure_pairs(inputs.settings, inputs=inputs))
     for part in chosen:

@@ -19,6 +19,7 @@ from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.pairs.statistics import PAIR_MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.outputs import is_regular, write_text
+from ks_core.reporting.lifelong_numbers import lifelong_numbers
 from ks_core.reporting.sizes import sizes_numbers
 from ks_core.reporting.streams import dose_numbers, stream_numbers
 from ks_core.strict_json import parse_json
@@ -98,10 +99,11 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
 
 def part_numbers(measured: Measured) -> dict[str, Any]:
     """Everything of edits and of other sizes of model."""
-    streams = {"stream": measured.stream, "long_stream": measured.long_stream}
-    editing = {name: stream_numbers(of) for name, of in streams.items() if of is not None}
-    if measured.dose is not None:
-        editing["dose"] = dose_numbers(measured.dose)
+    editing = {} if measured.stream is None else {"stream": stream_numbers(measured.stream)}
+    doses = {"dose": measured.dose, "long_dose": measured.long_dose}
+    editing |= {name: dose_numbers(of) for name, of in doses.items() if of is not None}
+    if measured.lifelong is not None:
+        editing["lifelong"] = lifelong_numbers(measured.lifelong)
     sizes = {"scaling": [], "seeds": None} if measured.sizes is None else sizes_numbers(measured.sizes)
     return {"editing": editing, **sizes}
 

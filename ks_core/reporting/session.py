@@ -31,6 +31,7 @@ from ks_core.reporting.baseline import (
 from ks_core.reporting.baseline_file import Baseline
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
+from ks_core.reporting.lifelong import lifelong_tables
 from ks_core.reporting.results import RESULTS, check_results, write_results
 from ks_core.reporting.streams import methods_table
 from ks_core.reporting.table import claims_table
@@ -43,7 +44,7 @@ class Recorded:
     """A finding, and the test that recorded it.
 
     Attributes:
-        gate: whether a baseline is to hold it; not so for the long streams, which are shown and written only
+        gate: whether a baseline is to hold it; not so for what is shown and written only
     """
 
     finding: Finding
@@ -163,13 +164,13 @@ class PaperSession:
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in pairs.seconds.items() if taken >= 0.5)
         alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
         findings = [of.finding for of in self.recorded.values()]
-        streams = [of for of in (self.measured.stream, self.measured.long_stream) if of is not None]
         return [
             *claims_table(findings, pairs.settings.model_name, self.not_applicable).splitlines(),
             "",
             "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
-            *(line for stream in streams for line in ("", *methods_table(stream))),
+            *([] if self.measured.stream is None else ["", *methods_table(self.measured.stream)]),
+            *([] if self.measured.lifelong is None else ["", *lifelong_tables(self.measured.lifelong)]),
             *(f"ERROR: {one_line(problem)}" for problem in self.problems),
             f"facts:    {len(pairs.selection.measured)} of {len(pairs.selection.usable)} usable, "
             f"{pairs.selection.asked} in the file (results.json says what makes one usable)",
@@ -215,8 +216,8 @@ def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for claims about edits (long streams: not timed yet), 3 for those about sizes; others in",
-        "            proportion to their size",
+        "            6 more for claims about edits, 3 for those about sizes, 20 for those about long streams of edits;",
+        "            others in proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {folder}",
         f"  baseline  {baseline_note}",

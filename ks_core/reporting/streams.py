@@ -10,6 +10,7 @@ import numpy as np
 
 from ks_core.experiments.dose.measure import DoseMeasurement
 from ks_core.experiments.streams.agreement import Agreement
+from ks_core.experiments.streams.growth import Growth
 from ks_core.experiments.streams.interference import Interference
 from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.experiments.streams.scores import scores_of
@@ -66,13 +67,18 @@ def stream_numbers(measured: StreamMeasurement) -> dict[str, Any]:
         "formula": "scores compare mean log-probabilities per token, as ROME's evaluation of CounterFact does",
         "methods": {name: [_checkpoint(streams, at) for at in run] for name, run in streams.runs.items()},
         "second_moment_of_first_half": {name: _checkpoint(streams, at) for name, at in streams.of_half.items()},
-        "growth": {
-            "edits": list(measured.growth.counts),
-            "rms_delta_o": measured.growth.sizes.tolist(),
-            "exponent": _number(measured.growth.exponent),
-            "rank_correlation_delta_e_later_edits": _number(measured.growth.earlier),
-        },
+        "growth": growth_numbers(measured.growth),
         "seconds": dict(measured.seconds),
+    }
+
+
+def growth_numbers(growth: Growth) -> dict[str, Any]:
+    """How interference grows with the number of edits, as JSON values, NaN still inside."""
+    return {
+        "edits": list(growth.counts),
+        "rms_delta_o": growth.sizes.tolist(),
+        "exponent": _number(growth.exponent),
+        "rank_correlation_delta_e_later_edits": _number(growth.earlier),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,13 @@ from ks_core.statistics.pairs import Array
 
 @dataclass(frozen=True, eq=False)
 class DoseResponse:
-    """Edits of one relation in some layers, and what each did to the relation's other facts, its neighbours.
+    """Edits of some relations in some layers, and what each did to its relation's other facts, its neighbours.
 
-    Arrays are (L, E, M): layer, edit, neighbour; NaN where the neighbour is the edited one or has the new object for
-    its own. Log-probabilities are means over an object's tokens, in nats.
+    Arrays are (L, E, M): layer, edit, neighbour; NaN where the neighbour is the edited one, has the new object for its
+    own, or is of another relation. Log-probabilities are means over an object's tokens, in nats.
 
     Attributes:
+        relation: of the facts; several with commas between them
         edits: E, the facts whose nearest other key is nearest, so that strong doses occur
         neighbours: M, the edited facts among them
         reached: (L, E) probability of the new object that the search of its value reached
@@ -50,3 +52,32 @@ class DoseResponse:
     def pairs(self) -> int:
         """Triples of edit, other fact and layer that count."""
         return int(np.isfinite(self.dose).sum())
+
+
+def joined(parts: Sequence[DoseResponse]) -> DoseResponse:
+    """Responses of several relations as one; nothing was read between facts of two of them.
+
+    Args:
+        parts: of the same layers, one at least.
+    """
+    arrays = [name for name, value in vars(parts[0]).items() if isinstance(value, np.ndarray)]
+    return DoseResponse(
+        relation=", ".join(part.relation for part in parts),
+        layers=parts[0].layers,
+        edits=tuple(fact for part in parts for fact in part.edits),
+        neighbours=tuple(fact for part in parts for fact in part.neighbours),
+        **{name: _beside([getattr(part, name) for part in parts]) for name in arrays},
+    )
+
+
+def _beside(arrays: Sequence[Array]) -> Array:
+    """(L, E) one after another; (L, E, M) as blocks along the diagonal, NaN beside them."""
+    if arrays[0].ndim == 2:
+        return np.concatenate(arrays, axis=1)
+    whole = np.full((len(arrays[0]), *np.sum([array.shape[1:] for array in arrays], axis=0)), np.nan)
+    row = column = 0
+    for array in arrays:
+        _, edits, neighbours = array.shape
+        whole[:, row : row + edits, column : column + neighbours] = array
+        row, column = row + edits, column + neighbours
+    return whole

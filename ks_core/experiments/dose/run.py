@@ -10,8 +10,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact, FactSet
-from ks_core.experiments.dose.choice import choose_doses, dose_layers, largest_relation
-from ks_core.experiments.dose.response import DoseResponse
+from ks_core.experiments.dose.choice import DoseDesign, choose_doses, dose_layers, largest_relations
+from ks_core.experiments.dose.response import DoseResponse, joined
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.gradients import value_gradients
 from ks_core.measurement.keys import subject_keys
@@ -26,23 +26,30 @@ from ks_core.theory.superposition import superposition
 logger = logging.getLogger(__name__)
 
 
-def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> DoseResponse | None:
-    """Edit facts of one relation, one at a time on the unedited model, and read all neighbours of the relation.
+def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet, design: DoseDesign) -> DoseResponse | None:
+    """Edit facts of some relations, one at a time on the unedited model, and read neighbours of the same relation.
 
     Args:
         model: unedited; it is edited inside and restored.
         text: of this model.
-        facts: usable ones; the relation with the most of them is taken.
+        facts: usable ones; the relations with the most of them are taken.
+        design: how many are edited and read.
 
     Returns:
         Doses and responses, or None where no relation has three facts, or only the last layer was measured.
     """
-    relation, layers = largest_relation(facts), dose_layers(text.layers, model.adapter.num_layers)
-    if relation is None or not layers:
-        return None
+    layers = dose_layers(text.layers, model.adapter.num_layers)
+    relations = largest_relations(facts, design.relations) if layers else []
+    found = [_of_relation(model, text, layers, relation, design) for relation in relations]
+    return joined(found) if found else None
+
+
+def _of_relation(
+    model: LoadedModel, text: TextWhitening, layers: Sequence[int], relation: Sequence[Fact], design: DoseDesign
+) -> DoseResponse:
     keys = subject_keys(model, relation, layers)
-    deepest = superposition(text.whole(layers[-1]).whiten(keys[layers[-1]]))
-    edited_places, places_read = choose_doses(deepest)
+    by_layer = [superposition(text.whole(layer).whiten(keys[layer])) for layer in layers]
+    edited_places, places_read = choose_doses(by_layer, design)
     edits, neighbours = (tuple(relation[place] for place in places) for places in (edited_places, places_read))
     before = _log_probabilities(model, neighbours, sorted({fact.target_new for fact in edits}))
     found: dict[str, list[Array]] = {}
@@ -51,7 +58,7 @@ def dose_response(model: LoadedModel, text: TextWhitening, facts: FactSet) -> Do
             found.setdefault(name, []).append(numbers)
         logger.info("dose and response: layer %d, %d edits, %d facts each", layer, len(edits), len(neighbours))
     stacked = {name: np.stack(numbers) for name, numbers in found.items()}
-    return DoseResponse(neighbours[0].relation_id, layers, edits, neighbours, **stacked)
+    return DoseResponse(neighbours[0].relation_id, tuple(layers), edits, neighbours, **stacked)
 
 
 def _of_layer(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ks_core.experiments.lifelong.look import Curve, Look
 from ks_core.experiments.lifelong.plan import LifelongPlan
-from ks_core.experiments.lifelong.scores import scores_of
+from ks_core.experiments.lifelong.scores import foretold_scores, scores_of
 from ks_core.experiments.streams.growth import Growth
 from ks_core.measurement.standing import Standing
 from ks_core.measurement.values import ValueSettings
@@ -87,6 +87,10 @@ class Lifelong:
         """Every score of a method after so many edits."""
         looks = curve.at(count)
         return scores_of(looks, self.before[: len(looks)], self.text_lengths, self.plan.early)
+
+    def foretold(self, forecast: Forecast, count: int) -> dict[str, Mean]:
+        """Retention and the scores of watched facts that a forecast gives after so many edits, over its samples."""
+        return foretold_scores(forecast.curve.at(count), self.before[0])
 
     def curve(self, method: str) -> Curve:
         """The default curve of a method."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ks_core.experiments.lifelong.look import Look
+from ks_core.measurement.standing import Standing
 from ks_core.statistics.means import Mean, mean_of, weighted_mean
 from ks_core.statistics.pairs import Array
 
@@ -50,8 +51,6 @@ def per_fact(look: Look, before: Look, text_lengths: Array, early: int) -> Mappi
         early: how many edits the first quarter has.
     """
     of_early, of_later = (np.exp(of.log_probability.numpy()) for of in (look.early, look.later))
-    change = (look.watched.log_probability - before.watched.log_probability).numpy()
-    ahead = (before.watched.lead > 0).numpy()
     shares = {name: (getattr(look, name).lead > 0).double().numpy() for name in ("early", "later")}
     made = min(look.edits, early), max(0, look.edits - early)  # each part counts by the edits it stands for
     weights = np.repeat([made[of] / max(1, size) for of, size in enumerate((len(of_early), len(of_later)))],
@@ -62,12 +61,20 @@ def per_fact(look: Look, before: Look, text_lengths: Array, early: int) -> Mappi
         "efficacy": (np.concatenate([shares["early"], shares["later"]]), weights),
         "paraphrase": _alike((look.paraphrase.lead > 0).double().numpy()),
         "neighbourhood": _alike((look.neighbourhood.lead > 0).double().numpy()),
-        "watched halved": _alike((change <= -HALVED).astype(np.float64)),
-        "watched overtaken": _alike((look.watched.lead <= 0).double().numpy()[ahead]),
-        "watched change": _alike(change),
-        "watched tail": _alike(np.sort(change)[: max(1, round(TAIL * len(change)))]),
+        **{name: _alike(numbers) for name, numbers in per_watched(look.watched, before.watched).items()},
         "log-perplexity rise": (look.losses - before.losses, text_lengths),
         "growth": _alike(np.array([look.growth])),
+    }
+
+
+def per_watched(watched: Standing, before: Standing) -> Mapping[str, Array]:
+    """Numbers behind the scores of watched facts, all of them or some: each now, and in the unedited model."""
+    change = (watched.log_probability - before.log_probability).numpy()
+    return {
+        "watched halved": (change <= -HALVED).astype(np.float64),
+        "watched overtaken": (watched.lead <= 0).double().numpy()[(before.lead > 0).numpy()],
+        "watched change": change,
+        "watched tail": np.sort(change)[: max(1, round(TAIL * len(change)))],
     }
 
 
@@ -89,6 +96,32 @@ def scores_of(looks: Sequence[Look], before: Sequence[Look], text_lengths: Array
     """
     by_order = [per_fact(look, first, text_lengths, early) for look, first in zip(looks, before, strict=True)]
     return {name: _over_orders([_mean(*of[name]) for of in by_order]) for name in SCORES}
+
+
+def watched_scores(watched: Sequence[Standing], before: Standing) -> dict[str, Mean]:
+    """The scores of watched facts alone, with errors as in `scores_of`.
+
+    Args:
+        watched: by order, all of them or some; of a model, of simulated edits or of a forecast; one at least.
+        before: the same facts in the unedited model.
+    """
+    by_order = [per_watched(of, before) for of in watched]
+    return {name: _over_orders([mean_of(of[name]) for of in by_order]) for name in by_order[0]}
+
+
+def foretold_scores(looks: Sequence[Look], before: Look) -> dict[str, Mean]:
+    """Retention, and the scores of watched facts, of a forecast: all that its looks have.
+
+    Args:
+        looks: by sample, after the same number of edits; one at least.
+        before: of the unedited model.
+
+    Returns:
+        Means over samples. A sample that knows none of the edits made so far says nothing of retention.
+    """
+    kept = [np.exp(look.early.log_probability.numpy()) for look in looks if len(look.early.log_probability)]
+    retention = _over_orders([mean_of(of) for of in kept]) if kept else mean_of(np.empty(0))
+    return {"retention": retention, **watched_scores([look.watched for look in looks], before.watched)}
 
 
 def _mean(numbers: Array, weights: Array) -> Mean:

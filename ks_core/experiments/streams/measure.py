@@ -15,9 +15,6 @@ from ks_core.experiments.streams.run import NO_EDITORS, edit_streams
 from ks_core.experiments.streams.stream import EditStreams
 from ks_core.theory.editors import EditFunction
 
-LONG_STREAM = 128
-"""Edits of the long stream, as many as the paper has facts."""
-
 
 @dataclass(frozen=True, eq=False)
 class StreamMeasurement:

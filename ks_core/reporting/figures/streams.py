@@ -39,12 +39,12 @@ DOSE_EDGES = np.array([-0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8
 """Bins of dose for the line of means."""
 
 
-def stream_figures(measured: StreamMeasurement, model: str, suffix: str = "") -> Drawings:
-    """What a stream of edits did; the suffix goes into the names of the files."""
+def stream_figures(measured: StreamMeasurement, model: str) -> Drawings:
+    """What a stream of edits did."""
     drawings: dict[str, Callable[[StreamMeasurement, str], Figure]] = {
-        f"interference{suffix}.png": predicted_against_measured,
-        f"growth{suffix}.png": growth_with_edits,
-        f"methods{suffix}.png": behaviour_of_methods,
+        "interference.png": predicted_against_measured,
+        "growth.png": growth_with_edits,
+        "methods.png": behaviour_of_methods,
     }
     return {name: partial(draw, measured, model) for name, draw in drawings.items()}
 
