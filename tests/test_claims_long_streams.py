@@ -19,6 +19,7 @@ from planted_lifelong import (
     forecast,
     plan,
     planted_lifelong,
+    standing,
 )
 
 from ks_core.claims.finding import NotApplicable, Verdict
@@ -278,6 +279,19 @@ def test_samples_that_disagree_leave_a_horizon_undecided():
     finding = found(lifelong, "horizon")["horizon:kept@sequential"]
     assert abs(finding.value) < 0.2
     assert finding.verdict is Verdict.UNDECIDED
+
+
+def test_a_horizon_is_read_off_the_looks_that_there_are():
+    """A forecast that looks at every other count only, and at its first knows none of the edits."""
+    lifelong = with_curves(planted_lifelong(), sequential=falls_at(16, 0.0))
+    whole = forecast(lifelong.plan, "sequential", falls_at(16, 0.0))
+    fewer = [list(looks[::2]) for looks in whole.curve.looks]
+    for looks in fewer:
+        looks[0] = replace(looks[0], early=standing(np.empty(0)))
+    cut = replace(whole, curve=replace(whole.curve, looks=tuple(map(tuple, fewer))))
+    finding = found(replace(lifelong, forecasts=(cut,)), "horizon")["horizon:kept@sequential"]
+    assert finding.value == pytest.approx(0.0, abs=1e-9)
+    assert finding.verdict is Verdict.HOLDS
 
 
 def test_one_sample_alone_decides_no_horizon():
