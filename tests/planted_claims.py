@@ -53,8 +53,9 @@ def cases(lines: Mapping[str, tuple[Plant, Line]]) -> list[Any]:
 
 
 def verdict_on(measured: Measured, finding: str) -> Verdict:
-    """What the claim of a finding, `claim` or `claim:part`, says of a measurement."""
-    outcome = CLAIMS[finding.partition(":")[0]].judge(measured)
+    """What the claim of a finding, `claim`, `claim:part` or `claim:part@long`, says of a measurement."""
+    claim, variant = finding.partition(":")[0], finding.partition("@")[2]
+    outcome = CLAIMS[f"{claim}@long" if variant == "long" else claim].judge(measured)
     verdicts = {of.id: of.verdict for of in outcome}  # type: ignore[union-attr]
     return verdicts[finding]
 

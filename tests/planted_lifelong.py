@@ -140,7 +140,9 @@ def forecast(of: LifelongPlan, method: str, planted: Planted, samples: int = 3) 
     """A forecast whose samples say what the orders of a stream would."""
     looks = tuple(
         tuple(
-            foretold(of, count, **{name: planted(sample, count)[name] for name in ("kept", "change")})
+            foretold(
+                of, count, **{name: to for name, to in planted(sample, count).items() if name in ("kept", "change")}
+            )
             for count in of.counts
         )
         for sample in range(samples)

@@ -108,13 +108,13 @@ def with_related(count):
     return matrix
 
 
-def related_in(measurement, whole, halves):
-    """Two layers with so many related entries each, from all the text and from its halves; no error over facts."""
+def with_matrices(measurement, plant, whole, halves):
+    """Two layers with a planted P each, from all the text and from its halves; no error over facts."""
     pairs = tuple(
         replace(
             of,
-            matrices={**of.matrices, "P": with_related(whole[layer])},
-            halves=tuple({**of.halves[half], "P": with_related(halves[half][layer])} for half in (0, 1)),
+            matrices={**of.matrices, "P": plant(whole[layer])},
+            halves=tuple({**of.halves[half], "P": plant(halves[half][layer])} for half in (0, 1)),
         )
         for layer, of in enumerate(measurement.pairs)
     )
@@ -133,7 +133,53 @@ def related_in(measurement, whole, halves):
     ],
 )
 def test_semantic_pairs_turn_at_half_of_the_twenty_largest(measurement, whole, halves, verdict):
-    assert verdict_on(Measured(related_in(measurement, whole, halves)), "semantic-pairs") is verdict
+    assert verdict_on(Measured(with_matrices(measurement, with_related, whole, halves)), "semantic-pairs") is verdict
+
+
+# --- related pairs ----------------------------------------------------------------------------------------------------
+
+
+def ranked(share):
+    """P where a related entry is larger than so large a share of the others: those are 1 to 184 in some order."""
+    related = np.zeros((TOWNS, TOWNS), dtype=bool)
+    related[:IN_FRANCE, :IN_FRANCE] = True
+    others = np.nonzero(~np.eye(TOWNS, dtype=bool) & ~related)
+    matrix = np.where(related, share * len(others[0]) + 0.5, 0.0)
+    matrix[others] = np.random.default_rng(0).permutation(len(others[0])) + 1.0
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("layers", "halves", "verdict"),
+    [
+        ((0.3, 0.74), ((0.3, 0.74), (0.3, 0.74)), Verdict.HOLDS),  # 0.52, though not in one layer
+        ((0.7, 0.26), ((0.7, 0.26), (0.7, 0.26)), Verdict.FAILS),
+        ((0.5, 0.54), ((0.6, 0.64), (0.4, 0.44)), Verdict.UNDECIDED),
+    ],
+)
+def test_related_pairs_turn_at_chance(measurement, layers, halves, verdict):
+    planted = with_matrices(measurement, ranked, layers, halves)
+    assert verdict_on(Measured(planted), "related-pairs") is verdict
+
+
+def test_related_pairs_are_as_good_as_chance_where_facts_are_exchanged(measurement):
+    """The planted fault: facts that have nothing to do with their P, over whose samples the chance is half."""
+    planted = with_matrices(measurement, ranked, (0.9, 0.9), ((0.9, 0.9), (0.9, 0.9)))
+    blind = [replace(of, matrices={"P": np.random.default_rng(n).random((TOWNS, TOWNS))}) for n, of in
+             enumerate(planted.pairs)]  # fmt: skip
+    weights = np.random.default_rng(0).multinomial(TOWNS, np.full(TOWNS, 1 / TOWNS), size=40)
+    (found,) = CLAIMS["related-pairs"].judge(Measured(replace(planted, pairs=tuple(blind), weights=weights)))
+    assert found.verdict is Verdict.UNDECIDED
+    assert found.references[0].value == pytest.approx(0.5, abs=0.02)
+    assert 0 < found.references[0].error < 0.1
+
+
+def test_related_pairs_take_pairs_of_both_kinds(measurement):
+    for lands in (lambda n: f"Land{n}", lambda _: "France"):
+        alike = with_facts(measurement, measured=facts(len(measurement.selection.measured), lands))
+        outcome = CLAIMS["related-pairs"].judge(Measured(alike))
+        assert isinstance(outcome, NotApplicable)
+        assert "expected pairs of both kinds" in outcome.reason
 
 
 # --- enough facts -----------------------------------------------------------------------------------------------------

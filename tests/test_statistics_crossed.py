@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ks_core.errors import InputError
-from ks_core.statistics.crossed import crossed_bootstrap, of_pairs
+from ks_core.statistics.crossed import crossed_bootstrap, crossed_mean, draws_of_few, of_pairs
 from ks_core.statistics.estimate import mean_replicates
 from ks_core.statistics.ranks import rank_correlation
 
@@ -87,3 +87,51 @@ def test_mean_replicates_are_means_of_expanded_samples(seed, n):
 def test_mean_of_nothing_is_refused():
     with pytest.raises(InputError, match="no numbers"):
         mean_replicates(np.empty(0), 10, 0)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 5))
+def test_a_few_are_drawn_such_that_their_mean_scatters_as_it_does(seed, n):
+    """Over all draws the variance of a mean is exactly s^2 / n; that of n draws would be too small."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.standard_normal(n)
+    drawn = draws_of_few(n, 4000, rng)
+    assert set(drawn.sum(axis=1)) == {n - 1}
+    variance = (drawn @ numbers / (n - 1)).var()
+    assert variance == pytest.approx(numbers.var(ddof=1) / n, rel=0.15)
+
+
+def test_a_single_one_is_always_drawn():
+    assert (draws_of_few(1, 3, np.random.default_rng(0)) == 1).all()
+
+
+@given(st.integers(0, 10**6))
+def test_crossed_mean_is_that_of_what_is_known_by_weight(seed):
+    rng = np.random.default_rng(seed)
+    numbers, weights = rng.standard_normal((3, 6)), rng.uniform(1, 2, 6)
+    numbers[rng.random(numbers.shape) < 0.3] = np.nan
+    entries = [(numbers[i, j], weights[j]) for i in range(3) for j in range(6) if not np.isnan(numbers[i, j])]
+    found = crossed_mean(numbers, 5, seed, weights=weights)
+    expected = np.average([x for x, _ in entries], weights=[w for _, w in entries]) if entries else np.nan
+    assert float(found.value) == pytest.approx(expected, nan_ok=True)
+
+
+def test_error_of_a_crossed_mean_has_both_orders_and_facts_in_it():
+    """Three orders that differ and 40 facts that differ: planted spreads of 0.3 and 1, each alone and both."""
+    for between, within in ((0.3, 0.0), (0.0, 1.0), (0.3, 1.0)):
+        found, errors = [], []
+        for seed in range(300):
+            rng = np.random.default_rng(seed)
+            numbers = between * rng.standard_normal((3, 1)) + within * rng.standard_normal((1, 40))
+            found.append(numbers.mean())
+            errors.append(float(crossed_mean(numbers, 60, seed).facts_error))
+        truth = np.sqrt(between**2 / 3 + within**2 / 40)
+        assert np.std(found, ddof=1) == pytest.approx(truth, rel=0.15)
+        assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(truth, rel=0.15)
+
+
+def test_of_one_fact_the_error_is_unknown_and_of_one_order_it_is_that_over_facts():
+    assert np.isnan(crossed_mean(np.array([[1.0, np.nan], [2.0, np.nan]]), 20, 0).facts_error)
+    assert np.isnan(crossed_mean(np.full((2, 3), np.nan), 20, 0).value)
+    numbers = np.random.default_rng(0).standard_normal(30)
+    alone = crossed_mean(numbers[None], 400, 0).facts_error
+    assert alone == pytest.approx(mean_replicates(numbers, 400, 0).facts_error, rel=0.1)

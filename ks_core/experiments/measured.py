@@ -75,7 +75,7 @@ def measure_part(
         case "sizes":
             return replace(measured, sizes=measure_sizes(inputs, families(settings)))
         case "lifelong":
-            from ks_core.experiments.lifelong.run import measure_lifelong
+            from ks_core.experiments.lifelong.measure import measure_lifelong
 
             return replace(measured, lifelong=measure_lifelong(inputs, selection, editors))
         case "capacity":
