@@ -28,7 +28,7 @@ def test_a_wheel_has_the_package_and_what_it_reads(wheel):
     assert "ks_core/py.typed" in names
     packed = {PurePosixPath(name).parts[2] for name in names if name.startswith("ks_core/fixtures/")}
     assert packed == {"baselines", "facts", "paper"}
-    facts = ("facts/facts.json", "facts/everyday.json")
+    facts = ("facts/facts.json", "facts/everyday.json", "facts/insertions.json")
     for name in (*facts, "paper/gpt2_small.json", "baselines/smollm2-135m-instruct.json"):
         assert wheel.read(f"ks_core/fixtures/{name}") == (ROOT / "fixtures" / name).read_bytes()
 
@@ -36,7 +36,9 @@ def test_a_wheel_has_the_package_and_what_it_reads(wheel):
 def test_a_wheel_has_no_weights_scripts_or_tests_and_is_small(wheel):
     tops = {PurePosixPath(name).parts[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"ks_core"}
-    assert not [name for name in wheel.namelist() if name.endswith((".safetensors", ".png", "tables.json"))]
+    assert not [
+        name for name in wheel.namelist() if name.endswith((".safetensors", ".png", "tables.json", "titles.txt"))
+    ]
     assert sum(of.compress_size for of in wheel.infolist()) < 2e6
 
 
@@ -45,4 +47,4 @@ def test_a_wheel_names_its_extras_and_licences(wheel):
     metadata = wheel.read(name).decode()
     for extra in ("models", "paper", "hub", "conformance", "test"):
         assert f"Provides-Extra: {extra}\n" in metadata
-    assert "License-Expression: MIT AND CC0-1.0\n" in metadata
+    assert "License-Expression: MIT AND CC0-1.0 AND CC-BY-SA-4.0\n" in metadata

@@ -29,10 +29,18 @@ PACKAGED_FACTS = "packaged"
 EVERYDAY_FACTS = "everyday"
 """the name of those of everyday words and things: no relation and no subject of the packaged facts is among theirs"""
 
-_FILES = {PACKAGED_FACTS: "facts/facts.json", EVERYDAY_FACTS: "facts/everyday.json"}
+INSERTIONS = "insertions"
+"""the name of 2,048 edits of as many subjects, none of which is one of the others', to arbitrary objects: no facts"""
+
+_FILES = {
+    PACKAGED_FACTS: "facts/facts.json",
+    EVERYDAY_FACTS: "facts/everyday.json",
+    INSERTIONS: "facts/insertions.json",
+}
 
 __all__ = [
     "EVERYDAY_FACTS",
+    "INSERTIONS",
     "PACKAGED_FACTS",
     "SCHEMA",
     "Fact",
@@ -142,8 +150,8 @@ def load_facts(facts: Facts = PACKAGED_FACTS, name: str = "facts") -> FactSet:
     and `facts`, the list of the same records. Wikidata ids, attribute prompts and generation prompts are not read.
 
     Args:
-        facts: path of a JSON file in UTF-8, or the name of one that ships with the package, "packaged" or "everyday";
-            or Facts in any collection. A `FactSet` is returned as is.
+        facts: path of a JSON file in UTF-8, or the name of one that ships with the package, "packaged", "everyday"
+            or "insertions"; or Facts in any collection. A `FactSet` is returned as is.
         name: what errors call them; the name of facts that are in no file.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from ks_core.errors import InputError
 from ks_core.experiments.dose.choice import LONG
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
+from ks_core.experiments.lifelong.measure import measure_lifelong
 from ks_core.experiments.lifelong.measurement import Lifelong
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.request.inputs import Inputs
@@ -75,8 +76,6 @@ def measure_part(
         case "sizes":
             return replace(measured, sizes=measure_sizes(inputs, families(settings)))
         case "lifelong":
-            from ks_core.experiments.lifelong.measure import measure_lifelong
-
             return replace(measured, lifelong=measure_lifelong(inputs, selection, editors))
         case "capacity":
             from ks_core.experiments.capacity.measure import measure_capacity

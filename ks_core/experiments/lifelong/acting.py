@@ -1,4 +1,4 @@
-"""Where an edit acts: at the subject's last token, where the paper's theory looks, or at the other tokens of a prompt."""
+"""Where an edit acts: at the last token of the subject, where the theory looks, or at the other tokens of a prompt."""
 
 from __future__ import annotations
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+
+import torch
 
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.spread import spread_edits
@@ -31,7 +34,12 @@ ALPHAEDIT_L2 = 10.0
 """AlphaEdit's weight of the identity, as published with its settings for GPT-J and Llama3."""
 
 PRUNE_BASE = 1.2
-"""Of PRUNE's logarithm, as published."""
+"""Of PRUNE's logarithm, as published. Where the weight's largest singular value s is small it would lengthen what it is
+to shorten; then the smallest base that does not is taken, e^(1/s)."""
+
+
+BANKS = 4
+"""Directions that are taken out of key space are fewer than one in so many."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,10 @@ def _mixed(share: float, ground: Ground) -> KeySpace:
     return whiten(moment, ridge=ground.text.ridge, name=f"the second moment mixed with {share:g} of subjects'")
 
 
-def _pruned(ground: Ground, base: float) -> Edits:
+def _pruned(ground: Ground) -> Edits:
     terms = ground.terms(ground.whitening)
+    largest = float(torch.linalg.matrix_norm(ground.weight, 2))
+    base = max(PRUNE_BASE, (1 + 1e-9) * math.exp(1 / largest))
     return lambda places: {ground.plan.layer: pruned(sequential(terms.at(places)), ground.weight, base=base)}
 
 
@@ -109,7 +119,7 @@ def _spread(size: int, ridge: float, ground: Ground) -> Edits:
     def edits(places: Sequence[int]) -> Mapping[int, Edit]:
         chosen = list(places)
         facts = [ground.plan.edits[place] for place in chosen]
-        return spread_edits(ground.model, facts, changes[chosen], spaces, size, ridge)
+        return spread_edits(ground.model, facts, changes[chosen], spaces, size=size, ridge=ridge).first(len(chosen))
 
     return edits
 
@@ -127,51 +137,63 @@ def of_editor(name: str, editor: EditFunction) -> Contender:
 
 
 def contenders(width: int) -> tuple[Contender, ...]:
-    """All methods but anyone's, defaults first.
+    """All methods but anyone's.
 
     Args:
         width: d_key; where it is small, settings that would take up key space are left out.
     """
-    ridged = {ridge: partial(with_relative_ridge, ridge=ridge) for ridge in (0.03, 0.3, 3.0)}
-    emmet = {size: partial(batched_edit_of, size=size) for size in (10, 100)}
-    memit = {size: partial(batched_edit_of, size=size, ridge=MEMIT_RIDGE) for size in (1, 10, 100)}
-    light = partial(with_relative_ridge, ridge=0.3, form=partial(batched_edit_of, size=100))
-    alphaedit = {l2: partial(joint_edit_of, ridge=l2) for l2 in (0.1, 1.0, ALPHAEDIT_L2, 100.0)}
-    taken_out = [directions for directions in (16, 64, 256) if directions < width // BANKS]
+    return (*in_text_space(), *in_batches(), *in_other_spaces(width))
+
+
+def in_text_space() -> tuple[Contender, ...]:
+    """One after another, all at once with a path of ridges, and the first with its weight restrained."""
     return (
         Contender("sequential", "", closed(text_space, sequential), is_default=True, is_followed=True),
         Contender("joint", "", closed(text_space, joint_edit_of), is_default=True, is_followed=True),
-        *(Contender("joint", f"ridge {ridge:g}", closed(text_space, form)) for ridge, form in ridged.items()),
+        *(
+            Contender("joint", f"ridge {ridge:g}", closed(text_space, partial(with_relative_ridge, ridge=ridge)))
+            for ridge in (0.03, 0.3, 3.0)
+        ),
+        Contender("PRUNE", "", _pruned, is_default=True),
+    )
+
+
+def in_batches() -> tuple[Contender, ...]:
+    """Methods without memory of earlier batches, in the sizes that they are run with."""
+    light = partial(with_relative_ridge, ridge=0.3, form=partial(batched_edit_of, size=100))
+    memit = {size: partial(batched_edit_of, size=size, ridge=MEMIT_RIDGE) for size in (1, 10, 100)}
+    emmet = {size: partial(batched_edit_of, size=size) for size in (10, 100)}
+    return (
         *(
             Contender("MEMIT", f"batches of {size}", closed(text_space, form), is_default=size == 100)
             for size, form in memit.items()
         ),
         Contender("MEMIT", "batches of 100, ridge 0.3", closed(text_space, light)),
+        Contender("spread", "batches of 100", partial(_spread, 100, MEMIT_RIDGE), is_default=True),
         *(
             Contender("EMMET", f"batches of {size}", closed(text_space, form), is_default=size == 10)
             for size, form in emmet.items()
         ),
+    )
+
+
+def in_other_spaces(width: int) -> tuple[Contender, ...]:
+    """Methods that write in a part of key space, or with another second moment."""
+    taken_out = [directions for directions in (16, 64, 256) if directions < width // BANKS]
+    return (
         *(
-            Contender("AlphaEdit", f"L2 {l2:g}", closed(_null, form), is_default=l2 == ALPHAEDIT_L2)
-            for l2, form in alphaedit.items()
+            Contender("AlphaEdit", f"L2 {l2:g}", closed(_null, partial(joint_edit_of, ridge=l2)), l2 == ALPHAEDIT_L2)
+            for l2 in (0.1, 1.0, ALPHAEDIT_L2, 100.0)
         ),
         Contender("protected", "", closed(_protecting, joint_edit_of), is_default=True),
-        Contender("spread", "batches of 100", partial(_spread, 100, MEMIT_RIDGE), is_default=True),
-        Contender("PRUNE", f"base {PRUNE_BASE:g}", partial(_pruned, base=PRUNE_BASE), is_default=True),
         *(
             Contender(
-                "own part", f"{directions} directions out", closed(partial(_own_part, directions), joint_edit_of),
-                is_default=directions == taken_out[-1],
+                "own part", f"without {out} directions", closed(partial(_own_part, out), joint_edit_of), out == 64
             )
-            for directions in taken_out
+            for out in taken_out
         ),
         *(
-            Contender("mixed C", f"{share:g} of subjects", closed(partial(_mixed, share), joint_edit_of),
-                      is_default=share == 0.5)
+            Contender("mixed C", f"{share:g} of subjects", closed(partial(_mixed, share), joint_edit_of), share == 0.5)
             for share in (0.25, 0.5)
         ),
-    )  # fmt: skip
-
-
-BANKS = 4
-"""Directions that are taken out of key space are fewer than one in so many."""
+    )

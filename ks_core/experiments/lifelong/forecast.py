@@ -43,7 +43,7 @@ def foretell(method: str, form: Form, terms: EditTerms, plan: LifelongPlan, watc
         seed: of samples, orders and what the others are given.
     """
     size = min(SAMPLE, len(terms) // 4)
-    counts = plan.counts[-1 :: -STEP][::-1]
+    counts = plan.counts[-1::-STEP][::-1]
     looks = tuple(
         _curve(np.random.default_rng([seed, number]), form, terms, plan, watched, size, counts)
         for number in range(SAMPLES)

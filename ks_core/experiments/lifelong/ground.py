@@ -65,7 +65,5 @@ class Ground:
 
     def length(self, deltas: Mapping[int, Tensor]) -> float:
         """‖ΔW C^½‖ over the changed layers together, in quadrature."""
-        whitenings = {
-            layer: self.whitening if layer == self.plan.layer else self.text.whole(layer) for layer in deltas
-        }
+        whitenings = {layer: self.whitening if layer == self.plan.layer else self.text.whole(layer) for layer in deltas}
         return float(sum(whitenings[layer].length(delta) ** 2 for layer, delta in deltas.items()) ** 0.5)

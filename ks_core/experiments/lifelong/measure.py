@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
 from ks_core.experiments.clock import Clock
-from ks_core.experiments.lifelong.acting import simulate, where_it_acts
+from ks_core.experiments.lifelong.acting import where_it_acts
 from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
 from ks_core.experiments.lifelong.forecast import foretell
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.look import Curve
 from ks_core.experiments.lifelong.measurement import Acting, Forecast, Lifelong
 from ks_core.experiments.lifelong.plan import ORDERS, LifelongPlan, plan_lifelong
-from ks_core.experiments.lifelong.reading import AskedText, asked_text
+from ks_core.experiments.lifelong.reading import asked_text
 from ks_core.experiments.lifelong.run import run_all
 from ks_core.experiments.lifelong.searches import FORMS, LEVELS, of_searches
 from ks_core.experiments.lifelong.watch import Watch, watch_orders
@@ -34,7 +33,6 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts
 from ks_core.measurement.readable import readable_facts
 from ks_core.measurement.values import ValueSettings
-from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editors import EditFunction, check_editors
 from ks_core.theory.superposition import superposition
@@ -71,12 +69,9 @@ def measure_lifelong(
             end the others.
     """
     editors, clock, settings = check_editors(editors), Clock(), inputs.settings
-    text = inputs.text()
-    plan = _plan(inputs, selection, stream_layer(text.layers), num_edits, orders)
-    ground = _ground(inputs, text, plan)
+    ground = ground_of(inputs, selection, num_edits, orders)
     clock.lap("values")
-    texts = asked_text(inputs.model, min(ground.spread), _held_out(inputs, text))
-    watches = watch_orders(inputs.model, plan, min(ground.spread), texts)
+    watches = watches_of(inputs, ground)
     before = tuple(watch.unedited() for watch in watches)
     clock.lap("unedited")
     methods = [*contenders(ground.weight.shape[1]), *of_searches(), *(of_editor(*of) for of in editors.items())]
@@ -84,15 +79,14 @@ def measure_lifelong(
     clock.lap("streams")
     forecasts = _forecasts(ground, watches[0], settings.seed)
     clock.lap("forecasts")
-    prepared = {of.method: of.prepare(ground) for of in methods if of.is_followed}
-    acting = _acting(ground, watches[0], prepared)
+    acting = _acting(ground, watches[0], {of.method: of.prepare(ground) for of in methods if of.is_followed})
     clock.lap("where edits act")
     return Lifelong(
-        plan=plan,
+        plan=ground.plan,
         search=ValueSettings(target_probability=LEVELS[-1]),
         reached=ground.values.probabilities.numpy(),
         before=before,
-        text_lengths=texts.lengths,
+        text_lengths=watches[0].text.lengths,
         curves=curves,
         acting=acting,
         forecasts=forecasts,
@@ -104,20 +98,14 @@ def measure_lifelong(
     )
 
 
-def _plan(inputs: Inputs, selection: Selection, layer: int, num_edits: int, orders: int) -> LifelongPlan:
-    known = inputs.facts.subset(selection.usable).facts
-    own = {fact.relation_id for fact in known}
-    everyday = known_facts(inputs.model, EVERYDAY_FACTS).facts
-    far = [fact for fact in everyday if fact.relation_id not in own]
-    return plan_lifelong(layer, known, far, num_edits, inputs.settings.seed, orders)
-
-
-def _ground(inputs: Inputs, text: TextWhitening, plan: LifelongPlan) -> Ground:
-    model, layer = inputs.model, plan.layer
+def ground_of(inputs: Inputs, selection: Selection, num_edits: int, orders: int) -> Ground:
+    """Choose the facts, search the values of the edits, read the keys of many other subjects."""
+    model, text = inputs.model, inputs.text()
+    layer = stream_layer(text.layers)
+    plan = _plan(inputs, selection, layer, num_edits, orders)
     logger.info("target values of %d edits in layer %d", len(plan.edits), layer)
     taken = {fact.subject for fact in (*plan.edits, *plan.watched)}
-    others = [fact for fact in load_facts(INSERTIONS) if fact.subject not in taken]
-    bank = readable_facts(model, others).facts
+    bank = readable_facts(model, [fact for fact in load_facts(INSERTIONS) if fact.subject not in taken]).facts
     values = cached_target_values_at(model, plan.edits, layer, LEVELS)
     return Ground(
         model=model,
@@ -132,11 +120,21 @@ def _ground(inputs: Inputs, text: TextWhitening, plan: LifelongPlan) -> Ground:
     )
 
 
-def _held_out(inputs: Inputs, text: TextWhitening) -> Sequence[Sequence[int]]:
-    after = text.moments.provenance.tokens
-    return held_out_text(
-        inputs.model, inputs.corpus, after=after, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
+def _plan(inputs: Inputs, selection: Selection, layer: int, num_edits: int, orders: int) -> LifelongPlan:
+    known = inputs.facts.subset(selection.usable).facts
+    own = {fact.relation_id for fact in known}
+    far = [fact for fact in known_facts(inputs.model, EVERYDAY_FACTS).facts if fact.relation_id not in own]
+    return plan_lifelong(layer, known, far, num_edits, inputs.settings.seed, orders)
+
+
+def watches_of(inputs: Inputs, ground: Ground) -> tuple[Watch, ...]:
+    """What is asked in each order, and the held-out text: that after the text of the second moments."""
+    tokens = ground.text.moments.provenance.tokens
+    texts = held_out_text(
+        inputs.model, inputs.corpus, after=tokens, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT
     )
+    lowest = min(ground.spread)
+    return watch_orders(inputs.model, ground.plan, lowest, asked_text(inputs.model, lowest, texts))
 
 
 def _forecasts(ground: Ground, watch: Watch, seed: int) -> tuple[Forecast, ...]:
@@ -170,11 +168,9 @@ def _growth(ground: Ground, watch: Watch, resamples: int, seed: int) -> Growth:
 
 def _simulated(curves: Sequence[Curve], acting: Sequence[Acting]) -> dict[str, float]:
     """By method, the largest difference of a watched fact's log-probability, edits simulated and really made."""
-    ends = {curve.method: curve.looks[0][-1] for curve in curves if curve.is_default and curve.looks}
+    ends = {curve.method: curve.looks[0][-1] for curve in curves if curve.is_default and any(curve.looks[:1])}
     return {
-        of.method: float(
-            (of.everywhere.log_probability - ends[of.method].watched.log_probability).abs().max()
-        )
+        of.method: float((of.everywhere.log_probability - ends[of.method].watched.log_probability).abs().max())
         for of in acting
         if of.method in ends and ends[of.method].edits == of.edits
     }

@@ -23,6 +23,10 @@ FRONTIER = (32, 128)
 """Where all methods are looked at, besides the end: the short stream of the quick run, and the paper's number of facts.
 """
 
+FAR = 80
+"""Watched facts of other relations at most, evenly over those that are known: with the near ones a share is then known
+to 5 %, and they take no more passes than the edits do."""
+
 QUARTER = 4
 """Retention is that of the first quarter of all edits."""
 
@@ -96,4 +100,17 @@ def plan_lifelong(
             f"{FEWEST_EDITS} edits at least and one subject beside them: give more facts {set_by('facts')}"
         )
     rng = np.random.default_rng(seed)
-    return LifelongPlan(layer, edits, near, others, tuple(rng.permutation(count) for _ in range(orders)))
+    apart = tuple(others[place] for place in evenly(len(others), FAR))
+    return LifelongPlan(layer, edits, near, apart, tuple(rng.permutation(count) for _ in range(orders)))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Places of a range of `count`, `most` of them at most, evenly over it.
+
+    Example:
+        >>> evenly(3, 5), evenly(9, 3)
+        ([0, 1, 2], [0, 4, 8])
+    """
+    if count <= most:
+        return list(range(count))
+    return [round(place) for place in np.linspace(0, count - 1, most).tolist()]

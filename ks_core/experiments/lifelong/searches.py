@@ -52,9 +52,7 @@ def _of_its_own(settings: ValueSettings, form: Form, ground: Ground) -> Edits:
     return _written(form, ground, cached_target_values(ground.model, facts, ground.plan.layer, settings), places)
 
 
-def _written(
-    form: Callable[..., Edit], ground: Ground, values: TargetValues, searched: Sequence[int]
-) -> Edits:
+def _written(form: Callable[..., Edit], ground: Ground, values: TargetValues, searched: Sequence[int]) -> Edits:
     """Edits of the places that were searched, in any order."""
     terms = edit_terms(ground.weight, values.keys, values.values, ground.whitening)
     rows = {place: row for row, place in enumerate(searched)}

@@ -13,7 +13,7 @@ from torch import Tensor
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.experiments.lifelong.look import Look
-from ks_core.experiments.lifelong.plan import LifelongPlan
+from ks_core.experiments.lifelong.plan import LifelongPlan, evenly
 from ks_core.experiments.lifelong.reading import Asked, AskedText, about_new, after_prompt, asked
 from ks_core.measurement.kept_facts import rivals_of
 from ks_core.measurement.standing import Standing
@@ -119,9 +119,9 @@ def _watch(
     def sample(places: NDArray[np.intp], facts: Sequence[Fact]) -> Sample:
         return Sample(places, asked(model, lowest, facts, [frozenset({fact.target_new}) for fact in facts]))
 
-    first, rest = np.arange(early), _evenly(np.arange(early, count))
-    worded = _evenly(np.array([place for place in first if stream[place].paraphrase_prompts], dtype=np.intp))
-    beside = _evenly(np.array([place for place in first if stream[place].neighborhood_prompts], dtype=np.intp))
+    first, rest = np.arange(early), _sampled(range(early, count))
+    worded = _sampled([place for place in range(early) if stream[place].paraphrase_prompts])
+    beside = _sampled([place for place in range(early) if stream[place].neighborhood_prompts])
     return Watch(
         model,
         order,
@@ -136,12 +136,8 @@ def _watch(
     )
 
 
-def _evenly(places: NDArray[np.intp]) -> NDArray[np.intp]:
-    """`SAMPLE` of the places at most, evenly over them."""
-    if len(places) <= SAMPLE:
-        return places
-    chosen: NDArray[np.intp] = places[np.linspace(0, len(places) - 1, SAMPLE).round().astype(np.intp)]
-    return chosen
+def _sampled(places: Sequence[int]) -> NDArray[np.intp]:
+    return np.array([places[of] for of in evenly(len(places), SAMPLE)], dtype=np.intp)
 
 
 def _finite(look: Look) -> Look:

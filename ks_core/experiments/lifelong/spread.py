@@ -1,0 +1,256 @@
+"""Edits spread over several layers, the rest of the change measured anew before each: MEMIT as it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ks_core.arguments import whole_number
+from ks_core.arrays import as_float64
+from ks_core.data.facts import Fact, as_facts
+from ks_core.errors import InputError, RankDeficientError
+from ks_core.measurement.subjects import subject_rows
+from ks_core.models.loaded import LoadedModel
+from ks_core.models.simulating import States, resumed, simulated, states_before
+from ks_core.theory.editing import Edit, EditTerms, joint_edit_of
+from ks_core.theory.key_spaces import KeySpace
+
+TOKENS_AT_ONCE = 8192
+"""Rows × longest row of one forward pass."""
+
+LayerEdits = Mapping[int, Edit]
+"""Edits of several layers, by layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadEdits:
+    """Batches of edits, each over several layers.
+
+    Attributes:
+        size: of a batch.
+        batches: in their order, what each wrote alone. Column i of its left and row i of its right factor are its edit
+            i, in every layer.
+        cut: by a number of edits that is not whole batches, its last batch, made of the edits before that number only.
+    """
+
+    size: int
+    batches: tuple[LayerEdits, ...]
+    cut: Mapping[int, LayerEdits]
+
+    def __len__(self) -> int:
+        return sum(_width(batch) for batch in self.batches)
+
+    def first(self, count: int) -> LayerEdits:
+        """The first edits together, as a stream of so many would have made them.
+
+        Args:
+            count: from 1: whole batches, all edits, or a number that `spread_edits` was asked for.
+
+        Raises:
+            InputError: another number: the batch that it ends in would have to be made anew.
+        """
+        count = whole_number("count", count, least=1, most=len(self))
+        whole = self.batches[: count // self.size]
+        if count == len(self):
+            return _together(self.batches)
+        if count % self.size == 0:
+            return _together(whole)
+        if count not in self.cut:
+            raise InputError(
+                f"the first {count} edits end inside a batch of {self.size}; expected whole batches or all {len(self)} "
+                f"edits: pass counts=({count},) to spread_edits"
+            )
+        return _together((*whole, self.cut[count]))
+
+
+def spread_edits(
+    model: LoadedModel,
+    facts: Iterable[Fact],
+    changes: Any,
+    spaces: Mapping[int, KeySpace],
+    *,
+    size: int,
+    ridge: float = 0.0,
+    counts: Iterable[int] = (),
+) -> SpreadEdits:
+    """Make edits in batches, each spread over several layers: MEMIT.
+
+        for each batch, for each layer l from the lowest to the last, L:
+            rest = wanted change − (block L's output now − block L's output unedited)     at the subject's last token
+            W_l += Rᵀ (ridge · I + K C_l⁻¹ Kᵀ)⁻¹ K C_l⁻¹,   R = rest / layers still to come, l among them,
+                                                              K the keys of layer l as they are now
+
+    (Meng et al. 2023, "Mass-Editing Memory in a Transformer", arXiv 2210.07229, section 4.3 and algorithm 1). "Now" is
+    with everything written so far, of earlier batches and of lower layers; it is simulated, and no weight is touched.
+    Earlier batches are not remembered otherwise, so with one layer it is `batched_edit_of`.
+
+    What is wanted is a change of the block's output, what is searched as a target value is one of the MLP's. They are
+    the same where a block adds what its MLP puts out, after attention (GPT-2, Llama) or beside it (GPT-NeoX). They are
+    not where a norm stands between (EXAONE 4, Gemma 2 and 3, GLM-4, OLMo 2 and 3) or a factor (Granite): there the
+    update, as published, writes another change than the rest that it measures.
+
+    Args:
+        model: unedited; it stays so.
+        facts: n facts, in the order of their edits.
+        changes: (n, d_value), the wanted change of block L's output at each subject's last token in its fact's prompt.
+        spaces: by layer, where edits write: `whiten(C_l)` for MEMIT. The last layer is the highest.
+        size: edits in a batch; the last has what is left over.
+        ridge: MEMIT's λ, in every layer.
+        counts: numbers of edits, not whole batches, that `first` is to know too; each costs one batch more.
+
+    Raises:
+        RankDeficientError: keys of a batch that depend on each other in a layer, without a ridge; names both.
+        InputError: no layer, one that does not exist, changes of another shape, a size or a count below 1, a subject
+            that cannot be read, or a model that what is written has made not finite; see also `joint_edit`.
+
+    Numerics:
+        Passes run only from the lowest to the last layer and up to the subjects: batches × (layers + 1) of them. The
+        rest is a difference of states in the model's dtype, and rounds as these do.
+    """
+    layers = _in_order(model, spaces)
+    facts = as_facts(facts)
+    wanted = as_float64("changes", changes, ndim=2)
+    if tuple(wanted.shape) != (len(facts), model.adapter.d_value):
+        raise InputError(
+            f"changes have shape {tuple(wanted.shape)}; expected {(len(facts), model.adapter.d_value)}, one of the "
+            "block's output for each fact"
+        )
+    size = whole_number("size", size, least=1)
+    ends = [whole_number("counts", count, least=1, most=len(facts)) for count in counts]
+    batch = _Batches(_read_subjects(model, facts, layers), wanted, layers, ridge)
+    batches: list[LayerEdits] = []
+    cut: dict[int, LayerEdits] = {}
+    before: LayerEdits = {}
+    for start in range(0, len(facts), size):
+        end = min(start + size, len(facts))
+        cut.update({count: batch.made(start, count, before) for count in ends if start < count < end})
+        batches.append(batch.made(start, end, before))
+        before = _together((before, batches[-1]))
+    return SpreadEdits(size, tuple(batches), cut)
+
+
+@dataclass(frozen=True, eq=False)
+class _Batches:
+    """What every batch is made from."""
+
+    subjects: _Subjects
+    wanted: Tensor
+    spaces: Mapping[int, KeySpace]
+    ridge: float
+
+    def made(self, start: int, end: int, before: LayerEdits) -> LayerEdits:
+        """What the edits from start to end write, in each layer, after those before."""
+        rows, written = torch.arange(start, end), dict[int, Edit]()
+        last = max(self.spaces)
+        _, unedited = self.subjects.read(rows, last, {})
+        for to_come, (layer, space) in zip(range(len(self.spaces), 0, -1), self.spaces.items(), strict=True):
+            keys, now = self.subjects.read(rows, layer, _together((before, written)))
+            rest = self.wanted[rows] - (now - unedited)
+            try:
+                written[layer] = joint_edit_of(EditTerms(keys, rest / to_come, space.solve(keys)), ridge=self.ridge)
+            except RankDeficientError as error:
+                raise RankDeficientError(f"layer {layer}, edits {start} to {end - 1}: {error}") from error
+        return written
+
+
+@dataclass(frozen=True, eq=False)
+class _Subjects:
+    """Prompts up to their subjects, and what the block below the lowest edited layer puts out for them."""
+
+    model: LoadedModel
+    input_ids: Tensor
+    attention_mask: Tensor
+    subject_last: Tensor
+    lowest: int
+    last: int
+    below: States | None
+
+    def read(self, rows: Tensor, layer: int, edits: LayerEdits) -> tuple[Tensor, Tensor]:
+        """Keys of a layer and what the last block puts out, at the subjects, with edits simulated.
+
+        Returns:
+            (rows, d_key) and (rows, d_model) float64 on the CPU.
+        """
+        keys: list[Tensor] = []
+        states: list[Tensor] = []
+        adapter = self.model.adapter
+        for some in _in_parts(rows, self.input_ids.shape[1]):
+            at = (torch.arange(len(some)), self.subject_last[some])
+            with ExitStack() as hooks:
+                hooks.enter_context(torch.inference_mode())
+                hooks.enter_context(suppress(_Done))
+                hooks.enter_context(simulated(adapter, {of: _factors(self.model, of, edits[of]) for of in edits}))
+                hooks.enter_context(adapter.capture_keys([layer], lambda _, found, at=at: keys.append(_at(found, at))))  # type: ignore[misc]
+                hooks.enter_context(adapter.block(self.last).register_forward_hook(_ending(at, states.append)))
+                if self.below is not None:
+                    hooks.enter_context(resumed(adapter, self.lowest, self.below.of(some)))
+                adapter.hidden_states(self.input_ids[some], self.attention_mask[some])
+        return torch.cat(keys), torch.cat(states)
+
+
+class _Done(Exception):  # noqa: N818 - no error
+    """Raised in a forward pass when all that is wanted of it has been read."""
+
+
+def _ending(at: tuple[Tensor, Tensor], receive: Callable[[Tensor], None]) -> Callable[..., None]:
+    """A hook that takes a block's output at some tokens, and ends the pass."""
+
+    def end(_module: Any, _args: Any, output: Any) -> None:
+        receive(_at(output[0] if isinstance(output, tuple) else output, at))
+        raise _Done
+
+    return end
+
+
+def _at(found: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
+    return found[at].to("cpu", torch.float64)
+
+
+def _read_subjects(model: LoadedModel, facts: Sequence[Fact], layers: Mapping[int, KeySpace]) -> _Subjects:
+    prompts = subject_rows(model, [fact.text for fact in facts], [fact.subject_span for fact in facts], facts)
+    width = int(prompts.subject_last.max()) + 1  # no later token is seen by a subject
+    device = model.adapter.device
+    ids, mask = (of[:, :width].to(device) for of in (prompts.input_ids, prompts.attention_mask))
+    lowest, last = min(layers), max(layers)
+    below: list[States] = []
+    if lowest:
+        with states_before(model.adapter, lowest, below.append), torch.inference_mode():
+            for some in _in_parts(torch.arange(len(ids)), width):
+                model.adapter.hidden_states(ids[some], mask[some])
+    joined = States(torch.cat([part.hidden for part in below]), below[0].in_tuple) if below else None
+    return _Subjects(model, ids, mask, prompts.subject_last, lowest, last, joined)
+
+
+def _in_parts(rows: Tensor, width: int) -> Sequence[Tensor]:
+    return torch.split(rows, max(1, TOKENS_AT_ONCE // width))
+
+
+def _factors(model: LoadedModel, layer: int, edit: Edit) -> tuple[Tensor, Tensor]:
+    weight = model.adapter.weight(layer)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return edit.left.to(weight.device, dtype), edit.right.to(weight.device, dtype)
+
+
+def _in_order(model: LoadedModel, spaces: Mapping[int, KeySpace]) -> Mapping[int, KeySpace]:
+    if not spaces:
+        raise InputError("no layer was given to spread edits over; expected at least one, with its space")
+    return {model.adapter.layer_number(layer): spaces[layer] for layer in sorted(spaces)}
+
+
+def _together(parts: Sequence[LayerEdits]) -> LayerEdits:
+    """Edits one after another, in each layer."""
+    layers = sorted({layer for part in parts for layer in part})
+    return {layer: _joined([part[layer] for part in parts if layer in part]) for layer in layers}
+
+
+def _joined(edits: Sequence[Edit]) -> Edit:
+    return Edit(torch.cat([edit.left for edit in edits], dim=1), torch.cat([edit.right for edit in edits]))
+
+
+def _width(batch: LayerEdits) -> int:
+    return len(next(iter(batch.values())).right)
