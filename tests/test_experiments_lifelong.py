@@ -147,8 +147,7 @@ def test_an_edit_at_every_token_is_one_at_the_subject_and_elsewhere(stream):
     unedited = watch.watched.read().log_probability
     torch.testing.assert_close(nowhere.log_probability, unedited, rtol=0, atol=ROUNDING)
     alone, elsewhere = (
-        simulate(watch.watched, edits, where).log_probability
-        for where in (at_subject, lambda rows: ~at_subject(rows))
+        simulate(watch.watched, edits, where).log_probability for where in (at_subject, lambda rows: ~at_subject(rows))
     )
     assert not torch.equal(alone, elsewhere)
     assert min(float((of - unedited).abs().max()) for of in (alone, elsewhere)) > 1e3 * ROUNDING
