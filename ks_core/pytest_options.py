@@ -44,6 +44,12 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "metavar": "N",
         "help": f"facts to edit one after another (default: {defaults.NUM_EDITS})",
     },
+    "--ks-insertions": {
+        "type": integer(),
+        "metavar": "N",
+        "help": "arbitrary edits to make in the model of the run, to see how many a layer takes "
+        f"(default: {defaults.INSERTIONS})",
+    },
     "--ks-tokens": {
         "type": integer(),
         "metavar": "N",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,6 @@ DESCRIPTION = (
     "Edit facts that the model knows, one after another and all at once, by every method in several orders, and look "
     "at what is kept, what is broken and when. The model is as before afterwards."
 )
-
-SPREAD_BELOW = 2
-"""Layers below the edited one whose second moments are collected too, for the method that spreads its edits."""
 
 
 def declare(add: Add) -> None:
@@ -56,7 +54,6 @@ def execute(options: argparse.Namespace) -> int:
     """Measure, write files, print the tables; 2 where a figure could not be drawn."""
     from ks_core.experiments.lifelong.measure import measure_lifelong
     from ks_core.experiments.request.editors import named_editors
-    from ks_core.experiments.request.inputs import load_inputs
     from ks_core.experiments.request.selection import select_facts
 
     settings = _settings(options)
@@ -64,7 +61,7 @@ def execute(options: argparse.Namespace) -> int:
     editors = named_editors("--editor", options.editor)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        inputs = load_inputs(settings)
+        inputs = _inputs(settings)
         selection = select_facts(inputs.model, inputs.facts, 1)  # how many there must be is the plan's to say
         measured = measure_lifelong(
             inputs, selection, editors, num_edits=options.edits, orders=options.orders, layer=options.layer
@@ -76,9 +73,21 @@ def _settings(options: argparse.Namespace) -> Settings:
     from ks_core.experiments.request.settings import Settings
 
     names = ("model", "revision", "device", "dtype", "facts", "corpus", "tokens", "ridge", "seed")
-    top = options.layer
-    layers = None if top is None else tuple(range(max(0, top - SPREAD_BELOW), top + 1))
+    layers = None if options.layer is None else (options.layer,)
     return Settings(**{name: getattr(options, name) for name in names}, layers=layers)
+
+
+def _inputs(settings: Settings) -> Inputs:
+    """Those of the settings; a layer brings those below it that edits are spread over."""
+    from ks_core.experiments.lifelong.measure import SPREAD
+    from ks_core.experiments.request.inputs import load_inputs
+
+    inputs = load_inputs(settings)  # refuses a layer that is not there
+    if settings.layers is None:
+        return inputs
+    (layer,) = settings.layers
+    with_below = tuple(range(max(0, layer - SPREAD + 1), layer + 1))
+    return replace(inputs, settings=replace(inputs.settings, layers=with_below))
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ class Settings:
         own_models: folder of the project's own trained models, `fixtures/models` of its repository; a wheel has none
         num_facts: known facts that are measured (paper: m = 128)
         num_edits: usable facts that are edited one after another, the first ones; the rest are bystanders
+        insertions: arbitrary edits of the stream that capacity is read off, in the model of the run
         tokens: tokens of text for the second moments
         layers: to measure; default all
         device: torch device of the forward passes
@@ -50,6 +51,7 @@ class Settings:
     own_models: str | None = None
     num_facts: int = defaults.NUM_FACTS
     num_edits: int = defaults.NUM_EDITS
+    insertions: int = defaults.INSERTIONS
     tokens: int = defaults.TOKENS
     layers: tuple[int, ...] | None = None
     device: str = defaults.DEVICE
@@ -125,6 +127,7 @@ CHECKS: dict[str, Check] = {
     "layers": partial(_or_none, _layers),
     "num_facts": partial(_whole, 3, arguments.LARGEST),  # two facts have one pair, and no distribution
     "num_edits": partial(_whole, 4, arguments.LARGEST),  # growth is looked at over half, and a power takes two points
+    "insertions": partial(_whole, 2, arguments.LARGEST),  # one edit has no other to share directions with
     "resamples": partial(_whole, 40, MOST_RESAMPLES),  # one sample lies beyond either end of a 95 % interval
     **dict.fromkeys(("tokens", "batch_tokens", "longest_text"), partial(_whole, 1, arguments.LARGEST)),
     "seed": partial(_whole, 0, arguments.LARGEST),
