@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from ks_core.errors import KsError
+from ks_core.errors import InputError, KsError
 from ks_core.formatting import one_line, shown
 
 
@@ -72,6 +73,33 @@ def given(text: str) -> str:
 def path(text: str) -> Path:
     """A type of argument: a path; an empty one would be the current folder."""
     return Path(given(text))
+
+
+def imported(option: str, spec: str) -> Any:
+    """Import what `their_package.module:function` names; attributes of attributes (`module:Class.method`) too.
+
+    Raises:
+        InputError: another form, a module that cannot be imported, or no such attribute in it.
+
+    Example:
+        >>> imported("--ks-editor", "json:dumps").__name__
+        'dumps'
+    """
+    module_name, colon, attribute = spec.partition(":")
+    if not (module_name and colon and attribute):
+        raise InputError(f"{option} is {spec!r}; expected an import path of the form their_package.module:function")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise InputError(
+            f"{option}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}; "
+            "expected one that this Python finds: install its package, or add its folder to PYTHONPATH"
+        ) from error
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise InputError(f"{option}: {module_name!r} has no {attribute!r}; expected the name of a function in it")
+        found = getattr(found, name)
+    return found
 
 
 def run(name: str, command: Callable[[], int], *, interrupted: str) -> int:

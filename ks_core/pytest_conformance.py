@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ks_core.command import given, integer, path
+from ks_core.command import given, imported, integer, path
 from ks_core.errors import KsError
 from ks_core.formatting import one_line, printable
 from ks_core.outputs import check_output
@@ -37,7 +37,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options; `pytest --help` lists them under "laws of editors"."""
     add = parser.getgroup("ks_core_laws", "laws of editors (ks_core.conformance)").addoption
     for subject, form in FORMS.items():
-        add(f"--ks-{subject}", type=given, metavar="MODULE:NAME", help=f"hold {form} against the laws")
+        more = "; where claims are measured, run it in the streams of edits too" if subject == "editor" else ""
+        add(
+            f"--ks-{subject}",
+            type=given,
+            action="append",
+            metavar="MODULE:NAME",
+            help=f"hold {form} against the laws{more}; can be given several times",
+        )
     add("--ks-xfails", type=path, metavar="FILE", help="laws known to be broken, one a line, the reason after #")
     add("--ks-skips", type=path, metavar="FILE", help="laws not to be tried, one a line, the reason after #")
     add("--ks-max-examples", type=integer(1), metavar="N", help="examples of each law (default: 50)")
@@ -48,15 +55,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Import what is to be tried, and read the lists, before anything is collected."""
     config.stash[SUBJECTS] = ()
     config.stash[LISTS] = {}
-    specs = {name: config.getoption(f"ks_{name}") for name in FORMS if config.getoption(f"ks_{name}")}
+    specs = [(name, spec) for name in FORMS for spec in dict.fromkeys(config.getoption(f"ks_{name}") or ())]
     files = {name: file for name in ("xfails", "skips") if (file := config.getoption(f"ks_{name}"))}
     written = config.getoption("ks_json")
     if not specs and not files and not written:
         return
     try:
-        from ks_core.conformance.importing import imported, laws_in
+        from ks_core.conformance.importing import laws_in
 
-        subjects = [_subject(name, imported(f"--ks-{name}", spec), spec) for name, spec in specs.items()]
+        subjects = [_subject(name, imported(f"--ks-{name}", spec), spec) for name, spec in specs]
         config.stash[SUBJECTS] = subjects
         for name, file in files.items():
             config.stash[LISTS][name] = laws_in(f"--ks-{name}", file)
@@ -66,10 +73,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(one_line(error)) from None
 
 
-def _sources(specs: Mapping[str, str]) -> dict[str, str | None]:
+def _sources(specs: Sequence[tuple[str, str]]) -> dict[str, str | None]:
     """The files that what is tried was imported from, by option."""
-    modules = {name: sys.modules[spec.partition(":")[0]] for name, spec in specs.items()}
-    return {f"--ks-{name}": getattr(module, "__file__", None) for name, module in modules.items()}
+    modules = {f"--ks-{name} {spec}": sys.modules[spec.partition(":")[0]] for name, spec in specs}
+    return {option: getattr(module, "__file__", None) for option, module in modules.items()}
 
 
 def _subject(name: str, implementation: Any, spec: str) -> Subject:
@@ -105,7 +112,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "--ks-editor their_package.module:function"
         )
     laws = [bound for subject in subjects for bound in bound_laws(subject)]
-    metafunc.parametrize("law", laws, ids=[bound.law.name for bound in laws])
+    several = len({bound.subject.name for bound in laws}) > 1
+    ids = [f"{bound.law.name}-{bound.subject.name}" if several else bound.law.name for bound in laws]
+    metafunc.parametrize("law", laws, ids=ids)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

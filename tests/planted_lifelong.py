@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from ks_core.data.facts import Fact
 from ks_core.experiments.lifelong.look import Curve, Look
 from ks_core.experiments.lifelong.measurement import Acting, Forecast, Lifelong
 from ks_core.experiments.lifelong.plan import LifelongPlan, plan_lifelong
+from ks_core.experiments.lifelong.scores import HALVED
 from ks_core.experiments.streams.growth import Growth
 from ks_core.measurement.standing import Standing
 from ks_core.measurement.values import ValueSettings
+from ks_core.statistics.pairs import Array
 
 EDITS, NEAR, FAR, TEXTS = 64, 24, 8, 10
 
@@ -187,3 +190,15 @@ def planted_lifelong(
         "seconds": {"streams": 1.0},
     }
     return Lifelong(**{**fields, **changed})
+
+
+def with_curves(lifelong: Lifelong, **methods: Planted) -> Lifelong:
+    """The long streams with other curves of some methods, and no forecast."""
+    curves = {of.method: of for of in lifelong.curves if of.is_default}
+    curves |= {name: curve(lifelong.plan, name, planted) for name, planted in methods.items()}
+    return replace(lifelong, curves=tuple(curves.values()), forecasts=())
+
+
+def halved(share: float) -> Array:
+    """A change that halves such a share of the watched facts; that of the others is large, and not enough."""
+    return np.where(np.arange(NEAR + FAR) < round(share * (NEAR + FAR)), -1.01 * HALVED, -0.99 * HALVED)

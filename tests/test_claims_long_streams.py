@@ -11,21 +11,18 @@ from planted_lifelong import (
     FAR,
     METHODS,
     NEAR,
-    REACHED,
     TEXTS,
     acting,
-    curve,
     fading,
-    forecast,
+    halved,
     plan,
     planted_lifelong,
+    with_curves,
 )
 
 from ks_core.claims.finding import NotApplicable, Verdict
-from ks_core.claims.horizon import too_late
 from ks_core.claims.registry import CLAIMS
 from ks_core.experiments.lifelong.look import Curve
-from ks_core.experiments.lifelong.scores import HALVED
 from ks_core.experiments.measured import Measured
 
 WATCHED = NEAR + FAR
@@ -35,13 +32,6 @@ QUARTER = EDITS // 4
 @pytest.fixture(scope="module")
 def measured(measurement):
     return Measured(measurement, lifelong=planted_lifelong())
-
-
-def with_curves(lifelong, **methods):
-    """The long streams with other curves of some methods: (order, edits) → what a look has."""
-    curves = {of.method: of for of in lifelong.curves if of.is_default}
-    curves |= {name: curve(lifelong.plan, name, planted) for name, planted in methods.items()}
-    return replace(lifelong, curves=tuple(curves.values()), forecasts=())
 
 
 def scattered(value, spread, count):
@@ -61,11 +51,6 @@ def kept(lifelong, value, spread):
         return {"kept": 0.5 + scattered(value, spread, QUARTER)}
 
     return with_curves(lifelong, joint=joint, sequential=lambda *_: {"kept": 0.5}, protected=lambda *_: {"kept": 0.9})
-
-
-def halved(share):
-    """A change that halves such a share of the watched facts; that of the others is large, and not enough."""
-    return np.where(np.arange(WATCHED) < round(share * WATCHED), -1.01 * HALVED, -0.99 * HALVED)
 
 
 def damage(lifelong, value, _):
@@ -113,22 +98,6 @@ def explained(lifelong, value, spread):
     return replace(lifelong, acting=(acting(lifelong.plan, "sequential", everywhere, subject, 0.0),))
 
 
-def falls_at(where, scatter):
-    """p(new) that is whole up to a number of edits, and is half at it; orders differ by a factor."""
-
-    def planted(order, edits):
-        middle = where * (1 + scatter * (order - 1))
-        return {"kept": REACHED * np.clip(1 - 0.5 * np.log(edits) / np.log(middle), 0.01, 1)}
-
-    return planted
-
-
-def foretold(lifelong, value, spread):
-    """A forecast that halves p(new) later than the curve does by the number."""
-    late = forecast(lifelong.plan, "sequential", falls_at(16 * (1 + value), 1.5 * spread))
-    return replace(with_curves(lifelong, sequential=falls_at(16, 0.0)), forecasts=(late,))
-
-
 LINES = {
     "methods:retention@long": (kept, Line("above", 0.0, 0.01)),
     "methods:damage@long": (damage, Line("above", 0.0, 0.01)),
@@ -138,7 +107,6 @@ LINES = {
     "accumulation:earlier@long": (earlier, Line("above", 0.0, 0.01)),
     "every-token:halved@sequential": (everywhere_and_at_the_subject, Line("above", 0.0, 0.01)),
     "every-token:share@sequential": (explained, Line("above", 0.5, 0.02)),
-    "horizon:kept@sequential": (foretold, Line("within", 0.2, 0.04)),
 }
 
 
@@ -228,71 +196,6 @@ def test_where_edits_act_is_judged_by_method():
         f"every-token:{part}@{name}" for part in ("halved", "share") for name in ("sequential", "joint")
     }
     assert isinstance(CLAIMS["every-token"].judgement(planted_lifelong(acting=())), NotApplicable)
-
-
-# --- horizon ----------------------------------------------------------------------------------------------------------
-
-
-def breaks_a_fifth_at(where):
-    """Nothing is lost before a number of edits, and half of the watched facts, at once, from then on."""
-    return lambda _, edits: {"change": halved(0.5) if edits >= where else 0.0}
-
-
-@pytest.mark.parametrize(("told", "verdict"), [(16, Verdict.HOLDS), (8, Verdict.FAILS), (32, Verdict.FAILS)])
-def test_the_horizon_of_damage_is_a_fifth_of_the_watched_halved(told, verdict):
-    """A fifth is reached two fifths of the way, over log n, from the look before."""
-    lifelong = with_curves(planted_lifelong(), sequential=breaks_a_fifth_at(16))
-    lifelong = replace(lifelong, forecasts=(forecast(lifelong.plan, "sequential", breaks_a_fifth_at(told)),))
-    finding = found(lifelong, "horizon")["horizon:watched@sequential"]
-    assert finding.verdict is verdict
-    assert [of.value for of in finding.references] == pytest.approx([8 * 2**0.4, told / 2 * 2**0.4])
-
-
-@pytest.mark.parametrize(
-    ("true", "told", "verdict"),
-    [(16, 16, Verdict.HOLDS), (16, 50, Verdict.FAILS), (32, 8, Verdict.FAILS), (1e9, 1e9, Verdict.UNDECIDED),
-     (16, 1e9, Verdict.FAILS), (1e9, 16, Verdict.FAILS), (1e9, 62, Verdict.UNDECIDED)],
-)  # fmt: skip
-def test_a_horizon_that_is_not_reached_fails_only_where_that_is_enough(true, told, verdict):
-    lifelong = with_curves(planted_lifelong(), sequential=falls_at(true, 0.0))
-    lifelong = replace(lifelong, forecasts=(forecast(lifelong.plan, "sequential", falls_at(told, 0.0)),))
-    finding = found(lifelong, "horizon")["horizon:kept@sequential"]
-    assert finding.verdict is verdict
-    names = [of.source for of in finding.references]
-    assert ("measured edits" in names, "forecast edits" in names) == (true < EDITS, told < EDITS)
-
-
-@pytest.mark.parametrize(
-    ("forecast", "measured", "expected"),
-    [(120.0, 100.0, 0.2), (math.nan, 100.0, 3.0), (math.nan, 350.0, math.nan), (100.0, math.nan, -0.75),
-     (350.0, math.nan, math.nan), (math.nan, math.nan, math.nan)],
-)  # fmt: skip
-def test_what_is_not_reached_is_known_only_to_be_larger(forecast, measured, expected):
-    assert too_late(forecast, measured, 400) == pytest.approx(expected, nan_ok=True)
-
-
-def test_samples_that_disagree_leave_a_horizon_undecided():
-    """As the threshold's tests have it for `spread`, here through the whole curve."""
-    lifelong = with_curves(planted_lifelong(), sequential=falls_at(16, 0.0))
-    lifelong = replace(lifelong, forecasts=(forecast(lifelong.plan, "sequential", falls_at(16, 0.3)),))
-    finding = found(lifelong, "horizon")["horizon:kept@sequential"]
-    assert abs(finding.value) < 0.2
-    assert finding.verdict is Verdict.UNDECIDED
-
-
-def test_one_sample_alone_decides_no_horizon():
-    lifelong = planted_lifelong()
-    alone = forecast(lifelong.plan, "sequential", METHODS["sequential"], samples=1)
-    finding = found(replace(lifelong, forecasts=(alone,)), "horizon")["horizon:kept@sequential"]
-    assert finding.value == pytest.approx(0.0, abs=0.1)
-    assert finding.verdict is Verdict.UNDECIDED
-
-
-def test_a_horizon_takes_a_curve_that_was_both_forecast_and_measured():
-    lifelong = planted_lifelong()
-    assert isinstance(CLAIMS["horizon"].judgement(replace(lifelong, forecasts=())), NotApplicable)
-    failed = tuple(Curve(name, "", True, (), "out of directions") for name in METHODS)
-    assert isinstance(CLAIMS["horizon"].judgement(replace(lifelong, curves=failed)), NotApplicable)
 
 
 def test_findings_of_long_streams_have_names_of_their_own():

@@ -12,7 +12,8 @@ import pytest
 from errors import Parts, refused, says
 from warm import run_module
 
-from ks_core.conformance.importing import imported, laws_in, unmatched, version_of
+from ks_core.command import imported
+from ks_core.conformance.importing import laws_in, unmatched, version_of
 from ks_core.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +68,17 @@ def test_foreign_package_gets_header_table_and_json(elsewhere: Path) -> None:
     assert written["tried"][0]["version"] == "their-editors 2.5"
     assert len(written["results"]) == 26
     assert all(f"  {result['law']} " in ran.stdout for result in written["results"])
+
+
+def test_several_editors_are_held_against_the_laws_each_in_a_table_of_its_own(elsewhere: Path) -> None:
+    editors = ("--ks-editor=their_editors:edit", "--ks-editor=their_editors:faulty", "--ks-editor=their_editors:edit")
+    ran = run(elsewhere, *editors, "--ks-max-examples=2", "-k", "empty_stream", "--ks-json=laws.json", "-v")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    written = json.loads((elsewhere / "laws.json").read_text())
+    assert [of["implementation"] for of in written["tried"]] == ["their_editors:edit", "their_editors:faulty"]
+    for name in ("their_editors:edit", "their_editors:faulty"):
+        assert f"editor {name}" in ran.stdout.splitlines()
+        assert f"[empty_stream_changes_nothing-{name}] PASSED" in ran.stdout
 
 
 def test_faulty_foreign_editor_fails_and_the_table_says_why(elsewhere: Path) -> None:

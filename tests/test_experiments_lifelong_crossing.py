@@ -42,3 +42,8 @@ def test_what_is_there_at_the_first_look_is_there_by_then():
 
 def test_a_falling_curve_is_negated():
     assert crossing([1, 4], -np.array([0.9, 0.1]), -0.5) == pytest.approx(2.0)
+
+
+def test_a_look_that_is_nan_was_none():
+    assert crossing([1, 2, 4, 16], np.array([math.nan, 0.0, math.nan, 1.0]), 1 / 3) == pytest.approx(4.0)
+    assert math.isnan(crossing([1, 2], np.full(2, math.nan), 0.0))

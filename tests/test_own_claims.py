@@ -144,3 +144,44 @@ def test_a_claim_is_held_as_its_gate_says(tmp_path, paths):
     held = run_pytest(project, *inputs_as_options(paths), "--ks-baselines=kept")
     assert "1 failed, 1 passed, 1 xfailed" in held.stdout
     assert "always does not hold" in held.stdout
+
+
+QUICK_AND_SLOW = """
+import pytest
+from claim import finding
+
+@pytest.mark.paper
+def test_quick(ks_record):
+    ks_record([finding('quick', 0.5, 'q')])
+
+@pytest.mark.slow
+def test_slow(ks_record):
+    ks_record([finding('long', 0.5, 's')])
+"""
+
+
+def test_one_baseline_holds_quick_and_slow_claims_and_either_can_be_run_alone(tmp_path, paths):
+    """Neither run misses what the other finds; what a slow run finds is gated; a quick run cannot drop it."""
+    markers = "[pytest]\nmarkers =\n    slow: takes long\n"
+    project = write_project(tmp_path, both=QUICK_AND_SLOW, ini=markers)
+    (project / "claim.py").write_text(CLAIM)
+    kept = project / "kept" / "model.json"
+
+    def run(marker, *options):
+        return run_pytest(project, *inputs_as_options(paths), "--ks-baselines=kept", "-m", marker, *options)
+
+    written = run("paper or slow", "--ks-update-baseline")
+    assert written.returncode == 0, written.stdout
+    assert set(json.loads(kept.read_text())["findings"]) == {"quick", "long"}
+    for marker in ("paper", "slow"):
+        again = run(marker)
+        assert again.returncode == 0, again.stdout
+        assert "xfailed" not in again.stdout
+        assert "ERROR" not in again.stdout
+    dropping = run("paper", "--ks-update-baseline")
+    assert dropping.returncode == 1
+    assert "holds findings of tests that are not in this run (test_both.py::test_slow)" in dropping.stdout
+    (project / "test_both.py").write_text(QUICK_AND_SLOW.replace("'long', 0.5", "'long', 2.0"))
+    changed = run("slow")
+    assert changed.returncode == 1
+    assert "long: verdict was 'does not hold', now 'holds'" in changed.stdout

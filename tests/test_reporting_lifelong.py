@@ -99,6 +99,7 @@ def test_tables_say_how_many_orders_edits_facts_and_texts(measured):
     assert f"{EDITS} edits in 3 orders" in said
     assert f"{NEAR + FAR} facts" in said
     assert f"{TEXTS} held-out texts" in said
+    assert "16 of the first quarter and 8 of the others, with 8 paraphrases and 8 prompts of the neighbourhood" in said
     assert "± is one standard error" in said
 
 

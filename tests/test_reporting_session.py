@@ -130,6 +130,41 @@ def test_two_tests_cannot_record_one_claim(start):
     assert session.recorded["mine"].finding.value == 3.0
 
 
+THEIRS = "ks_core.conformance.reference:joint"
+
+
+def test_anyones_editor_runs_in_the_stream_beside_the_methods(start, tmp_path):
+    session = start(num_edits=4, editor=[THEIRS, THEIRS])
+    runs = session.require("stream").stream.streams.runs
+    assert list(runs)[-1] == THEIRS
+    np.testing.assert_allclose(runs[THEIRS][-1].length, runs["joint"][-1].length, rtol=1e-6)
+    written = json.loads((tmp_path / "results" / "model" / RESULTS).read_text())
+    assert THEIRS in written["editing"]["stream"]["methods"]
+    assert any(line.startswith(THEIRS) for line in session.summary())
+
+
+@pytest.mark.parametrize(("editor", "got"), [("json:dumps", "json:dumps"), ("nowhere:edit", "'nowhere'")])
+def test_an_editor_that_cannot_be_used_is_refused_before_the_work(start, tmp_path, editor, got):
+    with pytest.raises(KsError, match=got):
+        start(editor=[editor])
+    assert not (tmp_path / "results").exists()
+
+
+def test_no_baseline_is_written_or_asked_about_anyones_editor(start, tmp_path):
+    with refused(InputError, what="--ks-update-baseline", got="--ks-editor", expected="one"):
+        start(editor=[THEIRS], update_baseline=True, baselines=tmp_path / "baselines")
+    test = "test_mine.py::test_mine"
+    written = start(update_baseline=True, baselines=tmp_path / "baselines")
+    written.record([finding("mine")], test)
+    assert written.finish([test], clean=True, whole=True), written.problems
+    session = start(editor=[THEIRS], baselines=tmp_path / "baselines")
+    assert session.record([finding("mine"), finding("theirs")], test) == []
+    (problem,) = session.record([finding("mine", 3.0)], test)
+    assert problem.startswith("mine"), "what the baseline has is held against it"
+    (problem,) = start(baselines=tmp_path / "baselines").record([finding("theirs")], test)
+    assert "theirs is not in" in problem, "without an editor nothing new may appear"
+
+
 def test_parts_are_measured_once_when_they_are_required(start, tmp_path):
     session = start(num_edits=4)
     assert session.measured.stream is None

@@ -66,22 +66,21 @@ def judge(measured: Lifelong) -> list[Finding] | NotApplicable:
     """Judge each forecast against the curve that was measured."""
     found = []
     for forecast in measured.forecasts:
-        curve = measured.curve(forecast.method)
-        counts = sorted({*curve.counts} & {*forecast.curve.counts})
-        if counts:
-            found += [_judge_part(measured, forecast, curve, counts, part) for part in QUANTITIES]
+        both = {*measured.curve(forecast.method).counts} & {*forecast.curve.counts}
+        if both:
+            found += [_judge_part(measured, forecast, max(both), part) for part in QUANTITIES]
     return found or NotApplicable("no curve was both forecast and measured")
 
 
-def _judge_part(measured: Lifelong, forecast: Forecast, curve: Curve, counts: Sequence[int], part: str) -> Finding:
-    found, foretold = (_rising(measured, of, counts, part) for of in (curve, forecast.curve))
+def _judge_part(measured: Lifelong, forecast: Forecast, most: int, part: str) -> Finding:
+    found, foretold = (_rising(measured, of, most, part) for of in (measured.curve(forecast.method), forecast.curve))
     return Finding(
         claim="horizon",
         part=part,
         variant=forecast.method,
         quantity=f"forecast over measured number of edits until {QUANTITIES[part]}, less 1",
         method=forecast.method,
-        edits=len(measured.plan.edits),
+        edits=most,
         judged=judge_number(_estimate(measured, foretold, found), Bound("within", AIM)),
         count=forecast.sample,
         counted=f"edits of each of {len(foretold.numbers)} samples",
@@ -90,14 +89,16 @@ def _judge_part(measured: Lifelong, forecast: Forecast, curve: Curve, counts: Se
     )
 
 
-def _rising(measured: Lifelong, curve: Curve, counts: Sequence[int], part: str) -> Rising:
+def _rising(measured: Lifelong, curve: Curve, most: int, part: str) -> Rising:
+    """Up to the last number of edits at which both the curve and its forecast were looked at."""
+    counts = [count for count in curve.counts if count <= most]
     number = _halved if part == "watched" else _less_kept
     by_order = np.array([[number(look, measured.before[0]) for look in curve.at(n)] for n in counts]).T
     return Rising(counts, by_order, A_FIFTH if part == "watched" else -float(measured.reached.mean()) / 2)
 
 
 def _less_kept(look: Look, _: Look) -> float:
-    """What is kept falls, and is turned round."""
+    """What is kept falls, and is turned round; NaN where a forecast knows none of the edits so far."""
     return -float(look.early.log_probability.exp().mean())
 
 
@@ -111,10 +112,10 @@ def _estimate(measured: Lifelong, foretold: Rising, found: Rising) -> Replicates
     both = foretold, found
     alone = min(len(of.numbers) for of in both) < 2
     draws = zip(*(draws_of_few(len(of.numbers), measured.resamples, rng) for of in both), strict=True)
-    whole = tuple(np.ones(len(of.numbers)) for of in both)
+    whole = [np.ones(len(of.numbers)) for of in both]
     value, *replicates = (
-        too_late(*(of.reached(weights) for of, weights in zip(both, drawn, strict=True)), most=found.counts[-1])
-        for drawn in (whole, *draws)
+        too_late(foretold.reached(of_samples), found.reached(of_orders), found.counts[-1])
+        for of_samples, of_orders in (whole, *draws)
     )
     return Replicates(np.array(value), np.full(len(replicates), np.nan) if alone else np.array(replicates), np.empty(0))
 
@@ -146,7 +147,7 @@ def _told(name: str, rising: Rising) -> tuple[Reference, ...]:
     reached = rising.reached(np.ones(len(rising.numbers)))
     if not math.isnan(reached):
         return (Reference(f"{name} edits", reached),)
-    furthest = float(rising.numbers.mean(axis=0).max())
+    furthest = float(np.nanmax(rising.numbers.mean(axis=0)))
     return Reference(f"{name} by {rising.counts[-1]} edits", abs(furthest)), Reference("of", abs(rising.level))
 
 

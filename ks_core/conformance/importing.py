@@ -1,41 +1,12 @@
-"""From what the command line names to an implementation and to lists of laws."""
+"""What the command line names: versions of implementations, and lists of laws."""
 
 from __future__ import annotations
 
-import importlib
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ks_core.conformance.registry import LAWS
 from ks_core.errors import InputError
-
-
-def imported(option: str, spec: str) -> Any:
-    """Import what `their_package.module:function` names; attributes of attributes (`module:Class.method`) too.
-
-    Raises:
-        InputError: another form, a module that cannot be imported, or no such attribute in it.
-
-    Example:
-        >>> imported("--ks-editor", "ks_core.conformance.reference:joint").__name__
-        'joint'
-    """
-    module_name, colon, attribute = spec.partition(":")
-    if not (module_name and colon and attribute):
-        raise InputError(f"{option} is {spec!r}; expected an import path of the form their_package.module:function")
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise InputError(
-            f"{option}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}; "
-            "expected one that this Python finds: install its package, or add its folder to PYTHONPATH"
-        ) from error
-    for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise InputError(f"{option}: {module_name!r} has no {attribute!r}; expected the name of a function in it")
-        found = getattr(found, name)
-    return found
 
 
 def version_of(spec: str) -> str:

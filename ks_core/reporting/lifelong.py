@@ -77,12 +77,15 @@ MEANINGS = (
 
 def _made_of(measured: Lifelong) -> list[str]:
     plan, texts = measured.plan, len(measured.text_lengths)
-    reached = shown(mean_of(measured.reached), PERCENT)
+    reached, read = shown(mean_of(measured.reached), PERCENT), measured.before[0]
+    asked = {name: len(getattr(read, name).lead) for name in ("early", "later", "paraphrase", "neighbourhood")}
     lines = [
         f"long streams in layer {plan.layer}: {len(plan.edits)} edits in {len(plan.orders)} orders (other settings in "
         f"the first), retention of {plan.early}; values put in reach p(new) {reached} %",
         f"watched: {len(plan.watched)} facts that no edit is for ({len(plan.near)} of the edits' relations, "
         f"{len(plan.far)} of others), and {texts} held-out texts",
+        f"read of the edits: {asked['early']} of the first quarter and {asked['later']} of the others, with "
+        f"{asked['paraphrase']} paraphrases and {asked['neighbourhood']} prompts of the neighbourhood",
     ]
     if measured.simulated:
         worst = max(measured.simulated.values())

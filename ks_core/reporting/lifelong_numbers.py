@@ -1,4 +1,4 @@
-"""Long streams as JSON values, for results.json and `ks stream --json`."""
+"""Long streams as JSON values, for results.json and the file of `ks stream`."""
 
 from __future__ import annotations
 

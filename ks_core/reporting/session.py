@@ -14,6 +14,7 @@ from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, KsError
 from ks_core.experiments.measured import Measured, Part, measure_part
 from ks_core.experiments.pairs.measure import measure
+from ks_core.experiments.request.editors import named_editors
 from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.choice import families
@@ -35,6 +36,7 @@ from ks_core.reporting.lifelong import lifelong_tables
 from ks_core.reporting.results import RESULTS, check_results, write_results
 from ks_core.reporting.streams import methods_table
 from ks_core.reporting.table import claims_table
+from ks_core.theory.editors import EditFunction
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class PaperSession:
 
     Attributes:
         folder: of the results
+        editors: anyone's by name, which streams run beside the methods; no baseline has them
         recorded: by the finding's id
         not_applicable: by the claim's name
     """
@@ -69,6 +72,7 @@ class PaperSession:
     baseline: Baseline | None
     baseline_note: str
     measured: Measured
+    editors: Mapping[str, EditFunction] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
     not_applicable: dict[str, NotApplicable] = field(default_factory=dict)
     figures: Sequence[Path] = ()
@@ -90,7 +94,7 @@ class PaperSession:
             KsError: input that cannot be used any more.
         """
         if getattr(self.measured, part) is None:
-            self.measured = measure_part(self.inputs, self.measured, part)
+            self.measured = measure_part(self.inputs, self.measured, part, self.editors)
             self.write()
         return self.measured
 
@@ -107,9 +111,15 @@ class PaperSession:
                 problems.append(f"{finding.id} was recorded by {before.test} already; expected a name of its own")
                 continue
             self.recorded[finding.id] = Recorded(finding, test, gate)
-            if gate and self.baseline is not None and self.gates(test):
-                problems += finding_problems(self.baseline, finding)
+            if gate and self.gates(test):
+                problems += self._differences(finding)
         return problems
+
+    def _differences(self, finding: Finding) -> list[str]:
+        """How a finding differs from the baseline's; what is found of anyone's editor is not held against it."""
+        if self.baseline is None or (self.editors and finding.id not in self.baseline.findings):
+            return []
+        return finding_problems(self.baseline, finding)
 
     def measurement_problems(self) -> list[str]:
         """How inputs and per-layer statistics differ from the baseline."""
@@ -195,6 +205,9 @@ def start_session(given: Mapping[str, Any]) -> PaperSession:
     baselines, update = Path(given.get("baselines", fixture_path("baselines"))), bool(given.get("update_baseline"))
     if update and "baselines" not in given:
         raise InputError("--ks-update-baseline would change the installed package; expected --ks-baselines DIR with it")
+    editors = named_editors("--ks-editor", given.get("editor", ()))
+    if update and editors:
+        raise InputError("--ks-update-baseline was given with --ks-editor; expected one: no baseline has such editors")
     baseline, note = find_baseline(baselines, request_of(settings))
     folder = Path(given["results"]).resolve() / settings.model_name
     check_folder("--ks-results", folder)  # before the work, so that a folder that cannot be written costs none
@@ -203,7 +216,7 @@ def start_session(given: Mapping[str, Any]) -> PaperSession:
     inputs = load_inputs(settings)
     check_results(folder / RESULTS, settings, inputs.model.weights_sha256)
     measured = Measured(measure(settings, inputs=inputs))
-    session = PaperSession(inputs, folder, baselines, update, baseline, note, measured)
+    session = PaperSession(inputs, folder, baselines, update, baseline, note, measured, editors)
     session.write()  # tests and figures may fail: what was measured is stored
     return session
 

@@ -96,8 +96,10 @@ def crossed_mean(numbers: Array, resamples: int, seed: int, *, weights: Array | 
         (0.75, True)
     """
     orders, facts = numbers.shape
-    rng = np.random.default_rng(seed)
     known = ~np.isnan(numbers)
+    if not known.any():
+        return Replicates(np.array(np.nan), np.full(resamples, np.nan), np.empty(0))
+    rng = np.random.default_rng(seed)
     own = np.ones(facts) if weights is None else np.asarray(weights, dtype=np.float64)
     drawn = rng.multinomial(facts, np.full(facts, 1 / facts), size=resamples) * own
     rows = draws_of_few(orders, resamples, rng)

@@ -119,7 +119,7 @@ def _spread(size: int, ridge: float, ground: Ground) -> Edits:
     def edits(places: Sequence[int]) -> Mapping[int, Edit]:
         chosen = list(places)
         facts = [ground.plan.edits[place] for place in chosen]
-        return spread_edits(ground.model, facts, changes[chosen], spaces, size=size, ridge=ridge).first(len(chosen))
+        return spread_edits(ground.model, facts, changes[chosen], spaces, size=size, ridge=ridge)
 
     return edits
 

@@ -15,10 +15,10 @@ def crossing(counts: Sequence[int] | NDArray[np.intp], values: Array, level: flo
     """The number of edits at which a rising curve first reaches a level.
 
     A curve that falls back has reached what it reached: its running maximum counts. Between two looks it is drawn
-    straight over log n, as looks are at doubled numbers of edits.
+    straight over log n, as looks are at doubled numbers of edits; a look that is NaN was none.
 
     Args:
-        counts: (c,), increasing, 1 or more.
+        counts: (c,), increasing.
         values: (c,), after so many edits; negate both these and the level of a curve that falls.
         level: to be reached.
 
@@ -30,7 +30,8 @@ def crossing(counts: Sequence[int] | NDArray[np.intp], values: Array, level: flo
         >>> crossing([1, 2, 4], np.array([0.0, 0.1, 0.3]), 0.2), crossing([1, 2], np.array([0.0, 0.1]), 0.2)
         (2.828..., nan)
     """
-    highest = np.maximum.accumulate(values)
+    looked = ~np.isnan(values)
+    counts, highest = np.asarray(counts)[looked], np.maximum.accumulate(values[looked])
     there = np.flatnonzero(highest >= level)
     if not len(there):
         return math.nan

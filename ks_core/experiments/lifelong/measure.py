@@ -54,6 +54,7 @@ def measure_lifelong(
     *,
     num_edits: int = NUM_EDITS,
     orders: int = ORDERS,
+    layer: int | None = None,
 ) -> Lifelong:
     """Edit hundreds of facts by every method, in several orders, and forecast what that does.
 
@@ -63,13 +64,14 @@ def measure_lifelong(
         editors: anyone's by name, run beside the methods.
         num_edits: N at most.
         orders: of the edits.
+        layer: the edited one, of the measured ones; as in the short stream when left out.
 
     Raises:
         KsError: too few facts, or inputs that cannot be used; an editor that fails in the middle of a stream does not
             end the others.
     """
     editors, clock, settings = check_editors(editors), Clock(), inputs.settings
-    ground = ground_of(inputs, selection, num_edits, orders)
+    ground = ground_of(inputs, selection, num_edits, orders, layer)
     clock.lap("values")
     watches = watches_of(inputs, ground)
     before = tuple(watch.unedited() for watch in watches)
@@ -98,10 +100,12 @@ def measure_lifelong(
     )
 
 
-def ground_of(inputs: Inputs, selection: Selection, num_edits: int, orders: int) -> Ground:
+def ground_of(
+    inputs: Inputs, selection: Selection, num_edits: int, orders: int, layer: int | None = None
+) -> Ground:
     """Choose the facts, search the values of the edits, read the keys of many other subjects."""
     model, text = inputs.model, inputs.text()
-    layer = stream_layer(text.layers)
+    layer = stream_layer(text.layers) if layer is None else layer
     plan = _plan(inputs, selection, layer, num_edits, orders)
     logger.info("target values of %d edits in layer %d", len(plan.edits), layer)
     taken = {fact.subject for fact in (*plan.edits, *plan.watched)}

@@ -90,7 +90,7 @@ def plan_lifelong(
     by_subject: dict[str, Fact] = {}
     for fact in known:
         by_subject.setdefault(fact.subject, fact)
-    count = min(num_edits, len(by_subject) - len(by_subject) // 10)
+    count = min(num_edits, len(by_subject) - max(1, len(by_subject) // 10))
     edits = tuple(by_subject.values())[:count]
     subjects = {fact.subject for fact in edits}
     near, others = (tuple(fact for fact in of if fact.subject not in subjects) for of in (known, far))

@@ -27,57 +27,14 @@ LayerEdits = Mapping[int, Edit]
 """Edits of several layers, by layer."""
 
 
-@dataclass(frozen=True, eq=False)
-class SpreadEdits:
-    """Batches of edits, each over several layers.
-
-    Attributes:
-        size: of a batch.
-        batches: in their order, what each wrote alone. Column i of its left and row i of its right factor are its edit
-            i, in every layer.
-        cut: by a number of edits that is not whole batches, its last batch, made of the edits before that number only.
-    """
-
-    size: int
-    batches: tuple[LayerEdits, ...]
-    cut: Mapping[int, LayerEdits]
-
-    def __len__(self) -> int:
-        return sum(_width(batch) for batch in self.batches)
-
-    def first(self, count: int) -> LayerEdits:
-        """The first edits together, as a stream of so many would have made them.
-
-        Args:
-            count: from 1: whole batches, all edits, or a number that `spread_edits` was asked for.
-
-        Raises:
-            InputError: another number: the batch that it ends in would have to be made anew.
-        """
-        count = whole_number("count", count, least=1, most=len(self))
-        whole = self.batches[: count // self.size]
-        if count == len(self):
-            return _together(self.batches)
-        if count % self.size == 0:
-            return _together(whole)
-        if count not in self.cut:
-            raise InputError(
-                f"the first {count} edits end inside a batch of {self.size}; expected whole batches or all {len(self)} "
-                f"edits: pass counts=({count},) to spread_edits"
-            )
-        return _together((*whole, self.cut[count]))
-
-
 def spread_edits(
     model: LoadedModel,
     facts: Iterable[Fact],
     changes: Any,
     spaces: Mapping[int, KeySpace],
-    *,
     size: int,
     ridge: float = 0.0,
-    counts: Iterable[int] = (),
-) -> SpreadEdits:
+) -> LayerEdits:
     """Make edits in batches, each spread over several layers: MEMIT.
 
         for each batch, for each layer l from the lowest to the last, L:
@@ -101,11 +58,15 @@ def spread_edits(
         spaces: by layer, where edits write: `whiten(C_l)` for MEMIT. The last layer is the highest.
         size: edits in a batch; the last has what is left over.
         ridge: MEMIT's λ, in every layer.
-        counts: numbers of edits, not whole batches, that `first` is to know too; each costs one batch more.
+
+    Returns:
+        By layer, lowest first, all edits together: column i of its left and row i of its right factor are edit i. The
+        first ones, of whole batches, are the edits after those batches; a stream that ends inside a batch has to be
+        made anew, of its facts only.
 
     Raises:
         RankDeficientError: keys of a batch that depend on each other in a layer, without a ridge; names both.
-        InputError: no layer, one that does not exist, changes of another shape, a size or a count below 1, a subject
+        InputError: no fact or layer, a layer that does not exist, changes of another shape, a size below 1, a subject
             that cannot be read, or a model that what is written has made not finite; see also `joint_edit`.
 
     Numerics:
@@ -114,6 +75,8 @@ def spread_edits(
     """
     layers = _in_order(model, spaces)
     facts = as_facts(facts)
+    if not facts:
+        raise InputError("no facts were given to edit; expected at least one")
     wanted = as_float64("changes", changes, ndim=2)
     if tuple(wanted.shape) != (len(facts), model.adapter.d_value):
         raise InputError(
@@ -121,17 +84,11 @@ def spread_edits(
             "block's output for each fact"
         )
     size = whole_number("size", size, least=1)
-    ends = [whole_number("counts", count, least=1, most=len(facts)) for count in counts]
-    batch = _Batches(_read_subjects(model, facts, layers), wanted, layers, ridge)
-    batches: list[LayerEdits] = []
-    cut: dict[int, LayerEdits] = {}
-    before: LayerEdits = {}
+    batches = _Batches(_read_subjects(model, facts, layers), wanted, layers, ridge)
+    edits: LayerEdits = {}
     for start in range(0, len(facts), size):
-        end = min(start + size, len(facts))
-        cut.update({count: batch.made(start, count, before) for count in ends if start < count < end})
-        batches.append(batch.made(start, end, before))
-        before = _together((before, batches[-1]))
-    return SpreadEdits(size, tuple(batches), cut)
+        edits = _together((edits, batches.made(start, min(start + size, len(facts)), edits)))
+    return edits
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +207,3 @@ def _together(parts: Sequence[LayerEdits]) -> LayerEdits:
 
 def _joined(edits: Sequence[Edit]) -> Edit:
     return Edit(torch.cat([edit.left for edit in edits], dim=1), torch.cat([edit.right for edit in edits]))
-
-
-def _width(batch: LayerEdits) -> int:
-    return len(next(iter(batch.values())).right)
