@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ks_core.claims import (
     accumulation,
     bound_pairs,
+    capacity,
     enough_facts,
     every_token,
     heavy_tail,
@@ -51,6 +52,7 @@ CLAIMS: Mapping[str, Claim] = {
         long_streams.CLAIM,
         every_token.CLAIM,
         horizon.CLAIM,
+        capacity.CLAIM,
     )
 }
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from ks_core.errors import InputError
+from ks_core.experiments.capacity.measure import Capacity, measure_capacity
 from ks_core.experiments.dose.choice import LONG
 from ks_core.experiments.dose.measure import DoseMeasurement, measure_dose
 from ks_core.experiments.lifelong.measure import measure_lifelong
@@ -19,9 +20,6 @@ from ks_core.experiments.streams.measure import StreamMeasurement, measure_strea
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.formatting import shown
 from ks_core.theory.editors import EditFunction
-
-if TYPE_CHECKING:
-    from ks_core.experiments.capacity.measure import Capacity
 
 Part = Literal["pairs", "stream", "dose", "sizes", "lifelong", "capacity", "long_dose"]
 """A field of `Measured`."""
@@ -78,8 +76,6 @@ def measure_part(
         case "lifelong":
             return replace(measured, lifelong=measure_lifelong(inputs, selection, editors))
         case "capacity":
-            from ks_core.experiments.capacity.measure import measure_capacity
-
             return replace(measured, capacity=measure_capacity(inputs, selection))
         case "long_dose":
             return replace(measured, long_dose=measure_dose(inputs, selection, LONG))
