@@ -15,8 +15,8 @@ Threshold: 0.5. One standard deviation either way then spans a factor of two, fr
 two: a planner who takes half of what the rule gives, two standard deviations less, is right for 97 models in 100.
 Beyond, the rule says little more than the model's size. Beside it stand the same spread of log2 n itself (what is there
 without any unit) and of the weight's growth ‖ΔW‖ / ‖W‖ where a fifth is lost, that of joint edits, where a fifth is
-lost in the geometric mean of the models, and the root mean square distance of all points of all models from one logistic
-curve.
+lost in the geometric mean of the models, and the root mean square distance of all points of all models from one
+logistic curve.
 
 A model that lost a fifth with its first edit, or never, has no such place: it is left out of the spread and named.
 """
