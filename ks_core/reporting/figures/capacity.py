@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from ks_core.claims.capacity import LOST, UNITS, Unit
 from ks_core.experiments.capacity.measure import Capacity
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 
-STYLES = {"sequential": "-", "joint": "--"}
+STYLES: dict[str, Literal["-", "--"]] = {"sequential": "-", "joint": "--"}
 WHERE = {"per-dimension": "edits per dimension of the keys, n / d_key", "per-superposition": "n × mean square of P"}
 
 
