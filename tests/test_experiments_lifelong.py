@@ -147,32 +147,31 @@ def test_an_edit_at_every_token_is_one_at_the_subject_and_elsewhere(stream):
     unedited = watch.watched.read().log_probability
     torch.testing.assert_close(nowhere.log_probability, unedited, rtol=0, atol=ROUNDING)
     alone, elsewhere = (
-        simulate(watch.watched, edits, where).log_probability
-        for where in (at_subject, lambda rows: ~at_subject(rows))
+        simulate(watch.watched, edits, where).log_probability for where in (at_subject, lambda rows: ~at_subject(rows))
     )
     assert not torch.equal(alone, elsewhere)
     assert min(float((of - unedited).abs().max()) for of in (alone, elsewhere)) > 1e3 * ROUNDING
 
 
 def test_the_token_that_an_edit_acts_at_is_the_subjects_last(stream):
-    ground, (watch, _) = stream
+    _, (watch, _) = stream
     for _, asked, _ in watch.watched.parts(len(watch.watched)):
         where = at_subject(asked.rows)
         assert (where.sum(dim=1) == 1).all()
         assert torch.equal(where.long().argmax(dim=1), asked.rows.subject_last)
 
 
-def raising(weight, keys, values, second_moment):
+def raising(weight, keys, *_):
     if len(keys) > 4:
         raise ValueError("no more than four")
     return weight
 
 
-def turning_to_nan(weight, keys, values, second_moment):
+def turning_to_nan(weight, keys, *_):
     return weight * float("nan") if len(keys) > 3 else weight
 
 
-def exploding(weight, keys, values, second_moment):
+def exploding(weight, keys, *_):
     return weight * 1e300 if len(keys) > 2 else weight
 
 

@@ -100,9 +100,7 @@ def measure_lifelong(
     )
 
 
-def ground_of(
-    inputs: Inputs, selection: Selection, num_edits: int, orders: int, layer: int | None = None
-) -> Ground:
+def ground_of(inputs: Inputs, selection: Selection, num_edits: int, orders: int, layer: int | None = None) -> Ground:
     """Choose the facts, search the values of the edits, read the keys of many other subjects."""
     model, text = inputs.model, inputs.text()
     layer = stream_layer(text.layers) if layer is None else layer
