@@ -132,8 +132,8 @@ def too_late(forecast: float, measured: float, most: int) -> float:
         than `AIM`; else NaN.
 
     Example:
-        >>> too_late(90.0, 100.0, 400), too_late(math.nan, 100.0, 400), too_late(math.nan, 390.0, 400)
-        (-0.1..., 3.0, nan)
+        >>> too_late(50.0, 100.0, 400), too_late(math.nan, 100.0, 400), too_late(math.nan, 390.0, 400)
+        (-0.5, 3.0, nan)
     """
     late_known, known = not math.isnan(forecast), not math.isnan(measured)
     off = (forecast if late_known else most) / (measured if known else most) - 1
@@ -148,7 +148,7 @@ def _told(name: str, rising: Rising) -> tuple[Reference, ...]:
     if not math.isnan(reached):
         return (Reference(f"{name} edits", reached),)
     furthest = float(np.nanmax(rising.numbers.mean(axis=0)))
-    return Reference(f"{name} by {rising.counts[-1]} edits", abs(furthest)), Reference("of", abs(rising.level))
+    return Reference(f"{name} by {rising.counts[-1]} edits", abs(furthest)), Reference("needed", abs(rising.level))
 
 
 CLAIM = Claim("horizon", "a sample of the edits tells after how many a model fails", "lifelong", judge)

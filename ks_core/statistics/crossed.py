@@ -91,9 +91,8 @@ def crossed_mean(numbers: Array, resamples: int, seed: int, *, weights: Array | 
         Replicates of shape (), of no text; NaN over none, the error NaN of a single fact.
 
     Example:
-        >>> found = crossed_mean(np.array([[0.0, 1.0, np.nan], [0.0, np.nan, 2.0]]), resamples=200, seed=0)
-        >>> float(found.value), bool(found.facts_error > 0)
-        (0.75, True)
+        >>> crossed_mean(np.array([[0.0, 1.0, np.nan], [0.0, np.nan, 2.0]]), resamples=200, seed=0).value
+        array(0.75)
     """
     orders, facts = numbers.shape
     known = ~np.isnan(numbers)

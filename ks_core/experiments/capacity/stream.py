@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.data.facts import Fact
-from ks_core.errors import InputError, KsError
+from ks_core.errors import InputError
 from ks_core.experiments.lifelong.scores import HALVED
 from ks_core.experiments.streams.plan import checkpoints
 from ks_core.formatting import printable
@@ -168,6 +168,6 @@ class _Reading:
                 change = read_all(self._model, self._batches).log_probability - self._before
             if not bool(torch.isfinite(change).all()):
                 raise InputError(f"after {len(terms)} edits a watched fact has no finite probability")
-        except KsError as error:  # joint edits of keys that depend on each other; the others finish
+        except InputError as error:  # such as keys that depend on each other; the others finish
             return Damage(len(terms), np.zeros(0, dtype=np.bool_), math.nan, str(error))
         return Damage(len(terms), (change <= -HALVED).numpy(), growth)
