@@ -19,6 +19,7 @@ from ks_core.experiments.pairs.measure import Measurement
 from ks_core.experiments.pairs.statistics import PAIR_MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.outputs import is_regular, write_text
+from ks_core.reporting.capacity import capacity_numbers
 from ks_core.reporting.lifelong_numbers import lifelong_numbers
 from ks_core.reporting.sizes import sizes_numbers
 from ks_core.reporting.streams import dose_numbers, stream_numbers
@@ -104,6 +105,8 @@ def part_numbers(measured: Measured) -> dict[str, Any]:
     editing |= {name: dose_numbers(of) for name, of in doses.items() if of is not None}
     if measured.lifelong is not None:
         editing["lifelong"] = lifelong_numbers(measured.lifelong)
+    if measured.capacity is not None:
+        editing["capacity"] = capacity_numbers(measured.capacity)
     sizes = {"scaling": [], "seeds": None} if measured.sizes is None else sizes_numbers(measured.sizes)
     return {"editing": editing, **sizes}
 

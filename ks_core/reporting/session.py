@@ -30,6 +30,7 @@ from ks_core.reporting.baseline import (
     save_baseline,
 )
 from ks_core.reporting.baseline_file import Baseline
+from ks_core.reporting.capacity import capacity_table
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.lifelong import lifelong_tables
@@ -181,6 +182,7 @@ class PaperSession:
             "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
             *([] if self.measured.stream is None else ["", *methods_table(self.measured.stream)]),
             *([] if self.measured.lifelong is None else ["", *lifelong_tables(self.measured.lifelong)]),
+            *([] if self.measured.capacity is None else ["", *capacity_table(self.measured.capacity)]),
             *(f"ERROR: {one_line(problem)}" for problem in self.problems),
             f"facts:    {len(pairs.selection.measured)} of {len(pairs.selection.usable)} usable, "
             f"{pairs.selection.asked} in the file (results.json says what makes one usable)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ks_core.experiments.measured import Measured
+from ks_core.reporting.figures.capacity import capacity_figures
 from ks_core.reporting.figures.drawing import Drawings
 from ks_core.reporting.figures.lifelong import lifelong_figures
 from ks_core.reporting.figures.pairs import pair_figures
@@ -20,6 +21,8 @@ def figures_of(measured: Measured) -> Drawings:
         drawings |= dose_figures(measured.dose, model)
     if measured.lifelong is not None:
         drawings |= lifelong_figures(measured.lifelong, model)
+    if measured.capacity is not None:
+        drawings |= capacity_figures(measured.capacity)
     if measured.sizes is not None:
         drawings |= scaling_figures(measured.sizes.families, measured.sizes.seeds)
     return drawings

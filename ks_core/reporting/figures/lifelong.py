@@ -154,6 +154,8 @@ def draw_along(axis: Axes, measured: Lifelong, score: str) -> Axes:
         found = [measured.scores(curve, count)[score] for count in curve.counts]
         _errorbars(axis, curve.counts, found, chosen[curve.method], as_label(curve.method))
     axis.set_title(PANELS[score], fontsize=9)
+    if score == "growth":  # methods differ by factors of hundreds
+        axis.set_yscale("log")
     _edits_axis(axis, len(measured.plan.edits))
     return axis
 
