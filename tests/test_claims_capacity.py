@@ -49,6 +49,7 @@ def test_one_curve_per_dimension_holds_and_says_where_a_fifth_is_lost():
     # a fifth: odds of 1/4, so log2(n) is log(4) / slope below that of a half
     assert references["a fifth lost at"] == pytest.approx(0.25 * 2 ** (-np.log(4) / 1.5), rel=0.05)
     assert references["n alone"] == pytest.approx(np.std(np.log2(WIDTHS), ddof=1), rel=0.1)
+    assert references["growth of the weight"] == pytest.approx(references["n alone"], rel=0.1)  # as it was planted
     assert references["joint"] == pytest.approx(first.value, abs=0.05)
     assert references["share off one logistic curve"] < 0.01
 

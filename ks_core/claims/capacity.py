@@ -14,8 +14,9 @@ of what models differ by.
 Threshold: 0.5. One standard deviation either way then spans a factor of two, from the square root of a half to that of
 two: a planner who takes half of what the rule gives, two standard deviations less, is right for 97 models in 100.
 Beyond, the rule says little more than the model's size. Beside it stand the same spread of log2 n itself (what is there
-without any unit), that of joint edits, where on average a fifth is lost, and how far all points of all models lie from
-one logistic curve.
+without any unit) and of the weight's growth ‖ΔW‖ / ‖W‖ where a fifth is lost, that of joint edits, where a fifth is
+lost in the geometric mean of the models, and the root mean square distance of all points of all models from one
+logistic curve.
 
 A model that lost a fifth with its first edit, or never, has no such place: it is left out of the spread and named.
 """
@@ -57,11 +58,18 @@ UNITS: dict[str, tuple[str, Unit]] = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model has lost a fifth: log2 of the number of edits, and its error over watched facts."""
+    """Where a model has lost a fifth.
+
+    Attributes:
+        log_edits: log2 of the number of edits
+        error: of it, over watched facts
+        growth: ‖ΔW‖ / ‖W‖ there
+    """
 
     model: ModelCapacity
     log_edits: float
     error: float
+    growth: float
 
 
 def judge(measured: Capacity) -> list[Finding] | NotApplicable:
@@ -88,7 +96,8 @@ def places(measured: Capacity, method: str) -> list[Place]:
         shares = np.vstack([halved.mean(axis=1), weights @ halved.T])
         value, *samples = (math.log2(crossing(counts, of, LOST)) for of in shares)
         if np.isfinite([value, *samples]).all():
-            found.append(Place(model, value, float(np.std(samples, ddof=1))))
+            growth = np.interp(value, np.log2(counts), [damage.growth for damage in curve])
+            found.append(Place(model, value, float(np.std(samples, ddof=1)), float(growth)))
     return found
 
 
@@ -134,6 +143,7 @@ def _references(measured: Capacity, found: Sequence[Place], unit: Unit) -> tuple
     fit = fit_logistic(*_points(found, unit))
     return (
         Reference("n alone", _spread_of(found, lambda _: 1.0)[0]),
+        Reference("growth of the weight", float(np.std(np.log2([place.growth for place in found]), ddof=1))),
         *((Reference("joint", _spread_of(joint, unit)[0]),) if len(joint) >= FEWEST_MODELS else ()),
         Reference("a fifth lost at", float(2 ** logs.mean())),
         Reference("share off one logistic curve", fit.residual),

@@ -15,7 +15,7 @@ from ks_core.experiments.capacity.measure import Capacity
 from ks_core.reporting.figures.drawing import Drawings, as_label, colours
 
 STYLES: dict[str, Literal["-", "--"]] = {"sequential": "-", "joint": "--"}
-WHERE = {"per-dimension": "edits per dimension of the keys, n / d_key", "per-superposition": "n × mean square of P"}
+WHERE = {"per-dimension": "edits per dimension of the keys", "per-superposition": "edits times mean square of P"}
 
 
 def capacity_figures(measured: Capacity) -> Drawings:
