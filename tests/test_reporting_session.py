@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from errors import refused
 from matplotlib.figure import Figure
+from planted_lifelong import planted_lifelong
 
 from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
 from ks_core.claims.judging import judge_number
@@ -128,6 +129,17 @@ def test_two_tests_cannot_record_one_claim(start):
     (problem,) = session.record([finding("mine", 4.0)], "test_b.py::test_b")
     assert "mine was recorded by test_a.py::test_a already" in problem
     assert session.recorded["mine"].finding.value == 3.0
+
+
+def test_long_streams_that_were_measured_are_shown_written_and_drawn(start, tmp_path):
+    session = start()
+    session.measured = replace(session.measured, lifelong=planted_lifelong())
+    assert session.finish([], clean=True, whole=True), session.problems
+    results = tmp_path / "results" / "model"
+    assert json.loads((results / RESULTS).read_text())["editing"]["lifelong"]["layer"] == 1
+    names = {path.name for path in results.iterdir()}
+    assert names == FIGURES | {RESULTS, "frontier.png", "lifelong.png", "forecast.png"}
+    assert "methods as published, or as recommended" in session.summary()
 
 
 THEIRS = "ks_core.conformance.reference:joint"
