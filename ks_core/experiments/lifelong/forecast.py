@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ks_core.errors import KsError
 from ks_core.experiments.lifelong.acting import simulate
 from ks_core.experiments.lifelong.contenders import Form
 from ks_core.experiments.lifelong.look import Curve, Look
 from ks_core.experiments.lifelong.measurement import Forecast
 from ks_core.experiments.lifelong.plan import LifelongPlan
 from ks_core.experiments.lifelong.reading import Asked, about_new, asked
+from ks_core.formatting import one_line
 from ks_core.measurement.standing import unknown
 from ks_core.theory.editing import EditTerms
 
@@ -44,14 +46,17 @@ def foretell(method: str, form: Form, terms: EditTerms, plan: LifelongPlan, watc
     """
     size = min(SAMPLE, len(terms) // 4)
     counts = plan.counts[-1::-STEP][::-1]
-    looks = tuple(
-        _curve(np.random.default_rng([seed, number]), form, terms, plan, watched, size, counts)
+    found = [
+        _along(np.random.default_rng([seed, number]), form, terms, plan, watched, size, counts)
         for number in range(SAMPLES)
-    )
-    return Forecast(method, size, Curve(method, f"foretold from {size} edits", False, looks))
+    ]
+    reasons = [reason for _, reason in found if reason]
+    looks = tuple(of_sample for of_sample, _ in found)
+    name = f"foretold from {size} edits"
+    return Forecast(method, size, Curve(method, name, False, looks, reasons[0] if reasons else ""))
 
 
-def _curve(
+def _along(
     rng: np.random.Generator,
     form: Form,
     terms: EditTerms,
@@ -59,7 +64,8 @@ def _curve(
     watched: Asked,
     size: int,
     counts: Sequence[int],
-) -> tuple[Look, ...]:
+) -> tuple[tuple[Look, ...], str]:
+    """Looks from one sample, and why there are not more of them."""
     order = rng.permutation(len(terms))
     early, rest = order[: plan.early], order[plan.early :]
     known = np.sort(rng.choice(len(early), min(size, len(early)), replace=False))  # places in the order
@@ -68,7 +74,13 @@ def _curve(
     foretold = with_drawn_residuals(terms, sample, rng).at(order.tolist())
     facts = [about_new(plan.edits[place]) for place in early[known]]
     own = asked(watched.model, watched.layer, facts, [frozenset({fact.target_new}) for fact in facts])
-    return tuple(_look(plan.layer, form, foretold, own, watched, known, count) for count in counts)
+    looks: list[Look] = []
+    for count in counts:
+        try:
+            looks.append(_look(plan.layer, form, foretold, own, watched, known, count))
+        except KsError as error:
+            return tuple(looks), f"after {count} edits: {one_line(error)}"
+    return tuple(looks), ""
 
 
 def with_drawn_residuals(terms: EditTerms, sample: NDArray[np.intp], rng: np.random.Generator) -> EditTerms:

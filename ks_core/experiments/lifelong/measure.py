@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
+from ks_core.errors import KsError
 from ks_core.experiments.clock import Clock
 from ks_core.experiments.lifelong.acting import where_it_acts
 from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
@@ -27,6 +28,7 @@ from ks_core.experiments.streams.growth import Growth, StreamGeometry, growth
 from ks_core.experiments.streams.plan import stream_layer
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.experiments.streams.setup import HELD_OUT_TOKENS, LONGEST_HELD_OUT
+from ks_core.formatting import one_line
 from ks_core.measurement.behaviour import held_out_text
 from ks_core.measurement.cached_values import cached_target_values_at
 from ks_core.measurement.keys import subject_keys
@@ -141,15 +143,21 @@ def watches_of(inputs: Inputs, ground: Ground) -> tuple[Watch, ...]:
 
 def _forecasts(ground: Ground, watch: Watch, seed: int) -> tuple[Forecast, ...]:
     terms = ground.terms(ground.whitening)
-    return tuple(foretell(name, form, terms, ground.plan, watch.watched, seed) for name, form in FORMS.items())
+    found = tuple(foretell(name, form, terms, ground.plan, watch.watched, seed) for name, form in FORMS.items())
+    return tuple(forecast for forecast in found if any(forecast.curve.looks))
 
 
 def _acting(ground: Ground, watch: Watch, prepared: Mapping[str, Edits]) -> tuple[Acting, ...]:
     """At the end of the first order."""
     places = watch.order.tolist()
     shares = np.abs(_superposition(ground, watch, ground.whitening)[1]).max(axis=0)
-    count = len(places)
-    return tuple(where_it_acts(name, count, edits(places), watch.watched, shares) for name, edits in prepared.items())
+    found = []
+    for name, edits in prepared.items():
+        try:
+            found.append(where_it_acts(name, len(places), edits(places), watch.watched, shares))
+        except KsError as error:  # as its row says
+            logger.info("%s: not asked where it acts: %s", name, one_line(error))
+    return tuple(found)
 
 
 def _superposition(ground: Ground, watch: Watch, whitening: Whitening) -> tuple[Array, Array]:
