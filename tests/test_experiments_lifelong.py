@@ -13,6 +13,7 @@ from ks_core.errors import KsError
 from ks_core.experiments.lifelong.acting import at_subject, simulate
 from ks_core.experiments.lifelong.contenders import Contender, closed, contenders, of_editor, sequential, text_space
 from ks_core.experiments.lifelong.forecast import foretell, with_drawn_residuals
+from ks_core.experiments.lifelong.ground import subject_bank
 from ks_core.experiments.lifelong.measure import ground_of, watches_of
 from ks_core.experiments.lifelong.reading import about_new, after_prompt
 from ks_core.experiments.lifelong.run import look_after, run, run_all
@@ -22,6 +23,7 @@ from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.selection import select_facts
 from ks_core.experiments.request.settings import Settings
 from ks_core.measurement.kept_facts import in_batches, read_all, rivals_of
+from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.theory.editing import EditTerms, joint_edit_of
@@ -159,6 +161,13 @@ def test_the_token_that_an_edit_acts_at_is_the_subjects_last(stream):
         where = at_subject(asked.rows)
         assert (where.sum(dim=1) == 1).all()
         assert torch.equal(where.long().argmax(dim=1), asked.rows.subject_last)
+
+
+def test_keys_of_many_subjects_are_those_of_their_whole_prompts(stream):
+    ground, _ = stream
+    facts = ground.plan.edits
+    whole = subject_keys(ground.model, facts, [ground.plan.layer])[ground.plan.layer]
+    torch.testing.assert_close(subject_bank(ground.model, facts, ground.plan.layer), whole, rtol=0, atol=ROUNDING)
 
 
 def raising(weight, keys, *_):

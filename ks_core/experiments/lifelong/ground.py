@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ks_core.data.fact import Fact
 from ks_core.experiments.lifelong.plan import LifelongPlan
+from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.values import TargetValues
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
@@ -18,6 +20,9 @@ from ks_core.theory.whitening import Whitening
 
 BANK = 4
 """Of d_key directions of key space, one in so many subjects are protected by the method that protects."""
+
+SUBJECTS_AT_ONCE = 128
+"""Of the many subjects, whose keys are read by length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,3 +72,15 @@ class Ground:
         """‖ΔW C^½‖ over the changed layers together, in quadrature."""
         whitenings = {layer: self.whitening if layer == self.plan.layer else self.text.whole(layer) for layer in deltas}
         return float(sum(whitenings[layer].length(delta) ** 2 for layer, delta in deltas.items()) ** 0.5)
+
+
+def subject_bank(model: LoadedModel, facts: Sequence[Fact], layer: int) -> Tensor:
+    """Keys of many subjects in a layer, (s, d_key) float64: prompts are read up to the subject only, by their length.
+
+    A key does not know what comes after it, and one long prompt would pad all others.
+    """
+    cut = [replace(fact, prompt=fact.prompt[: fact.prompt.index("{}")] + "{}") for fact in facts]
+    by_length = sorted(range(len(cut)), key=lambda place: len(cut[place].text))
+    parts = [by_length[start : start + SUBJECTS_AT_ONCE] for start in range(0, len(cut), SUBJECTS_AT_ONCE)]
+    keys = torch.cat([subject_keys(model, [cut[place] for place in part], [layer])[layer] for part in parts])
+    return keys[torch.tensor(by_length).argsort()]

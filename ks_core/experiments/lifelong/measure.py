@@ -14,7 +14,7 @@ from ks_core.experiments.clock import Clock
 from ks_core.experiments.lifelong.acting import where_it_acts
 from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
 from ks_core.experiments.lifelong.forecast import foretell
-from ks_core.experiments.lifelong.ground import Ground
+from ks_core.experiments.lifelong.ground import Ground, subject_bank
 from ks_core.experiments.lifelong.look import Curve
 from ks_core.experiments.lifelong.measurement import Acting, Forecast, Lifelong
 from ks_core.experiments.lifelong.plan import ORDERS, LifelongPlan, plan_lifelong
@@ -119,7 +119,7 @@ def ground_of(inputs: Inputs, selection: Selection, num_edits: int, orders: int,
         whitening=text.whole(layer),
         second_moment=text.second_moment(layer),
         levels=dict(zip(LEVELS, values, strict=True)),
-        subjects=subject_keys(model, bank, [layer])[layer],
+        subjects=subject_bank(model, bank, layer),
         spread=tuple(of for of in text.layers if layer - SPREAD < of <= layer),
     )
 
