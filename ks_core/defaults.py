@@ -21,8 +21,8 @@ NUM_FACTS = 128
 NUM_EDITS = 32
 """facts that are edited one after another"""
 
-INSERTIONS = 384
-"""edits of the capacity's stream in the model of the run: a quarter of the dimensions of SmolLM2-135M's keys"""
+INSERTIONS = 256
+"""edits of the capacity's stream in the model of the run: a sixth of the dimensions of SmolLM2-135M's keys"""
 
 RESAMPLES = 400
 """bootstrap samples of the facts"""

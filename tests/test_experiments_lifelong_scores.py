@@ -9,7 +9,7 @@ import torch
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.experiments.lifelong.look import Curve, Look
-from ks_core.experiments.lifelong.plan import FAR, FEWEST_EDITS, plan_lifelong
+from ks_core.experiments.lifelong.plan import FEWEST_EDITS, MOST_WATCHED, plan_lifelong
 from ks_core.experiments.lifelong.scores import SCORES, scores_of, watched_scores
 from ks_core.measurement.standing import Standing
 
@@ -91,7 +91,7 @@ def test_a_plan_edits_each_subject_once_and_watches_the_others():
     assert len(plan.near) == 10, "the second fact of an edited subject is not watched"
     assert len(plan.far) == 5
     assert plan_lifelong(3, known, facts(99, "far", start=50), 10, 1).far[-1].case_id == 148
-    assert len(plan_lifelong(3, known, facts(99, "far", start=50), 10, 1).far) == FAR
+    assert len(plan_lifelong(3, known, facts(99, "far", start=50), 10, 1).far) == MOST_WATCHED
 
 
 def test_orders_are_permutations_that_follow_from_the_seed():

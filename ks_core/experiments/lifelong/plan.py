@@ -26,9 +26,9 @@ FRONTIER = (32, 128)
 WATCHED = 12
 """One subject in so many is watched and not edited, at the least: of SmolLM2-135M's 438 then 400 are edited."""
 
-FAR = 80
-"""Watched facts of other relations at most, evenly over those that are known: with the near ones a share is then known
-to 5 %, and they take no more passes than the edits do."""
+MOST_WATCHED = 80
+"""Watched facts of the edits' relations at most, and of other relations, evenly over those that there are: a share is
+then known to 4 % with both, and they take no more passes than the edits do."""
 
 QUARTER = 4
 """Retention is that of the first quarter of all edits."""
@@ -103,8 +103,8 @@ def plan_lifelong(
             f"{FEWEST_EDITS} edits at least and one subject beside them: give more facts {set_by('facts')}"
         )
     rng = np.random.default_rng(seed)
-    apart = tuple(others[place] for place in evenly(len(others), FAR))
-    return LifelongPlan(layer, edits, near, apart, tuple(rng.permutation(count) for _ in range(orders)))
+    watched = (tuple(of[place] for place in evenly(len(of), MOST_WATCHED)) for of in (near, others))
+    return LifelongPlan(layer, edits, *watched, tuple(rng.permutation(count) for _ in range(orders)))
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -23,7 +23,7 @@ def named_editors(option: str, specs: Iterable[str]) -> dict[str, EditFunction]:
         ReturnedError: an editor that returns no new weight.
 
     Example:
-        >>> list(named_editors("--ks-editor", ["ks_core.conformance.reference:joint"]))
+        >>> list(named_editors("--editor", ["ks_core.conformance.reference:joint"]))
         ['ks_core.conformance.reference:joint']
     """
     return check_editors({spec: imported(option, spec) for spec in specs})
