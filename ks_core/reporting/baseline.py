@@ -44,8 +44,8 @@ LONGEST_STEM = 200
 """Bytes of a baseline's name: a file's may have 255, those beside it while it is written included."""
 
 REQUEST = (
-    "model", "revision", "corpus", "facts", "families", "num_facts", "num_edits", "insertions", "tokens", "layers", "dtype", "ridge",
-    "longest_text", "resamples", "seed",
+    "model", "revision", "corpus", "facts", "families", "num_facts", "num_edits", "insertions", "tokens", "layers",
+    "dtype", "ridge", "longest_text", "resamples", "seed",
 )  # fmt: skip
 """Settings that make a request. Device and batch size are not among them: they must not move a value."""
 
