@@ -9,12 +9,20 @@ import pytest
 import torch
 from measured import write_everything
 
-from ks_core.errors import KsError
+from ks_core.errors import InputError, KsError, UndoError
 from ks_core.experiments.lifelong.acting import at_subject, simulate
-from ks_core.experiments.lifelong.contenders import Contender, closed, contenders, of_editor, sequential, text_space
+from ks_core.experiments.lifelong.contenders import (
+    Contender,
+    closed,
+    contenders,
+    details_of,
+    of_editor,
+    sequential,
+    text_space,
+)
 from ks_core.experiments.lifelong.forecast import foretell, with_drawn_residuals
 from ks_core.experiments.lifelong.ground import subject_bank
-from ks_core.experiments.lifelong.measure import ground_of, watches_of
+from ks_core.experiments.lifelong.measure import ground_of, of_others, watches_of
 from ks_core.experiments.lifelong.reading import about_new, after_prompt
 from ks_core.experiments.lifelong.run import look_after, run, run_all
 from ks_core.experiments.lifelong.searches import of_searches
@@ -265,3 +273,27 @@ def test_a_forecast_is_the_same_from_the_same_seed_and_not_from_another(stream):
     )
     assert torch.equal(one.watched.log_probability, same.watched.log_probability)
     assert not torch.equal(one.watched.log_probability, other.watched.log_probability)
+
+
+def test_an_editor_with_the_name_of_a_method_is_refused():
+    own = contenders(64)
+    assert [of.method for of in of_others({"mine": raising}, own)] == ["mine"]
+    with pytest.raises(InputError, match=r"an editor is called 'MEMIT'; expected another name than .*MEMIT"):
+        of_others({"MEMIT": raising}, own)
+
+
+def test_weights_that_cannot_be_put_back_end_the_run(stream):
+    ground, watches = stream
+
+    def unable(_places):
+        raise UndoError("the layer is gone")
+
+    with pytest.raises(UndoError):
+        run(Contender("broken", "", lambda _: unable, is_default=True), ground, watches)
+
+
+def test_details_say_what_names_do_not(stream):
+    found = details_of(stream[0])
+    assert found["spread"] == "layers 0, 1"
+    assert found["PRUNE"].startswith("base ")
+    assert "other subjects" in found["protected"]

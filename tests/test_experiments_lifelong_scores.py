@@ -1,5 +1,6 @@
 """Scores of long streams by hand, and which facts a long stream takes in which order."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.experiments.lifelong.look import Curve, Look
 from ks_core.experiments.lifelong.plan import FEWEST_EDITS, MOST_WATCHED, plan_lifelong
-from ks_core.experiments.lifelong.scores import SCORES, scores_of, watched_scores
+from ks_core.experiments.lifelong.scores import SCORES, foretold_scores, scores_of, watched_scores
 from ks_core.measurement.standing import Standing
+from ks_core.statistics.means import Mean
 
 
 def standing(probabilities, leads=None):
@@ -44,6 +46,21 @@ def test_scores_are_what_a_hand_finds():
     assert found["log-perplexity rise"].value == pytest.approx((0.5 + 3 * 0.1) / 4)
     assert found["growth"].value == 0.5
     assert np.isnan(found["paraphrase"].value)
+
+
+def test_objects_that_no_token_tells_apart_are_no_success():
+    after = look(8, [0.9, 0.9], [0.5, 0.5], ([0.8] * 4, [1.0, math.inf, -1.0, 1.0]))
+    apart = replace(after, early=standing([0.9, 0.9], [math.inf, -1.0]), later=standing([0.5, 0.5], [-1.0, -1.0]))
+    found = scores_of([apart], [BEFORE], LENGTHS, early=2)
+    assert found["efficacy"].value == 0
+    assert found["watched overtaken"] == Mean(0.5, 0.5, 2)
+
+
+def test_samples_that_know_different_numbers_of_edits_have_one_error():
+    looks = [look(2, early, [], ([0.8] * 4,)) for early in ([0.5], [0.2, 0.4], [])]
+    found = foretold_scores(looks, BEFORE)["retention"]
+    assert found.value == pytest.approx(0.4)
+    assert found.error == pytest.approx(np.hypot(0.2 / 2, 0.1))
 
 
 def test_errors_have_a_part_between_orders_and_one_within():

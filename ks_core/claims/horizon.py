@@ -73,7 +73,9 @@ def judge(measured: Lifelong) -> list[Finding] | NotApplicable:
 
 
 def _judge_part(measured: Lifelong, forecast: Forecast, most: int, part: str) -> Finding:
-    found, foretold = (_rising(measured, of, most, part) for of in (measured.curve(forecast.method), forecast.curve))
+    curves = measured.curve(forecast.method), forecast.curve
+    counts = sorted({*curves[0].counts} & {*curves[1].counts})  # or what is between two looks would differ by itself
+    found, foretold = (_rising(measured, of, counts, part) for of in curves)
     return Finding(
         claim="horizon",
         part=part,
@@ -89,9 +91,8 @@ def _judge_part(measured: Lifelong, forecast: Forecast, most: int, part: str) ->
     )
 
 
-def _rising(measured: Lifelong, curve: Curve, most: int, part: str) -> Rising:
-    """Up to the last number of edits at which both the curve and its forecast were looked at."""
-    counts = [count for count in curve.counts if count <= most]
+def _rising(measured: Lifelong, curve: Curve, counts: Sequence[int], part: str) -> Rising:
+    """At the numbers of edits at which both the curve and its forecast were looked at."""
     number = _halved if part == "watched" else _less_kept
     by_order = np.array([[number(look, measured.before[0]) for look in curve.at(n)] for n in counts]).T
     return Rising(counts, by_order, A_FIFTH if part == "watched" else -float(measured.reached.mean()) / 2)

@@ -52,6 +52,7 @@ def lifelong_tables(measured: Lifelong) -> list[str]:
     defaults = [curve for curve in measured.curves if curve.is_default]
     others = [curve for curve in measured.curves if not curve.is_default]
     blocks = {
+        "what a method's name does not say": [f"{name}: {told}" for name, told in measured.details.items()],
         "methods as published, or as recommended": _methods(measured, defaults),
         "other settings": _methods(measured, others),
         "watched facts of the edits' own relations and of others apart, after all edits": _apart(measured, defaults),
@@ -65,10 +66,11 @@ def lifelong_tables(measured: Lifelong) -> list[str]:
 MEANINGS = (
     "± is one standard error: spread between orders (samples of a forecast) and over facts, texts for perplexity, "
     "together.",
-    "p(new): probability of the new object. retention: the same of the first quarter of the edits, or of those made so "
-    "far.",
+    "p(new): probability of the new object a token. retention: the same of the first quarter of the edits, or of those "
+    "made so far.",
     "efficacy, paraphrase, neighbourhood: shares of prompts where the wanted one of two objects is ahead.",
-    "watched halved: share of facts that no edit is for whose own object has lost half of its probability or more.",
+    "watched halved: share of facts that no edit is for whose own object has lost half of its probability a token, or "
+    "more.",
     "watched tail: what the tenth that loses most loses on average; it and the rise of log-perplexity are in nats a "
     "token.",
 )
@@ -146,6 +148,8 @@ def _forecasts(measured: Lifelong) -> list[str]:
             pairs = [of for score in scores for of in (foretold[score], found.get(score))]
             cells = ["none" if of is None else shown(of, PERCENT) for of in pairs]
             rows.append(Row([str(count), _name(forecast.method), str(forecast.sample), *cells]))
+        if forecast.curve.failed:
+            rows.append(Row(["", _name(forecast.method), str(forecast.sample)], _reason(forecast.curve.failed)))
     return table(headings, rows)
 
 

@@ -41,6 +41,7 @@ def lifelong_numbers(measured: Lifelong) -> dict[str, Any]:
             for acting in measured.acting
         ],
         "growth": growth_numbers(measured.growth),
+        "details": dict(measured.details),
         "simulated_less_measured_nats": dict(measured.simulated),
         "resamples": measured.resamples,
         "seed": measured.seed,
@@ -72,6 +73,7 @@ def _forecast(measured: Lifelong, forecast: Forecast) -> dict[str, Any]:
     return {
         "method": forecast.method,
         "sample": forecast.sample,
+        "failed": forecast.curve.failed or None,
         "looks": [
             {
                 "edits": count,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from ks_core import __version__
@@ -17,7 +16,7 @@ FORMAT = "ks_core/stream/1"
 
 
 def write_stream(path: Path, inputs: Inputs, measured: Lifelong) -> None:
-    """Write what was asked for, of which inputs, and everything that was measured; NaN becomes null.
+    """Write what was made, of which inputs, and everything that was measured; NaN becomes null.
 
     Raises:
         InputError: the file cannot be written.
@@ -26,7 +25,12 @@ def write_stream(path: Path, inputs: Inputs, measured: Lifelong) -> None:
         "format": FORMAT,
         "ks_core": __version__,
         "model": inputs.settings.model_origin,
-        "settings": asdict(inputs.settings),
+        "request": {
+            "edits": len(measured.plan.edits),
+            "orders": len(measured.plan.orders),
+            "layer": measured.plan.layer,
+            **{name: getattr(inputs.settings, name) for name in ("tokens", "ridge", "device", "dtype", "seed")},
+        },
         "provenance": {
             "weights_sha256": inputs.model.weights_sha256,
             "corpus": inputs.corpus.name,

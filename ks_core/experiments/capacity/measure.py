@@ -35,7 +35,8 @@ class Capacity:
 def measure_capacity(inputs: Inputs, selection: Selection) -> Capacity:
     """Make streams of insertions in every model, each read on the facts that the model knows.
 
-    A member of a family gets 1.25 d_key insertions, the model of the run as many as its settings ask for. Every model
+    A member of a family gets 1.25 d_key insertions, or all where there are not so many, the model of the run as many as
+    its settings ask for. Every model
     is edited in the layer at a third of its depth, and read on the first facts of the file that it knows, twice
     `num_facts` at most. The insertions, and their order, are the same for all.
 
@@ -68,7 +69,8 @@ def _of_member(inputs: Inputs, family: str, member: str, insertions: FactSet) ->
     settings = replace(inputs.settings, model=member, revision=None, layers=None)
     own = load_inputs(settings, facts=inputs.facts, corpus=inputs.corpus)
     pool = select_facts(own.model, own.facts, settings.num_facts).pool
-    return _stream(own, family, pool, insertions, round(BEYOND * own.model.adapter.d_key))
+    most = min(round(BEYOND * own.model.adapter.d_key), len(_usable(own, insertions, pool)))
+    return _stream(own, family, pool, insertions, most)
 
 
 def _stream(inputs: Inputs, family: str, watched: FactSet, insertions: FactSet, count: int) -> ModelCapacity:
@@ -81,12 +83,15 @@ def _stream(inputs: Inputs, family: str, watched: FactSet, insertions: FactSet, 
 
 def _first(inputs: Inputs, insertions: FactSet, watched: FactSet, count: int) -> tuple[Fact, ...]:
     """The first insertions that the model can be asked about, of other subjects than the watched facts'."""
-    subjects = {fact.subject for fact in watched}
-    readable = readable_facts(inputs.model, insertions).facts
-    usable = tuple(fact for fact in readable if fact.subject not in subjects)
+    usable = _usable(inputs, insertions, watched)
     if count > len(usable):
         raise InputError(
             f"{count} insertions were asked for in {inputs.settings.model_name}, and {len(usable)} can be made; "
             f"expected at most so many: ask for fewer {set_by('insertions')}"
         )
     return usable[:count]
+
+
+def _usable(inputs: Inputs, insertions: FactSet, watched: FactSet) -> tuple[Fact, ...]:
+    subjects = {fact.subject for fact in watched}
+    return tuple(fact for fact in readable_facts(inputs.model, insertions).facts if fact.subject not in subjects)

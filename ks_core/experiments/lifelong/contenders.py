@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
+from ks_core.errors import InputError
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.spread import spread_edits
 from ks_core.theory.batches import batched_edit_of
 from ks_core.theory.decomposition import mixed, own_part
 from ks_core.theory.editing import Edit, EditTerms, joint_edit_of, lifelong_edits_of
 from ks_core.theory.editors import EditFunction, method_of
-from ks_core.theory.key_spaces import KeySpace, null_space, protect
-from ks_core.theory.pruning import pruned
+from ks_core.theory.key_spaces import ALPHAEDIT_EIGENVALUE, KeySpace, null_space, protect
+from ks_core.theory.pruning import PUBLISHED_BASE, pruned
 from ks_core.theory.whitening import add_ridge, whiten
 
 Edits = Callable[[Sequence[int]], Mapping[int, Edit]]
@@ -27,15 +29,8 @@ Form = Callable[[EditTerms], Edit]
 MEMIT_RIDGE = 15_000.0
 """MEMIT's weight of C = E[k kᵀ], as published for GPT-J; GPT2-XL has 20,000."""
 
-ALPHAEDIT_EIGENVALUE = 0.02
-"""Where AlphaEdit cuts the eigenvalues of C, as published."""
-
 ALPHAEDIT_L2 = 10.0
 """AlphaEdit's weight of the identity, as published with its settings for GPT-J and Llama3."""
-
-PRUNE_BASE = 1.2
-"""Of PRUNE's logarithm, as published. Where the weight's largest singular value s is small it would lengthen what it is
-to shorten; then the smallest base that does not is taken, e^(1/s)."""
 
 
 BANKS = 4
@@ -77,7 +72,7 @@ def sequential(terms: EditTerms) -> Edit:
 
 
 def with_relative_ridge(terms: EditTerms, ridge: float, form: Callable[..., Edit] = joint_edit_of) -> Edit:
-    """With a ridge in units of the mean of kᵀC⁻¹k over the edits, so that it means the same in any layer."""
+    """With a ridge in units of the mean of kᵀC⁻¹k over all edits that are made, so that it means the same anywhere."""
     mean = float((terms.keys * terms.directions).sum(dim=1).mean())
     return form(terms, ridge=ridge * mean)
 
@@ -107,9 +102,34 @@ def _mixed(share: float, ground: Ground) -> KeySpace:
 
 def _pruned(ground: Ground) -> Edits:
     terms = ground.terms(ground.whitening)
-    largest = float(torch.linalg.matrix_norm(ground.weight, 2))
-    base = max(PRUNE_BASE, (1 + 1e-9) * math.exp(1 / largest))
+    base = prune_base(ground.weight)
     return lambda places: {ground.plan.layer: pruned(sequential(terms.at(places)), ground.weight, base=base)}
+
+
+def prune_base(weight: Tensor) -> float:
+    """PRUNE's published base, or the smallest that shortens.
+
+    Where the weight's largest singular value s is small, the published one would lengthen what is just above it; from
+    e^(1/s) on none does.
+    """
+    largest = float(torch.linalg.matrix_norm(weight, 2))
+    return max(PUBLISHED_BASE, (1 + 1e-9) * math.exp(min(1 / max(largest, 1e-300), 700.0)))
+
+
+def details_of(ground: Ground) -> dict[str, str]:
+    """By method, what its name does not say of this model."""
+    width = ground.weight.shape[1]
+    found = {
+        "PRUNE": f"base {prune_base(ground.weight):.3g}",
+        "spread": f"layers {', '.join(map(str, ground.spread))}",
+        "protected": f"keys of {len(ground.protected)} other subjects",
+    }
+    try:
+        null = null_space(ground.second_moment, eigenvalue=ALPHAEDIT_EIGENVALUE)
+    except InputError:  # as its row says
+        return found
+    directions = f"{len(null.basis)} of {width} directions, with {null.variance:.1%} of the text's variance"
+    return found | {"AlphaEdit": directions}
 
 
 def _spread(size: int, ridge: float, ground: Ground) -> Edits:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ks_core.errors import KsError
+from ks_core.errors import InputError
 from ks_core.experiments.lifelong.acting import simulate
 from ks_core.experiments.lifelong.contenders import Form
 from ks_core.experiments.lifelong.look import Curve, Look
@@ -78,7 +78,7 @@ def _along(
     for count in counts:
         try:
             looks.append(_look(plan.layer, form, foretold, own, watched, known, count))
-        except KsError as error:
+        except InputError as error:
             return tuple(looks), f"after {count} edits: {one_line(error)}"
     return tuple(looks), ""
 

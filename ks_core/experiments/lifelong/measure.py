@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
-from ks_core.errors import KsError
+from ks_core.errors import InputError
 from ks_core.experiments.clock import Clock
 from ks_core.experiments.lifelong.acting import where_it_acts
-from ks_core.experiments.lifelong.contenders import Edits, contenders, of_editor
+from ks_core.experiments.lifelong.contenders import Contender, Edits, contenders, details_of, of_editor
 from ks_core.experiments.lifelong.forecast import foretell
 from ks_core.experiments.lifelong.ground import Ground, subject_bank
 from ks_core.experiments.lifelong.look import Curve
@@ -28,7 +28,7 @@ from ks_core.experiments.streams.growth import Growth, StreamGeometry, growth
 from ks_core.experiments.streams.plan import stream_layer
 from ks_core.experiments.streams.run import NO_EDITORS
 from ks_core.experiments.streams.setup import HELD_OUT_TOKENS, LONGEST_HELD_OUT
-from ks_core.formatting import one_line
+from ks_core.formatting import one_line, shown
 from ks_core.measurement.behaviour import held_out_text
 from ks_core.measurement.cached_values import cached_target_values_at
 from ks_core.measurement.keys import subject_keys
@@ -78,7 +78,8 @@ def measure_lifelong(
     watches = watches_of(inputs, ground)
     before = tuple(watch.unedited() for watch in watches)
     clock.lap("unedited")
-    methods = [*contenders(ground.weight.shape[1]), *of_searches(), *(of_editor(*of) for of in editors.items())]
+    own = [*contenders(ground.weight.shape[1]), *of_searches()]
+    methods = [*own, *of_others(editors, own)]
     curves = run_all(methods, ground, watches)
     clock.lap("streams")
     forecasts = _forecasts(ground, watches[0], settings.seed)
@@ -96,10 +97,25 @@ def measure_lifelong(
         forecasts=forecasts,
         growth=_growth(ground, watches[0], settings.resamples, settings.seed),
         simulated=_simulated(curves, acting),
+        details=details_of(ground),
         resamples=settings.resamples,
         seed=settings.seed,
         seconds=clock.laps,
     )
+
+
+def of_others(editors: Mapping[str, EditFunction], own: Sequence[Contender]) -> list[Contender]:
+    """Anyone's editors, none of which may have the name of a method.
+
+    Raises:
+        InputError: one has; names it.
+    """
+    taken = {of.method for of in own}
+    for name in editors:
+        if name in taken:
+            others = ", ".join(sorted(taken))
+            raise InputError(f"an editor is called {shown(name)}; expected another name than {others}")
+    return [of_editor(*of) for of in editors.items()]
 
 
 def ground_of(inputs: Inputs, selection: Selection, num_edits: int, orders: int, layer: int | None = None) -> Ground:
@@ -143,8 +159,7 @@ def watches_of(inputs: Inputs, ground: Ground) -> tuple[Watch, ...]:
 
 def _forecasts(ground: Ground, watch: Watch, seed: int) -> tuple[Forecast, ...]:
     terms = ground.terms(ground.whitening)
-    found = tuple(foretell(name, form, terms, ground.plan, watch.watched, seed) for name, form in FORMS.items())
-    return tuple(forecast for forecast in found if any(forecast.curve.looks))
+    return tuple(foretell(name, form, terms, ground.plan, watch.watched, seed) for name, form in FORMS.items())
 
 
 def _acting(ground: Ground, watch: Watch, prepared: Mapping[str, Edits]) -> tuple[Acting, ...]:
@@ -155,7 +170,7 @@ def _acting(ground: Ground, watch: Watch, prepared: Mapping[str, Edits]) -> tupl
     for name, edits in prepared.items():
         try:
             found.append(where_it_acts(name, len(places), edits(places), watch.watched, shares))
-        except KsError as error:  # as its row says
+        except InputError as error:  # such as edits that depend on each other
             logger.info("%s: not asked where it acts: %s", name, one_line(error))
     return tuple(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ks_core.experiments.lifelong.look import Curve, Look
 from ks_core.experiments.lifelong.plan import LifelongPlan
@@ -65,6 +65,7 @@ class Lifelong:
         acting: where edits act
         forecasts: by method
         growth: of the interference with the number of edits, in closed form
+        details: by method, what its name does not say: the size of a space, layers, a base
         simulated: by method, largest difference of a watched fact's log-probability, edits simulated and really made,
             in nats
     """
@@ -82,6 +83,7 @@ class Lifelong:
     resamples: int
     seed: int
     seconds: Mapping[str, float]
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def scores(self, curve: Curve, count: int) -> dict[str, Mean]:
         """Every score of a method after so many edits."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from ks_core.errors import KsError
+from ks_core.errors import InputError
 from ks_core.experiments.lifelong.contenders import Contender, Edits
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.experiments.lifelong.look import Curve, Look
@@ -37,7 +37,7 @@ def _curve(contender: Contender, ground: Ground, watches: Sequence[Watch]) -> Cu
     names = contender.method, contender.setting, contender.is_default
     try:
         edits = contender.prepare(ground)
-    except KsError as error:
+    except InputError as error:
         return Curve(*names, looks=(), failed=one_line(error))
     found = [_along(contender, edits, ground, watch) for watch in watches]
     reasons = [reason for _, reason in found if reason]
@@ -53,7 +53,7 @@ def _along(contender: Contender, edits: Edits, ground: Ground, watch: Watch) -> 
             break
         try:
             looks.append(look_after(edits, watch.order[:count], ground, watch))
-        except KsError as error:
+        except InputError as error:  # not where weights could not be put back: that ends the run
             return tuple(looks), f"after {count} edits: {one_line(error)}"
     return tuple(looks), ""
 
@@ -62,7 +62,8 @@ def look_after(edits: Edits, places: NDArray[np.intp], ground: Ground, watch: Wa
     """Make edits, look, put the weights back.
 
     Raises:
-        KsError: edits that cannot be made, or after which the model says what is no number.
+        InputError: edits that cannot be made, or after which the model says what is no number.
+        UndoError: the weights could not be put back.
     """
     deltas = {layer: edit.delta() for layer, edit in edits(places.tolist()).items()}
     return watch.look(len(places), deltas, growth=ground.growth(deltas), length=ground.length(deltas))

@@ -51,7 +51,7 @@ def per_fact(look: Look, before: Look, text_lengths: Array, early: int) -> Mappi
         early: how many edits the first quarter has.
     """
     of_early, of_later = (np.exp(of.log_probability.numpy()) for of in (look.early, look.later))
-    shares = {name: (getattr(look, name).lead > 0).double().numpy() for name in ("early", "later")}
+    shares = {name: _ahead(getattr(look, name)) for name in ("early", "later", "paraphrase", "neighbourhood")}
     made = min(look.edits, early), max(0, look.edits - early)  # each part counts by the edits it stands for
     weights = np.repeat([made[of] / max(1, size) for of, size in enumerate((len(of_early), len(of_later)))],
                         [len(of_early), len(of_later)])  # fmt: skip
@@ -59,8 +59,8 @@ def per_fact(look: Look, before: Look, text_lengths: Array, early: int) -> Mappi
         "p(new)": (np.concatenate([of_early, of_later]), weights),
         "retention": _alike(of_early),
         "efficacy": (np.concatenate([shares["early"], shares["later"]]), weights),
-        "paraphrase": _alike((look.paraphrase.lead > 0).double().numpy()),
-        "neighbourhood": _alike((look.neighbourhood.lead > 0).double().numpy()),
+        "paraphrase": _alike(shares["paraphrase"]),
+        "neighbourhood": _alike(shares["neighbourhood"]),
         **{name: _alike(numbers) for name, numbers in per_watched(look.watched, before.watched).items()},
         "log-perplexity rise": (look.losses - before.losses, text_lengths),
         "growth": _alike(np.array([look.growth])),
@@ -72,10 +72,16 @@ def per_watched(watched: Standing, before: Standing) -> Mapping[str, Array]:
     change = (watched.log_probability - before.log_probability).numpy()
     return {
         "watched halved": (change <= -HALVED).astype(np.float64),
-        "watched overtaken": (watched.lead <= 0).double().numpy()[(before.lead > 0).numpy()],
+        "watched overtaken": 1 - _ahead(watched)[(before.lead > 0).numpy()],
         "watched change": change,
         "watched tail": _tail(change),
     }
+
+
+def _ahead(standing: Standing) -> Array:
+    """1 where the own object is ahead, 0 where it is not, NaN where no token tells it from another one."""
+    lead = standing.lead.numpy()
+    return np.where(np.isfinite(lead), (lead > 0).astype(np.float64), np.nan)
 
 
 def _tail(change: Array) -> Array:
@@ -99,8 +105,8 @@ def scores_of(looks: Sequence[Look], before: Sequence[Look], text_lengths: Array
     """Every score over the orders of a stream, with its error over orders and facts (or texts) together.
 
     The value is the mean over orders. Its error has two parts, in quadrature: the spread between orders over √R, and
-    the mean of the errors over facts within an order, which is not divided, as the orders share their facts. `count` is
-    the facts of one order.
+    the mean of the errors over facts within an order. That is not divided, as orders share watched facts and texts; of
+    edits, where they do not share all, it is too large rather than too small. `count` is the facts of one order.
 
     Args:
         looks: by order, after the same number of edits; one at least.
@@ -138,12 +144,15 @@ def foretold_scores(looks: Sequence[Look], before: Look) -> dict[str, Mean]:
 
 
 def _mean(numbers: Array, weights: Array) -> Mean:
-    return mean_of(numbers) if len(set(weights.tolist())) < 2 else weighted_mean(numbers, weights)
+    known = ~np.isnan(numbers)
+    if len(set(weights.tolist())) < 2:
+        return mean_of(numbers)
+    return weighted_mean(numbers[known], weights[known])
 
 
 def _over_orders(means: Sequence[Mean]) -> Mean:
     values = np.array([mean.value for mean in means])
     between = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    within = float(np.mean([mean.error for mean in means]))
-    within = 0.0 if means[0].count == 1 else within  # a number of the whole stream: only orders differ
-    return Mean(float(values.mean()), math.hypot(between, within), means[0].count)
+    errors = [mean.error for mean in means if mean.count > 1]  # of one number, such as the weight's, orders alone tell
+    within = float(np.mean(errors)) if errors else 0.0
+    return Mean(float(values.mean()), math.hypot(between, within), max(mean.count for mean in means))

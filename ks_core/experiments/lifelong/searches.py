@@ -19,8 +19,9 @@ OWN = {
     "decay 0.5": ValueSettings(weight_decay=0.5),
     "ROME's": ValueSettings(steps=20, weight_decay=0.5, kl_weight=0.0625),
 }
-"""Searches of their own. ROME's: its settings for GPT2-XL (20 steps, decay 0.5, KL 0.0625, bound 4, stop at 0.95),
-without the random prefixes, which cost as many passes as there are of them."""
+"""Searches of their own. ROME's: its numbers for GPT2-XL (20 steps, decay 0.5, KL 0.0625, bound 4, stop at 0.95) in the
+units of this search, whose decay is of the squared length, and without its random prefixes, which cost as many passes
+as there are of them."""
 
 SEARCHED = 128
 """Edits of the first order for which a search of its own is made: each costs a second on two cores."""

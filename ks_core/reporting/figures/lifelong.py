@@ -72,7 +72,10 @@ def frontier(measured: Lifelong, model: str) -> Figure:
     panels[0].set_xlim(left=-0.02)  # when all is drawn: it ends where the worst method does
     panels[0].set_ylabel("retention: p(new) of the first quarter of the edits")
     _legend(figure, *_methods(measured))
-    figure.suptitle(f"{_title(measured, model)}; filled: as published or recommended; up and left is better")
+    figure.suptitle(
+        f"{_title(measured, model)}; filled: as published or recommended; open: other settings, first order only; "
+        "up and left is better"
+    )
     return figure
 
 
