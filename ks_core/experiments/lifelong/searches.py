@@ -8,7 +8,7 @@ from functools import partial
 from ks_core.experiments.lifelong.contenders import Contender, Edits, Form, sequential
 from ks_core.experiments.lifelong.ground import Ground
 from ks_core.measurement.cached_values import cached_target_values
-from ks_core.measurement.values import TargetValues, ValueSettings
+from ks_core.measurement.values import GENTLE, ROME, TargetValues, ValueSettings
 from ks_core.theory.editing import Edit, edit_terms, joint_edit_of
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -16,12 +16,10 @@ LEVELS = (0.5, 0.8, 0.95)
 
 OWN = {
     "norm bound 1": ValueSettings(norm_bound=1.0),
-    "decay 0.5": ValueSettings(weight_decay=0.5),
-    "ROME's": ValueSettings(steps=20, weight_decay=0.5, kl_weight=0.0625),
+    "decay 0.5": GENTLE,
+    "ROME's": ROME,
 }
-"""Searches of their own. ROME's: its numbers for GPT2-XL (20 steps, decay 0.5, KL 0.0625, bound 4, stop at 0.95) in the
-units of this search, whose decay is of the squared length, and without its random prefixes, which cost as many passes
-as there are of them."""
+"""Searches of their own, beside those that are met on the way."""
 
 SEARCHED = 128
 """Edits of the first order for which a search of its own is made: each costs a second on two cores."""
