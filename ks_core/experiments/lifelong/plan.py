@@ -103,8 +103,8 @@ def plan_lifelong(
             f"{FEWEST_EDITS} edits at least and one subject beside them: give more facts {set_by('facts')}"
         )
     rng = np.random.default_rng(seed)
-    watched = (tuple(of[place] for place in evenly(len(of), MOST_WATCHED)) for of in (near, others))
-    return LifelongPlan(layer, edits, *watched, tuple(rng.permutation(count) for _ in range(orders)))
+    near, apart = (tuple(of[place] for place in evenly(len(of), MOST_WATCHED)) for of in (near, others))
+    return LifelongPlan(layer, edits, near, apart, tuple(rng.permutation(count) for _ in range(orders)))
 
 
 def evenly(count: int, most: int) -> list[int]:
