@@ -80,9 +80,9 @@ _RANGES = {
 
 
 GENTLE = ValueSettings(weight_decay=0.5)
-"""With decay, values are shorter. After 128 joint edits of SmolLM2-135M in layer 10 (one order) the edits are kept as well
-(p(new) of the first quarter 0.90 ± 0.01 against 0.85 ± 0.02), about half as many watched facts have lost half of
-their probability (14 ± 3 against 26 ± 4 %), and fewer paraphrases follow (65 ± 7 against 85 ± 5 %)."""
+"""Shorter values. After 128 joint edits of SmolLM2-135M in layer 10 (one order), edits are as well kept:
+p(new) of the first quarter 0.90 ± 0.01 against 0.85 ± 0.02. About half as many watched facts have lost half of their
+probability, 14 ± 3 against 26 ± 4 %, and fewer paraphrases follow, 65 ± 7 against 85 ± 5 %."""
 
 ROME = ValueSettings(steps=20, weight_decay=0.5, kl_weight=0.0625)
 """ROME's numbers for GPT2-XL in the units of this search, whose decay is of the squared length, and without its random
