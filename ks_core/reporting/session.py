@@ -231,7 +231,7 @@ def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
         "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for claims about edits, 3 for those about sizes, 20 for those about long streams of edits;",
+        "            6 more for claims about edits, 3 for those about sizes, 45 for those about hundreds of edits;",
         "            others in proportion to their size",
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {folder}",
