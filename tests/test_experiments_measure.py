@@ -56,6 +56,7 @@ def test_the_measured_facts_are_the_first_known(measurement):
 def test_every_finding_has_error_count_and_verdict(findings):
     assert {finding.claim for finding in findings} == {
         "universal",
+        "related-pairs",
         "zero-mean",
         "kurtosis",
         "whitened-angles",

@@ -145,7 +145,7 @@ def test_values_of_edits_are_not_searched_again(model, facts, moments, monkeypat
         raise AssertionError("searched again")
 
     for module in (cached_values, values):
-        monkeypatch.setattr(module, "target_values", search)
+        monkeypatch.setattr(module, "target_values_at", search)
     larger = replace(edits.values, values=3 * edits.values.values, probabilities=edits.values.probabilities / 2)
     found = ks.audit(model, replace(edits, values=larger), keep=facts[24:])
     assert found.reached == tuple(of / 2 for of in expected.reached)
