@@ -43,7 +43,7 @@ def simulate_alone(
         InputError: a layer that does not exist, or a log-probability that is not finite.
     """
     after = unknown(*chosen.shape)
-    written, along = _on_device(model, layer, left[:, :, None], right[:, None, :])
+    written, along = left[:, :, None], right[:, None, :]
     with tqdm(total=int(chosen.sum()), desc=f"simulated edits, layer {layer}", unit="pair", disable=None) as bar:
         for batch in batches:
             edits, rows = chosen[:, batch.facts].nonzero(as_tuple=True)
@@ -72,7 +72,7 @@ def simulate_together(model: LoadedModel, edits: Mapping[int, Edit], batches: Se
     Raises:
         InputError: a layer that does not exist.
     """
-    changes = {layer: _on_device(model, layer, edit.left, edit.right) for layer, edit in edits.items()}
+    changes = {layer: (edit.left, edit.right) for layer, edit in edits.items()}
     with simulated(model.adapter, changes):
         return read_all(model, batches)
 
@@ -85,12 +85,6 @@ def _finite(found: Standing) -> Standing:
             "numbers: run the model in float32"
         )
     return found
-
-
-def _on_device(model: LoadedModel, layer: int, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    weight = model.adapter.weight(layer)
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    return left.to(weight.device, dtype), right.to(weight.device, dtype)
 
 
 def _parts(model: LoadedModel, asked: AskedFacts, pairs: int) -> Iterator[slice]:

@@ -24,14 +24,18 @@ def simulated(
     Args:
         adapter: the model.
         changes: by layer, left and right: (d_value, r) and (r, d_key), the same for all rows of a batch; or with the
-            number of rows before them, (rows, d_value, r) and (rows, r, d_key), one change for each row.
+            number of rows before them, (rows, d_value, r) and (rows, r, d_key), one change for each row. They are taken
+            to the weight's device, and to its dtype or float32, whichever is wider.
         at: (rows, tokens) bool, of the batch that is run: where the change acts; everywhere when left out.
 
     Raises:
         InputError: a layer that does not exist.
     """
     with ExitStack() as hooks:
-        for layer, (left, right) in changes.items():
+        for layer, factors in changes.items():
+            weight = adapter.weight(layer)
+            dtype = torch.promote_types(weight.dtype, torch.float32)
+            left, right = (factor.to(weight.device, dtype) for factor in factors)
             hooks.enter_context(adapter.projection(layer).register_forward_hook(_adding(left, right, at)))
         yield
 

@@ -35,7 +35,7 @@ def simulate(asked: Asked, edits: Mapping[int, Edit], where: Where | None = None
         first: ask for the first so many facts only.
     """
     adapter = asked.model.adapter
-    changes = {layer: _as_the_model(adapter.weight(layer), edit) for layer, edit in edits.items()}
+    changes = {layer: (edit.left, edit.right) for layer, edit in edits.items()}
     count = len(asked) if first is None else min(first, len(asked))
     found = unknown(count)
     for facts, of_facts, states in asked.parts(count):
@@ -55,8 +55,3 @@ def where_it_acts(method: str, count: int, edits: Mapping[int, Edit], watched: A
         elsewhere=simulate(watched, edits, lambda rows: ~at_subject(rows)),
         largest_share=largest_share,
     )
-
-
-def _as_the_model(weight: Tensor, edit: Edit) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    return edit.left.to(weight.device, dtype), edit.right.to(weight.device, dtype)

@@ -141,7 +141,7 @@ class _Subjects:
             with ExitStack() as hooks:
                 hooks.enter_context(torch.inference_mode())
                 hooks.enter_context(suppress(_Done))
-                hooks.enter_context(simulated(adapter, {of: _factors(self.model, of, edits[of]) for of in edits}))
+                hooks.enter_context(simulated(adapter, {of: (edits[of].left, edits[of].right) for of in edits}))
                 hooks.enter_context(adapter.capture_keys([layer], lambda _, found, at=at: keys.append(_at(found, at))))  # type: ignore[misc]
                 hooks.enter_context(adapter.block(self.last).register_forward_hook(_ending(at, states.append)))
                 if self.below is not None:
@@ -185,12 +185,6 @@ def _read_subjects(model: LoadedModel, facts: Sequence[Fact], layers: Mapping[in
 
 def _in_parts(rows: Tensor, width: int) -> Sequence[Tensor]:
     return torch.split(rows, max(1, TOKENS_AT_ONCE // width))
-
-
-def _factors(model: LoadedModel, layer: int, edit: Edit) -> tuple[Tensor, Tensor]:
-    weight = model.adapter.weight(layer)
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    return edit.left.to(weight.device, dtype), edit.right.to(weight.device, dtype)
 
 
 def _in_order(model: LoadedModel, spaces: Mapping[int, KeySpace]) -> Mapping[int, KeySpace]:
