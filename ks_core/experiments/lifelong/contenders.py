@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ks_core.errors import InputError
-from ks_core.experiments.lifelong.ground import Ground
+from ks_core.experiments.lifelong.ground import BANK, Ground
 from ks_core.experiments.lifelong.spread import spread_edits
 from ks_core.theory.batches import batched_edit_of
 from ks_core.theory.decomposition import mixed, own_part
@@ -31,10 +31,6 @@ MEMIT_RIDGE = 15_000.0
 
 ALPHAEDIT_L2 = 10.0
 """AlphaEdit's weight of the identity, as published with its settings for GPT-J and Llama3."""
-
-
-BANKS = 4
-"""Directions that are taken out of key space are fewer than one in so many."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +195,7 @@ def in_batches() -> tuple[Contender, ...]:
 
 def in_other_spaces(width: int) -> tuple[Contender, ...]:
     """Methods that write in a part of key space, or with another second moment."""
-    taken_out = [directions for directions in (16, 64, 256) if directions < width // BANKS]
+    taken_out = [directions for directions in (16, 64, 256) if directions < width // BANK]
     return (
         *(
             Contender("AlphaEdit", f"L2 {l2:g}", closed(_null, partial(joint_edit_of, ridge=l2)), l2 == ALPHAEDIT_L2)

@@ -19,7 +19,8 @@ from ks_core.theory.key_spaces import KeySpace
 from ks_core.theory.whitening import Whitening
 
 BANK = 4
-"""Of d_key directions of key space, one in so many subjects are protected by the method that protects."""
+"""Of d_key directions of key space, one in so many subjects are protected by the method that protects, and fewer are
+taken out where edits write along their own part: three quarters stay to write in."""
 
 SUBJECTS_AT_ONCE = 128
 """Of the many subjects, whose keys are read by length."""
