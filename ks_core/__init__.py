@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ks_core.front.text import superposition as superposition
     from ks_core.measurement.known import KnownFacts as KnownFacts
     from ks_core.measurement.known import known_facts as known_facts
-    from ks_core.measurement.second_moments import SecondMoments as SecondMoments
+    from ks_core.measurement.moments.second_moments import SecondMoments as SecondMoments
     from ks_core.measurement.values import ValueSettings as ValueSettings
     from ks_core.models.loaded import LoadedModel as LoadedModel
     from ks_core.models.loading import load_model as load_model
@@ -83,7 +83,7 @@ _HOMES = {
     "LoadedModel": "models.loaded",
     "NotApplicable": "claims.finding",
     "Results": "front.results",
-    "SecondMoments": "measurement.second_moments",
+    "SecondMoments": "measurement.moments.second_moments",
     "Settings": "experiments.request.settings",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",

@@ -12,11 +12,11 @@ from ks_core.checked_files import read_json, write_json
 from ks_core.data.facts import load_facts
 from ks_core.errors import KsError
 from ks_core.files import cache_dir
-from ks_core.measurement.accumulator import SecondMomentAccumulator
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.provenance import MomentProvenance
-from ks_core.measurement.store import load_sum, save_moments
+from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
+from ks_core.measurement.moments.provenance import MomentProvenance
+from ks_core.measurement.moments.store import load_sum, save_moments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import load_model
 from ks_core.reporting.baseline_file import FORMAT as BASELINE

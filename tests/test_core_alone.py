@@ -53,7 +53,7 @@ print(summarise(superposition(whiten(text.T @ text / 200).whiten(keys)).numpy())
 """
 REFUSED = {
     "import ks_core.models.loading": "models",
-    "import ks_core.measurement.second_moments": "models",
+    "import ks_core.measurement.moments.second_moments": "models",
     "import ks_core.measurement.values": "models",
     "import ks_core.auditing.predict": "models",
     "import ks_core.experiments.dose.run": "models",

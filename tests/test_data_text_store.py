@@ -112,7 +112,7 @@ def test_a_cache_folder_that_cannot_be_made_is_refused(tmp_path, monkeypatch):
 PEAK = """
 import resource, sys
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.text import take_tokens
+from ks_core.measurement.moments.text import take_tokens
 from ks_core.models.tiny import byte_level_tokenizer
 tokenizer = byte_level_tokenizer()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

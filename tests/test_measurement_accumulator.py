@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ks_core.errors import InputError
-from ks_core.measurement.accumulator import SecondMomentAccumulator
+from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
 from ks_core.theory.superposition import superposition
 from ks_core.theory.whitening import whiten
 
@@ -111,7 +111,7 @@ def test_massive_keys_cost_p_no_digits(rows, neurons, times):
 
 
 def test_planted_fault_massive_keys_in_a_float32_product_are_caught(monkeypatch):
-    monkeypatch.setattr("ks_core.measurement.accumulator.LONG_KEY", float("inf"))
+    monkeypatch.setattr("ks_core.measurement.moments.accumulator.LONG_KEY", float("inf"))
     generator = torch.Generator().manual_seed(0)
     keys = torch.randn(1000, 40, generator=generator)
     keys[0] *= 1e4

@@ -8,8 +8,8 @@ from tiny_models import byte_level_tokenizer, sentencepiece_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from ks_core.measurement import beginnings
-from ks_core.measurement.beginnings import first_tokens
+from ks_core.measurement.moments import beginnings
+from ks_core.measurement.moments.beginnings import first_tokens
 
 
 def pairs_only(kind):

@@ -12,7 +12,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.behaviour import Scores, held_out_text, read_answers, text_losses
-from ks_core.measurement.text import take_tokens
+from ks_core.measurement.moments.text import take_tokens
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 

@@ -9,8 +9,8 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.measurement.second_moments import collect_second_moments, moment_provenance, moments_folder
-from ks_core.measurement.text import Piece, segments, take_tokens
+from ks_core.measurement.moments.second_moments import collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.moments.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
 
 TOKENS = 256
@@ -82,7 +82,7 @@ def test_planted_fault_a_text_that_loses_its_context_at_a_checkpoint_is_caught(m
         for segment in segments(texts, boundaries):
             yield [Piece(piece.ids[piece.start :], 0) for piece in segment]
 
-    monkeypatch.setattr("ks_core.measurement.second_moments.segments", torn)
+    monkeypatch.setattr("ks_core.measurement.moments.second_moments.segments", torn)
     moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
     expected = naive_moment(model, take_tokens(corpus.texts(), model.tokenizer, TOKENS, 64), 1)
     assert not torch.allclose(moments.at(1).matrix, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))

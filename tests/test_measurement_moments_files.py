@@ -20,8 +20,13 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, ProvenanceError
-from ks_core.measurement.second_moments import STORED_AFTER, collect_second_moments, moment_provenance, moments_folder
-from ks_core.measurement.store import load_sum, save_moments
+from ks_core.measurement.moments.second_moments import (
+    STORED_AFTER,
+    collect_second_moments,
+    moment_provenance,
+    moments_folder,
+)
+from ks_core.measurement.moments.store import load_sum, save_moments
 from ks_core.models.loading import load_model
 
 TOKENS = 256
@@ -128,7 +133,7 @@ def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model,
     with safe_open(max(moments.folder.iterdir()), framework="pt") as file:
         (content,) = map(json.loads, file.metadata().values())
     assert content["about"]["libraries"] == {"torch": version("torch"), "transformers": version("transformers")}
-    monkeypatch.setattr("ks_core.measurement.store.version", lambda _: "another")
+    monkeypatch.setattr("ks_core.measurement.moments.store.version", lambda _: "another")
     again = collect_second_moments(model, corpus, tokens=TOKENS)
     assert again.folder == moments.folder
     assert torch.equal(again.at(0).matrix, moments.at(0).matrix)
@@ -164,7 +169,7 @@ def test_a_resume_looks_again_when_another_process_has_finished_meanwhile(model,
         path.unlink()
     sums = [load_sum(max(whole.folder.iterdir()), layer, TOKENS // 4, whole.provenance) for layer in (0, 1)]
     save_moments(passing, dict(enumerate(sums)), 3 * TOKENS // 8, whole.provenance)
-    monkeypatch.setattr("ks_core.measurement.second_moments.load_sum", finish_when_read)
+    monkeypatch.setattr("ks_core.measurement.moments.second_moments.load_sum", finish_when_read)
     again, passes = passes_of(model, lambda: collect_second_moments(model, corpus, tokens=TOKENS))
     assert looked == [passing]
     assert passes == 0
@@ -187,7 +192,7 @@ COLLECT = """
 import sys, time
 from pathlib import Path
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.second_moments import collect_second_moments
+from ks_core.measurement.moments.second_moments import collect_second_moments
 from ks_core.models.loading import load_model
 model, text, folder, wait = load_model(sys.argv[1]), load_corpus(sys.argv[2]), Path(sys.argv[3]), "wait" in sys.argv
 def pause(*_):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ks_core.errors import InputError
-from ks_core.measurement.text import batches, segments, take_tokens
+from ks_core.measurement.moments.text import batches, segments, take_tokens
 
 texts = st.lists(st.integers(1, 30), min_size=1, max_size=30).map(
     lambda lengths: [np.arange(length, dtype=np.int32) + 100 * row for row, length in enumerate(lengths)]

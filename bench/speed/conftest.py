@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.text import Piece, batches, take_tokens
+from ks_core.measurement.moments.text import Piece, batches, take_tokens
 from ks_core.models.loading import load_model
 
 TOKENS = 65_536

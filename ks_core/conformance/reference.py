@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ks_core.measurement.accumulator import SecondMomentAccumulator
+from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
 from ks_core.theory.editors import editor_of
 from ks_core.theory.methods import Joint, Sequential
 from ks_core.theory.traits import Traits, traits

@@ -12,7 +12,7 @@ from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import PACKAGED_FACTS, Facts
 from ks_core.errors import InputError
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.second_moments import SecondMoments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import Model, load_model
 from ks_core.patches.edits import Edits

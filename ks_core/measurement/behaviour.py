@@ -13,8 +13,8 @@ from ks_core import defaults
 from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
+from ks_core.measurement.moments.text import TokenIds, batches, take_tokens
 from ks_core.measurement.scoring import continuation_log_probabilities
-from ks_core.measurement.text import TokenIds, batches, take_tokens
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 from ks_core.statistics.pairs import Array

@@ -12,9 +12,9 @@ from ks_core.data.fact import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.behaviour import Answers, read_answers, text_losses
 from ks_core.measurement.kept_facts import in_batches, read_all, rival_names, rivals_of
+from ks_core.measurement.moments.text import TokenIds
 from ks_core.measurement.objects import refuse_not_finite
 from ks_core.measurement.standing import Standing
-from ks_core.measurement.text import TokenIds
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.means import Mean, mean_of, weighted_mean
 from ks_core.statistics.pairs import Array

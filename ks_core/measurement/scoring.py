@@ -15,7 +15,7 @@ from ks_core.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
 from ks_core.formatting import quoted
-from ks_core.measurement.text import TokenIds, batches
+from ks_core.measurement.moments.text import TokenIds, batches
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import Span, pad_rows, padding_id, split_byte_runs
 

@@ -19,7 +19,7 @@ from ks_core.data.fact import Fact
 from ks_core.errors import InputError, NotStoredError, ProvenanceError
 from ks_core.files import sha256_of
 from ks_core.formatting import shown_path
-from ks_core.measurement.text import TokenIds
+from ks_core.measurement.moments.text import TokenIds
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.base import Base
 from ks_core.statistics.means import Mean

@@ -16,7 +16,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.second_moments import SecondMoments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening, text_of
 from ks_core.models.editing import edited
@@ -141,7 +141,7 @@ def edit(
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.measurement.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
@@ -232,7 +232,7 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.measurement.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")

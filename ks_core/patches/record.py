@@ -15,8 +15,8 @@ from ks_core.checked_files import StoredTensors, read_json, read_tensors, sealed
 from ks_core.data.fact import Fact
 from ks_core.errors import ProvenanceError
 from ks_core.formatting import shown_path
-from ks_core.measurement.provenance import MomentProvenance
-from ks_core.measurement.second_moments import SecondMoments, moments_folder
+from ks_core.measurement.moments.provenance import MomentProvenance
+from ks_core.measurement.moments.second_moments import SecondMoments, moments_folder
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.patches.base import Base
 from ks_core.patches.edits import Edits

@@ -13,8 +13,8 @@ from torch import Tensor
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.measurement.kept_facts import Batch, in_batches
+from ks_core.measurement.moments.text import TokenIds
 from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
-from ks_core.measurement.text import TokenIds
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.simulating import States, resumed, states_below
 from ks_core.models.tokens import pad_rows, padding_id

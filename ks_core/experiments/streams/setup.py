@@ -15,7 +15,7 @@ from ks_core.experiments.streams.stream import Checkpoint
 from ks_core.measurement.behaviour import held_out_text, read_answers, text_losses
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.text import TokenIds
+from ks_core.measurement.moments.text import TokenIds
 from ks_core.measurement.values import TargetValues
 from ks_core.models.editing import edited, promoted
 from ks_core.models.loaded import LoadedModel

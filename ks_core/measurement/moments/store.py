@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ks_core.checked_files import read_tensors, write_tensors
 from ks_core.errors import ProvenanceError
-from ks_core.measurement.accumulator import SecondMoment, moment_of
-from ks_core.measurement.provenance import MomentProvenance, check_provenance
+from ks_core.measurement.moments.accumulator import SecondMoment, moment_of
+from ks_core.measurement.moments.provenance import MomentProvenance, check_provenance
 
 FORMAT = "ks_core/second-moments/3"
 

@@ -15,10 +15,10 @@ from ks_core.data.corpus import Corpus
 from ks_core.errors import InputError, NotStoredError, ProvenanceError, RankDeficientError
 from ks_core.files import cache_dir, is_stored
 from ks_core.formatting import shown
-from ks_core.measurement.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
-from ks_core.measurement.provenance import MomentProvenance
-from ks_core.measurement.store import load_moment, load_sum, save_moments
-from ks_core.measurement.text import Piece, TokenIds, batches, segments, take_tokens
+from ks_core.measurement.moments.accumulator import SecondMoment, SecondMomentAccumulator, moment_of
+from ks_core.measurement.moments.provenance import MomentProvenance
+from ks_core.measurement.moments.store import load_moment, load_sum, save_moments
+from ks_core.measurement.moments.text import Piece, TokenIds, batches, segments, take_tokens
 from ks_core.models.loaded import FINGERPRINTS, LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ks_core.errors import InputError
-from ks_core.measurement.beginnings import first_tokens
+from ks_core.measurement.moments.beginnings import first_tokens
 
 TokenIds = NDArray[np.int32]
 

@@ -1,0 +1,1 @@
+"""Second moments of keys: collected over text, kept with what they were made from."""
