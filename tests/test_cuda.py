@@ -12,7 +12,7 @@ from ks_core.auditing.predict import audit
 from ks_core.data.facts import packaged_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model

@@ -218,7 +218,7 @@ def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> Fa
 
 def _made(model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace) -> Patch:
     """The patch that is to be written."""
-    from ks_core.measurement.moments.second_moments import collect_second_moments
+    from ks_core.measurement.moments.collecting import collect_second_moments
     from ks_core.patches.edits import edit
     from ks_core.patches.patch import Patch
     from ks_core.patches.saving import appended

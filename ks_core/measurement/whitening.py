@@ -9,7 +9,8 @@ from torch import Tensor
 from ks_core import arguments, defaults
 from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.accumulator import SecondMoment
-from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.models.loaded import LoadedModel
 from ks_core.theory.whitening import Whitening, check_ridge, whiten
 

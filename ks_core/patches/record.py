@@ -107,8 +107,8 @@ def _as_json(edits: Edits) -> dict[str, Any]:
 
 def _edits(base: Base, content: Mapping[str, Any], stored: StoredTensors) -> Edits:
     layer, method = content["layer"], content["method"]
-    facts, made_from = _facts(content["edits"]), content["moments"]
-    provenance = MomentProvenance(**{**made_from, "layers": tuple(made_from["layers"])})
+    facts = _facts(content["edits"])
+    provenance = MomentProvenance(**{name: value for name, value in content["moments"].items() if name != "layers"})
 
     def get(name: str, *width: None, dtype: torch.dtype = torch.float64, rows: int | None = len(facts)) -> Tensor:
         return stored.get(f"layers.{layer}.{name}", dtype=dtype, shape=(rows, *width))
