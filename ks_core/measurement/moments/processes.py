@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from ks_core.errors import InputError, KsError, ProcessError
 from ks_core.formatting import one_line, shown
@@ -130,9 +132,9 @@ def _backend(cuda: bool) -> str:
     return "cpu:gloo,cuda:nccl" if cuda else "gloo"
 
 
-def _meet(place: Place, backend: str) -> dist.Store:
+def _meet(place: Place, backend: str) -> Any:
     try:
-        store, *_ = next(dist.rendezvous("env://", timeout=MEETING))
+        store, *_ = next(rendezvous("env://", timeout=MEETING))
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=SILENCE)
     except (RuntimeError, ValueError, OSError) as error:  # dist's own errors are RuntimeErrors
         raise ProcessError(
@@ -140,7 +142,7 @@ def _meet(place: Place, backend: str) -> dist.Store:
             f"({one_line(str(error).partition(chr(10))[0])}); expected all of them to start within "
             f"{MEETING.seconds // 60} minutes and that address to be reached from each: see that no firewall is between"
         ) from error
-    return store  # type: ignore[no-any-return]
+    return store
 
 
 class _Claim:
@@ -149,7 +151,7 @@ class _Claim:
     The store that is asked is `torchrun`'s own, so it outlives the first process.
     """
 
-    def __init__(self, store: dist.Store) -> None:
+    def __init__(self, store: Any) -> None:
         self._store = store
         self._own: bool | None = None
 

@@ -1,4 +1,4 @@
-"""Several processes that share one pass over the text: who is who, sums to the first, an error of one is that of all."""
+"""Processes that share one pass over the text: who is who, sums go to the first, an error of one is that of all."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Ranks:
         for tensor in tensors:
             if tensor.dtype != torch.float64 or not tensor.is_contiguous():
                 raise InputError(f"a sum is {tensor.dtype} with strides {tensor.stride()}; expected contiguous float64")
-            for part in tensor.view(-1).split(PART) if self.size > 1 else ():
+            for part in torch.split(tensor.view(-1), PART) if self.size > 1 else ():
                 _heard(partial(dist.reduce, part, 0))
 
     def agree(self, error: BaseException | None = None) -> None:
@@ -176,8 +176,9 @@ def lost(how: str) -> ProcessError:
 
     Example:
         >>> print(lost("stopped by SIGTERM"))
-        a process of this run ended before its work was done (stopped by SIGTERM); expected all of them to stay: the last checkpoint is whole, start the same command again and it goes on from there
-    """  # noqa: E501 - as it is printed
+        a process of this run ended before its work was done (stopped by SIGTERM); expected all of them to stay:
+        the last checkpoint is whole, start the same command again and it goes on from there
+    """
     return ProcessError(
         f"a process of this run ended before its work was done ({how}); expected all of them to stay: the last "
         "checkpoint is whole, start the same command again and it goes on from there"
@@ -192,5 +193,5 @@ def _written_error(error: BaseException | None, rank: int) -> str:
 
 def _read_error(written: str) -> KsError:
     name, text = json.loads(written)
-    kind = getattr(errors, name, KsError)
-    return kind(text)  # type: ignore[no-any-return]
+    kind: type[KsError] = getattr(errors, name, KsError)
+    return kind(text)
