@@ -51,10 +51,6 @@ class UndoError(KsError):
     """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
 
 
-class ProcessError(KsError):
-    """One of several processes that ended or failed before its work was done, and the others with it."""
-
-
 class MissingExtraError(KsError, ImportError):
     """An optional part of the package whose own packages are not installed."""
 

@@ -60,7 +60,7 @@ class Adapter:
         """Whether some weights are elsewhere and come to a device when it is their turn."""
         return any(parameter.is_meta for parameter in self.model.parameters())
 
-    def device_of(self, layer: int) -> torch.device:
+    def layer_device(self, layer: int) -> torch.device:
         """Where a layer's keys are."""
         return self.weight(layer).device
 

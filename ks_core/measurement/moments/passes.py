@@ -202,8 +202,8 @@ def _accumulator(reading: Reading, layer: int) -> SecondMomentAccumulator:
     adapter, placing = reading.model.adapter, reading.placing
     if placing.short:
         home = reading.moments.folder if placing.mapped else None
-        return FlushedAccumulator(adapter.d_key, adapter.device_of(layer), home=home)
-    return SecondMomentAccumulator(adapter.d_key, adapter.device_of(layer))
+        return FlushedAccumulator(adapter.d_key, adapter.layer_device(layer), home=home)
+    return SecondMomentAccumulator(adapter.d_key, adapter.layer_device(layer))
 
 
 def _restore(reading: Reading, of: Pass, sums: Mapping[int, SecondMomentAccumulator]) -> None:
