@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -201,8 +202,8 @@ class FlushedAccumulator(SecondMomentAccumulator):
 
 
 def all_finite(sums: Sequence[Tensor]) -> bool:
-    """Whether a sum holds neither NaN nor infinity, which one pass without a mask tells: both survive an addition."""
-    return all(bool(torch.isfinite(block.sum())) or bool(torch.isfinite(block).all()) for block in sums)
+    """Whether numbers are neither NaN nor infinite; both survive an addition, so a sum of all mostly tells at once."""
+    return all(isfinite(float(each.sum())) or bool(torch.isfinite(each).all()) for each in sums)
 
 
 def _in_float64(keys: Tensor) -> Tensor:
@@ -228,7 +229,7 @@ def moment_of(packed: Tensor, count: int) -> SecondMoment:
     """
     if count < 1:
         raise InputError(f"a second moment of {count} tokens is not defined; collect some text first")
-    if not torch.isfinite(packed).all():
+    if not all_finite([packed]):
         raise InputError(
             f"the second moment over {count} tokens is not finite: some keys were NaN or infinite; "
             "run the model in float32 or bfloat16"

@@ -13,6 +13,9 @@ FEWEST = 4
 """Blocks of a sum at least. Only what is on and right of the diagonal is computed: (1 + 1/4) / 2 = 62 % of the
 multiplications of K^T K. On two CPU cores at d_key 1536 more blocks cost more in smaller products than they save."""
 
+TILE = 256
+"""Rows and columns that are mirrored at once: a column at a time would touch each page of the matrix once a row."""
+
 WIDEST = 1024
 """Rows of a block at most: at d_key 14,336 that makes 14 blocks, 54 % of the full matrix, in products that are still
 large, and one block's product in float32 takes 59 MB."""
@@ -76,37 +79,37 @@ def pack(blocks: Sequence[Tensor]) -> Tensor:
     """The upper triangle, row by row, (d_key (d_key + 1) / 2,) float64 on the CPU."""
     d_key = blocks[0].shape[1]
     packed = torch.empty(packed_numbers(d_key), dtype=torch.float64)
-    begin = 0
+    values, begin = packed.numpy(), 0
     for block in blocks:
-        for row, values in enumerate(block.cpu()):
+        for row, numbers_of_row in enumerate(block.cpu().numpy()):
             size = block.shape[1] - row
-            packed[begin : begin + size] = values[row:]
+            values[begin : begin + size] = numbers_of_row[row:]
             begin += size
     return packed
 
 
 def unpack_into(blocks: Sequence[Tensor], packed: Tensor) -> None:
     """Set blocks to a packed triangle; below the diagonal, inside the blocks on it, they become 0."""
-    begin = 0
+    values, begin = packed.numpy(), 0
     for block in blocks:
         filled = torch.zeros(block.shape, dtype=torch.float64)
-        for row in range(len(block)):
+        for row, numbers_of_row in enumerate(filled.numpy()):
             size = block.shape[1] - row
-            filled[row, row:] = packed[begin : begin + size]
+            numbers_of_row[row:] = values[begin : begin + size]
             begin += size
         block.copy_(filled)
 
 
 def symmetric(packed: Tensor) -> Tensor:
-    """The whole matrix of a packed triangle, (d_key, d_key) float64."""
+    """The whole matrix of a packed triangle, (d_key, d_key) float64, symmetric to the last bit."""
     d_key = width_of(packed)
     matrix = torch.empty(d_key, d_key, dtype=torch.float64)
-    begin = 0
+    rows, values, begin = matrix.numpy(), packed.numpy(), 0  # slices of arrays cost a tenth of those of tensors
     for row in range(d_key):
-        matrix[row, row:] = packed[begin : begin + d_key - row]
+        rows[row, row:] = values[begin : begin + d_key - row]
         begin += d_key - row
-    for start in range(0, d_key, WIDEST):  # mirrored in blocks: a column at a time would touch each page once a row
-        end = min(start + WIDEST, d_key)
+    for start in range(0, d_key, TILE):
+        end = min(start + TILE, d_key)
         square = matrix[start:end, start:end]
         square.copy_(square.triu() + square.triu(1).T)
         matrix[end:, start:end] = matrix[start:end, end:].T

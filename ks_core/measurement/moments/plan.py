@@ -103,6 +103,8 @@ def plan_moments(shape: ModelShape, need: Need) -> MomentPlan:
         raise _too_little(shape, need)
     placing = min(options, key=lambda option: (len(_passes(need.layers, option.at_once)), option.short))
     at_once = min(placing.at_once, len(need.layers))
+    passes = _passes(need.layers, at_once)
+    at_once = len(passes[0])  # as many in each: no more are held
     of_host = blocks.numbers(shape.d_key) * BYTES["float64"] * at_once
     mapped = placing.short and need.host_memory is not None and of_host > need.host_memory
     placing = Placing(at_once, placing.short, mapped)
@@ -111,7 +113,7 @@ def plan_moments(shape: ModelShape, need: Need) -> MomentPlan:
         kind=need.kind,
         dtype=need.dtype,
         tokens=need.tokens,
-        passes=_passes(need.layers, at_once),
+        passes=passes,
         placing=placing,
         device=_on_device(shape, need, placing),
         host={} if need.kind == "cpu" else _on_host(shape, need, placing),

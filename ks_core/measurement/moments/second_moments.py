@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,11 +108,26 @@ class SecondMoments:
 
     def halves(self, layer: int) -> tuple[SecondMoment, SecondMoment]:
         """The second moments of a layer over the first and over the second half of the text; errors as for `at`."""
+        _, first, second = self.parts(layer)
+        return first, second
+
+    def parts(self, layer: int) -> Iterator[SecondMoment]:
+        """The second moments of a layer over all of the text, over its first half and over its second.
+
+        Each file is read once. One matrix is in memory, beside two packed sums at most, if whoever reads lets go of one
+        before asking for the next. Errors as for `at`.
+        """
         layer = self.layer_number(layer)
         half, whole = self.counts[-2:]
-        first = load_sum(self.file(layer, half), layer, half, self.provenance)
         total = load_sum(self.file(layer, whole), layer, whole, self.provenance)
-        return moment_of(first, half), moment_of(total.sub_(first), whole - half)
+        yield moment_of(total, whole)
+        first = load_sum(self.file(layer, half), layer, half, self.provenance)
+        total -= first
+        moment = moment_of(first, half)
+        del first
+        yield moment
+        del moment
+        yield moment_of(total, whole - half)
 
 
 def moment_provenance(
