@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.accumulator import SecondMoment
 from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
 from ks_core.models.loaded import LoadedModel
-from ks_core.theory.whitening import Whitening, check_ridge, whiten
+from ks_core.theory.whitening import Whitening, check_ridge, whiten_symmetric
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class TextWhitening:
         )
         return first, second
 
+    def parts(self, layer: int) -> Iterator[Whitening]:
+        """Of a layer over all of the text, then over its halves, each factored when it is asked for and not kept."""
+        yield self.whole(layer)
+        yield from self.halves(layer)
+
     def first(self, layer: int, count: int) -> Whitening:
         """Of a layer over the first `count` tokens, one of `moments.counts`."""
         return self._whiten(self.moments.at(layer, count), layer, f"the first {count:,} tokens")
@@ -57,7 +63,7 @@ class TextWhitening:
 
     def _whiten(self, moment: SecondMoment, layer: int, part: str) -> Whitening:
         name = f"the second moment of layer {layer} over {part}"
-        return whiten(moment.matrix, ridge=self.ridge, count=moment.count, name=name)
+        return whiten_symmetric(moment.matrix, ridge=self.ridge, count=moment.count, name=name)
 
 
 def text_of(model: LoadedModel, layer: int, moments: SecondMoments | None, ridge: float) -> TextWhitening:
