@@ -57,6 +57,11 @@ class SecondMoments:
         there = [is_stored(_file(self.folder, count)) for count in self.counts]  # each: one may be there and unreadable
         return all(there)
 
+    @property
+    def has_halves(self) -> bool:
+        """Whether `halves` are known, and with them an error over text."""
+        return True
+
     def require_model(self, model: LoadedModel) -> None:
         """Refuse a model that these are not of.
 
