@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,  # an encrypted member; RecursionError, of a header that is nested without end
     MemoryError,
+    SyntaxError,  # of headers, which NumPy reads as Python's literals
+    tokenize.TokenError,
 )
 
 
