@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ks_core.errors import KsError as KsError
     from ks_core.experiments.request.settings import Settings as Settings
     from ks_core.front.auditing import audit as audit
+    from ks_core.front.exchange import export_moments as export_moments
+    from ks_core.front.exchange import import_moments as import_moments
     from ks_core.front.judgement import Judgement as Judgement
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
@@ -98,6 +100,8 @@ _HOMES = {
     "corpus_of": "data.corpus",
     "diff": "comparing.diff",
     "edit": "patches.edits",
+    "export_moments": "front.exchange",
+    "import_moments": "front.exchange",
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",

@@ -54,7 +54,7 @@ class TextWhitening:
         """Of a layer over all of the text, then over its halves; each factored when it is asked for, not kept."""
         names = ("the text", "the first half of the text", "the second half of the text")
         # no generator: its variable would keep a second moment for as long as the next is made
-        return map(partial(self._whiten, layer), names, self._moments(layer))
+        return map(partial(self._whiten, layer), names, self.moments.parts(layer))
 
     def first(self, layer: int, count: int) -> Whitening:
         """Of a layer over the first `count` tokens, one of `moments.counts`."""
@@ -63,10 +63,6 @@ class TextWhitening:
     def second_moment(self, layer: int) -> Tensor:
         """The second moment itself over all of the text, without a ridge, (d_key, d_key) float64."""
         return self.moments.at(layer).matrix
-
-    def _moments(self, layer: int) -> Iterator[SecondMoment]:
-        yield self.moments.at(layer)
-        yield from self.moments.halves(layer)
 
     def _whiten(self, layer: int, part: str, moment: SecondMoment) -> Whitening:
         name = f"the second moment of layer {layer} over {part}"

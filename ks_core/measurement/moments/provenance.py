@@ -39,6 +39,15 @@ class MomentProvenance:
         """Those of the model, as `LoadedModel.fingerprints` has them."""
         return self.weights_sha256, self.config_sha256, self.tokenizer_sha256, self.dtype
 
+    @property
+    def text_known(self) -> bool:
+        """Whether it was read here, and is the text that `corpus_sha256` is the hash of."""
+        return True
+
+    def record(self) -> dict[str, Any]:
+        """As it is stored in what was made with it."""
+        return asdict(self)
+
     def digest(self) -> str:
         """A short name for this provenance: SHA-256 over all fields but the names, which change no number."""
         values = {k: v for k, v in asdict(self).items() if k not in NAMES}

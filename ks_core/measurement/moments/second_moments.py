@@ -64,6 +64,11 @@ class SecondMoments:
         """Where the sum of a layer over the first `count` tokens is, or will be."""
         return sum_path(self.folder, layer, count)
 
+    @property
+    def has_halves(self) -> bool:
+        """Whether `halves` are known, and with them an error over text."""
+        return True
+
     def require_model(self, model: LoadedModel) -> None:
         """Refuse a model that these are not of.
 
