@@ -39,12 +39,16 @@ class StorageError(KsError):
     """A file that cannot be written: no space, no permission, or something else in its place."""
 
 
-class UndoError(KsError):
-    """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
+class OutOfMemoryError(KsError, MemoryError):
+    """A device, or the host, without memory for what is to be done."""
 
 
 class ProcessError(KsError):
     """One of several processes that ended or failed before its work was done, and the others with it."""
+
+
+class UndoError(KsError):
+    """An edit of a model that cannot be undone, because the model was changed otherwise meanwhile."""
 
 
 class MissingExtraError(KsError, ImportError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -59,6 +59,15 @@ class Adapter:
     def layer_device(self, layer: int) -> torch.device:
         """Where a layer's projection computes, and so where its keys are."""
         return computes_on(self.projection(layer))
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether some weights are elsewhere and come to a device when it is their turn."""
+        return any(parameter.is_meta for parameter in self.model.parameters())
+
+    def layer_device(self, layer: int) -> torch.device:
+        """Where a layer's keys are."""
+        return self.weight(layer).device
 
     def layer_name(self, layer: int) -> str:
         """Path of the projection inside the model, as in `model.named_modules()`."""
@@ -149,6 +158,27 @@ class Adapter:
             for layer, module in modules.items():
                 hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
             yield
+
+    def read_keys(self, layers: Sequence[int], input_ids: Tensor, attention_mask: Tensor, receive: ReceiveKeys) -> None:
+        """One forward pass as far as the keys of some layers need it: the blocks after the last of them do not run.
+
+        Args:
+            layers: as in `capture_keys`, one or more.
+            input_ids, attention_mask: (batch, tokens).
+            receive: as in `capture_keys`.
+
+        Raises:
+            InputError: as `capture_keys` and `hidden_states` do.
+        """
+        last = max(layers)
+
+        def send(layer: int, keys: Tensor) -> None:
+            receive(layer, keys)
+            if layer == last:
+                raise _KeysReadError
+
+        with self.capture_keys(layers, send), suppress(_KeysReadError):
+            self.hidden_states(input_ids, attention_mask)
 
     @contextmanager
     def shifted_values(self, layer: int, shift: Tensor) -> Iterator[None]:
@@ -256,6 +286,10 @@ class Adapter:
 def _has_modes(module: nn.Module) -> bool:
     """Whether training mode may mean something to a module: not to a new activation or map that was put in by hand."""
     return isinstance(module, nn.Dropout) or any(True for _ in module.children())
+
+
+class _KeysReadError(Exception):
+    """Ends a forward pass in which every key has been read."""
 
 
 class _BatchShape:
