@@ -65,10 +65,6 @@ class Adapter:
         """Whether some weights are elsewhere and come to a device when it is their turn."""
         return any(parameter.is_meta for parameter in self.model.parameters())
 
-    def layer_device(self, layer: int) -> torch.device:
-        """Where a layer's keys are."""
-        return self.weight(layer).device
-
     def layer_name(self, layer: int) -> str:
         """Path of the projection inside the model, as in `model.named_modules()`."""
         return self._family.projection_of(self.layer_number(layer))
