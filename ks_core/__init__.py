@@ -67,11 +67,14 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import load_edits as load_edits
     from ks_core.patches.saving import save_edits as save_edits
     from ks_core.patches.saving import undo_edits as undo_edits
+    from ks_core.reporting.runs.compare import Comparison as Comparison
+    from ks_core.reporting.runs.compare import compare as compare
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Audit": "auditing.prediction",
+    "Comparison": "reporting.runs.compare",
     "Corpus": "data.corpus",
     "Diff": "comparing.difference",
     "Disturbance": "auditing.prediction",
@@ -93,6 +96,7 @@ _HOMES = {
     "applied": "patches.edits",
     "audit": "front.auditing",
     "check_editor": "conformance.check",
+    "compare": "reporting.runs.compare",
     "corpus_of": "data.corpus",
     "diff": "comparing.diff",
     "edit": "patches.edits",

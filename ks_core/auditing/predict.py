@@ -26,8 +26,9 @@ from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.measurement.kept_facts import in_batches, rival_names, rivals_of
 from ks_core.measurement.keys import subject_keys
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.peers.stated import imported_record
-from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.readable import LeftOut, facts_to_keep, readable_facts, summary
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
-from ks_core.cli.moments import check_moments, declare_moments, moments_given
+from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError
@@ -226,7 +226,7 @@ def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> Fa
 
 def _made(model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace) -> Patch:
     """The patch that is to be written."""
-    from ks_core.measurement.moments.second_moments import collect_second_moments
+    from ks_core.measurement.moments.collecting import collect_second_moments
     from ks_core.patches.edits import edit
     from ks_core.patches.patch import Patch
     from ks_core.patches.saving import appended

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ks_core.arguments import instance, whole_number
 from ks_core.auditing.predict import EXACT, Exact, Made
@@ -145,4 +144,4 @@ def _refuse_other(
 def _text(moments: SecondMoments, layer: int) -> tuple[str, str | None]:
     """What second moments were made from, whichever layers they have; of imported ones the layer's own sum too."""
     given = instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
-    return replace(given.provenance, layers=()).digest(), sum_of(given.provenance, layer)
+    return given.provenance.digest(), sum_of(given.provenance, layer)

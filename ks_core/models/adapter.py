@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 from ks_core.arguments import whole_number
 from ks_core.errors import InputError
 from ks_core.models.architectures import family_of
+from ks_core.models.offloading import computes_on, is_offloaded
 
 ReceiveKeys = Callable[[int, Tensor], None]
 
@@ -27,8 +28,8 @@ class Adapter:
         model: a `transformers` causal language model of a family in `ks_core.models.architectures.FAMILIES`.
 
     Raises:
-        InputError: the family is not known, or the model lacks the family's modules (a bare backbone, a wrapped or
-            quantised model).
+        InputError: the family is not known, the model lacks the family's modules (a bare backbone, a wrapped or
+            quantised model), or its layers have projections of different widths.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -38,7 +39,7 @@ class Adapter:
         self.num_layers: int = len(self._layers())
         for layer in range(self.num_layers):
             self._check_layout(layer)
-        self.d_value, self.d_key = self.weight(0).shape
+        self.d_value, self.d_key = self._common_widths()
 
     @property
     def backbone(self) -> nn.Module:
@@ -52,8 +53,17 @@ class Adapter:
 
     @property
     def device(self) -> torch.device:
-        """Where the first layer's projection lives."""
-        return self.weight(0).device
+        """Where inputs go: to the embedding's device, which in a model on one device is that of all."""
+        return computes_on(self.model.get_input_embeddings())
+
+    def layer_device(self, layer: int) -> torch.device:
+        """Where a layer's projection computes, and so where its keys are."""
+        return computes_on(self.projection(layer))
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether some weights are elsewhere and come to a device when it is their turn."""
+        return any(parameter.is_meta for parameter in self.model.parameters())
 
     def layer_name(self, layer: int) -> str:
         """Path of the projection inside the model, as in `model.named_modules()`."""
@@ -79,13 +89,16 @@ class Adapter:
         return self._layers()[self.layer_number(layer)]
 
     def weight(self, layer: int) -> Tensor:
-        """Weight as (d_value, d_key), a view without gradient: what is written into it, the model uses."""
-        weight: Tensor = self.projection(layer).weight.detach()  # type: ignore[operator]
-        return weight.T if self._family.transposed else weight
+        """Weight as (d_value, d_key), a view without gradient: what is written into it, the model uses.
+
+        Raises:
+            InputError: the layer does not exist, or accelerate keeps its weight on the CPU or the disk.
+        """
+        return self._oriented(self._in_memory(layer))
 
     def bias(self, layer: int) -> Tensor | None:
         """Bias as (d_value,), a view without gradient, or None when the projection has none."""
-        bias: Any = self.projection(layer).bias
+        bias: Any = self._in_memory(layer).bias
         return None if bias is None else bias.detach()
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -103,7 +116,7 @@ class Adapter:
             InputError: the model, or a part of it, is in training mode.
         """
         states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
-        return states
+        return states.to(input_ids.device)  # of a model on several devices they are on the last
 
     def logits(self, input_ids: Tensor, attention_mask: Tensor, columns: Tensor | None = None) -> Tensor:
         """Run the model with its head; arguments as in `hidden_states`.
@@ -142,6 +155,27 @@ class Adapter:
                 hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
             yield
 
+    def read_keys(self, layers: Sequence[int], input_ids: Tensor, attention_mask: Tensor, receive: ReceiveKeys) -> None:
+        """One forward pass as far as the keys of some layers need it: the blocks after the last of them do not run.
+
+        Args:
+            layers: as in `capture_keys`, one or more.
+            input_ids, attention_mask: (batch, tokens).
+            receive: as in `capture_keys`.
+
+        Raises:
+            InputError: as `capture_keys` and `hidden_states` do.
+        """
+        last = max(layers)
+
+        def send(layer: int, keys: Tensor) -> None:
+            receive(layer, keys)
+            if layer == last:
+                raise _KeysReadError
+
+        with self.capture_keys(layers, send), suppress(_KeysReadError):
+            self.hidden_states(input_ids, attention_mask)
+
     @contextmanager
     def shifted_values(self, layer: int, shift: Tensor) -> Iterator[None]:
         """Inside the block, each forward pass adds `shift` to what the projection puts out.
@@ -155,7 +189,9 @@ class Adapter:
         """
 
         def add(_module: nn.Module, _args: Any, output: Tensor) -> Tensor:
-            return output + shift.to(output.dtype).reshape(output.shape)  # OPT: (batch * tokens, d_value)
+            return output + shift.to(output.device, output.dtype).reshape(
+                output.shape
+            )  # OPT: (batch * tokens, d_value)
 
         with self.projection(layer).register_forward_hook(add):
             yield
@@ -207,6 +243,30 @@ class Adapter:
                 "expected an unwrapped model from AutoModelForCausalLM"
             ) from None
 
+    def _oriented(self, module: nn.Module) -> Tensor:
+        weight: Tensor = module.weight.detach()  # type: ignore[operator]
+        return weight.T if self._family.transposed else weight
+
+    def _in_memory(self, layer: int) -> nn.Module:
+        module = self.projection(layer)
+        if is_offloaded(module):
+            raise InputError(
+                f"the weight of layer {layer} is offloaded to the CPU or the disk, where it can be neither read nor "
+                "edited; expected it on a device: load the model without device_map, or with more max_memory"
+            )
+        return module
+
+    def _common_widths(self) -> torch.Size:
+        widths = [self._oriented(self.projection(layer)).shape for layer in range(self.num_layers)]
+        for layer, width in enumerate(widths):
+            if width != widths[0]:
+                raise InputError(
+                    f"the projection of layer {layer} of {type(self.model).__name__} has d_value {width[0]} and d_key "
+                    f"{width[1]}, that of layer 0 {widths[0][0]} and {widths[0][1]}; expected all layers of one width: "
+                    "take a model without layers of their own widths"
+                )
+        return widths[0]
+
     def _check_layout(self, layer: int) -> None:
         """Refuse a projection whose class stores its weight otherwise than the table says."""
         module = self.projection(layer)
@@ -222,6 +282,10 @@ class Adapter:
 def _has_modes(module: nn.Module) -> bool:
     """Whether training mode may mean something to a module: not to a new activation or map that was put in by hand."""
     return isinstance(module, nn.Dropout) or any(True for _ in module.children())
+
+
+class _KeysReadError(Exception):
+    """Ends a forward pass in which every key has been read."""
 
 
 class _BatchShape:

@@ -233,7 +233,7 @@ def _text(edits: Edits) -> str:
     """What the second moments were made from, whichever layers they have and whatever the text is called now."""
     made_from = edits.moments.provenance
     text = made_from.corpus_sha256[:12]
-    return f"{made_from.tokens:,} tokens of the text {text}, {replace(made_from, layers=()).digest()}"
+    return f"{made_from.tokens:,} tokens of the text {text}, {made_from.digest()}"
 
 
 _THE_SAME: Mapping[str, Callable[[Edits], object]] = {

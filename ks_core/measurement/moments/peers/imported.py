@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class ImportedMoments(SecondMoments):
             )
         return found.moment
 
-    def halves(self, layer: int) -> tuple[SecondMoment, SecondMoment]:
+    def parts(self, layer: int) -> Iterator[SecondMoment]:
         """Refused: a file holds one sum over all of its text.
 
         Raises:

@@ -119,7 +119,7 @@ def provenance_from(record: Mapping[str, Any]) -> MomentProvenance:
         KeyError, TypeError, ValueError: a field is missing or is another.
     """
     if RECORDED not in record:
-        return MomentProvenance(**{**record, "layers": tuple(record["layers"])})
+        return MomentProvenance(**{name: value for name, value in record.items() if name != "layers"})  # older patches
     sums = {int(layer): str(digest) for layer, digest in record["sums_sha256"].items()}
     stated = Stated(**record[RECORDED])
     return _provenance({name: record[name] for name in _OF_MODEL}, record["tokens"], record["samples"], stated, sums)
@@ -130,7 +130,6 @@ def _provenance(
 ) -> ImportedProvenance:
     return ImportedProvenance(
         **of_model,
-        layers=tuple(sums),
         corpus=NOT_KNOWN if stated.text is None else stated.text,
         corpus_sha256=NOT_KNOWN,
         tokens=tokens,
