@@ -9,6 +9,10 @@ class InputError(KsError, ValueError):
     """An argument, a file or an array that cannot be used as it is."""
 
 
+class TooLittleTextError(InputError):
+    """A text with fewer tokens than are asked for."""
+
+
 class UnknownNameError(InputError, KeyError):
     """A name that is none of those there are."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
-from ks_core.cli.moments import check_moments, declare_moments, moments_given
+from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.command import given, integer, integers, path
 from ks_core.data.facts import PACKAGED_FACTS, FactSet, load_facts
 from ks_core.formatting import one_line, printable, shown

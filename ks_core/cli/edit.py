@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
-from ks_core.cli.moments import check_moments, declare_moments, moments_given
+from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ks_core import __version__
-from ks_core.cli import audit, compare, diff, edit, stream, undo, verify
+from ks_core.cli import audit, compare, diff, edit, moments, stream, undo, verify
 from ks_core.command import Parser, run
 
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "compare": compare,
     "diff": diff,
     "edit": edit,
+    "moments": moments,
     "stream": stream,
     "undo": undo,
     "verify": verify,

@@ -8,19 +8,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
 from ks_core.errors import NotStoredError, OutOfMemoryError, RankDeficientError
 from ks_core.measurement.moments.passes import Pass, Reading, agreed, next_pass, read
-from ks_core.measurement.moments.plan import BYTES, CUDA_CONTEXT, Kind, MomentPlan, Need, plan_moments
+from ks_core.measurement.moments.planning import plan_of_model
 from ks_core.measurement.moments.ranks import Ranks
-from ks_core.measurement.moments.resident import host_memory, resident_bytes
 from ks_core.measurement.moments.second_moments import SecondMoments, layers_of, moment_provenance, moments_folder
 from ks_core.measurement.moments.tokens import StoredTokens
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.shape import shape_of
 
 
 def collect_second_moments(
@@ -73,33 +69,6 @@ def collect_second_moments(
         text = StoredTokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
     _read_all(Reading(model, text, moments, batch_tokens, plan.placing, ranks))
     return moments
-
-
-def plan_of_model(
-    model: LoadedModel, tokens: int, layers: tuple[int, ...], *, read_at_once: int, memory: int | None = None
-) -> MomentPlan:
-    """What collecting from a model in memory will take; on a GPU without `memory` what is free there may be used.
-
-    Raises:
-        InputError: less memory than one layer needs.
-    """
-    kind: Kind = "cuda" if model.adapter.device.type == "cuda" else "cpu"
-    shape = shape_of(model.model, model.name)
-    weights = shape.parameters * BYTES[model.dtype]
-    if kind == "cuda" and memory is None:
-        memory = torch.cuda.mem_get_info(model.adapter.device)[0] + weights + CUDA_CONTEXT
-    need = Need(
-        tokens=tokens,
-        layers=layers,
-        read_at_once=read_at_once,
-        dtype=model.dtype,
-        kind=kind,
-        memory=memory,
-        host_memory=host_memory() // 2 if kind == "cuda" else None,
-        base=max(0, resident_bytes() - (weights if kind == "cpu" else 0)),
-        offload=model.adapter.offloaded,
-    )
-    return plan_moments(shape, need)
 
 
 def _read_all(reading: Reading) -> None:

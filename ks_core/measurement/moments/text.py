@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ks_core.errors import InputError
+from ks_core.errors import TooLittleTextError
 from ks_core.measurement.moments.beginnings import first_tokens
 
 TokenIds = NDArray[np.int32]
@@ -49,7 +49,7 @@ def take_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int)
         longest: each text is cut after this many tokens (the paper: one article, one sample, cut at the context).
 
     Raises:
-        InputError: the texts hold fewer tokens than that; the message says how many.
+        TooLittleTextError: the texts hold fewer tokens than that; the message says how many.
     """
     return list(taken_tokens(texts, tokenizer, tokens, longest))
 
@@ -65,7 +65,9 @@ def taken_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int
         if total >= tokens:
             break
     if total < tokens:
-        raise InputError(f"the text has {total:,} tokens; expected {tokens:,}: give more text or ask for fewer tokens")
+        raise TooLittleTextError(
+            f"the text has {total:,} tokens; expected {tokens:,}: give more text or ask for fewer tokens"
+        )
 
 
 def segments(texts: Iterable[TokenIds], boundaries: Sequence[int]) -> Iterator[list[Piece]]:

@@ -30,7 +30,8 @@ class StoredTokens:
         longest: each text is cut after this many.
 
     Raises:
-        InputError: the texts hold fewer tokens, or the cache folder has no room for them, 4 bytes each.
+        TooLittleTextError: the texts hold fewer tokens.
+        InputError: the cache folder has no room for them, 4 bytes each.
     """
 
     def __init__(self, texts: Iterable[str], tokenizer: Any, tokens: int, longest: int) -> None:

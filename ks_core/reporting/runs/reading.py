@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from ks_core import arguments
 from ks_core.errors import InputError
-from ks_core.formatting import shown, shown_path
+from ks_core.formatting import printable, shown, shown_path
 from ks_core.reporting import baseline_file, results
 from ks_core.strict_json import JsonError, parse_json
 
@@ -62,11 +62,15 @@ def part(place: str, content: dict[str, Any], name: str, kind: type[T]) -> T:
         InputError: it is missing, or of another type; `place` says where.
     """
     if name not in content:
-        raise InputError(f"{place} has no {name}; expected one, as it was written: restore the file, or make it again")
+        raise InputError(
+            f"{place} has no {printable(name)}; expected one, as it was written: restore the file, or make it again"
+        )
     value = content[name]
     if not isinstance(value, kind):
         words = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}[kind]
-        raise InputError(f"{place}: {name} is {shown(value)}; expected {words}: restore the file, or make it again")
+        raise InputError(
+            f"{place}: {printable(name)} is {shown(value)}; expected {words}: restore the file, or make it again"
+        )
     return value
 
 
@@ -78,9 +82,9 @@ def number(place: str, content: dict[str, Any], name: str, *, least: float | Non
     """
     if part(place, content, name, object) is None:
         return None
-    value = arguments.real_number(f"{place}: {name}", content[name], "a finite number, or null")
+    value = arguments.real_number(f"{place}: {printable(name)}", content[name], "a finite number, or null")
     if least is not None and value < least:
-        raise InputError(f"{place}: {name} is {shown(value)}; expected at least {least:g}")
+        raise InputError(f"{place}: {printable(name)} is {shown(value)}; expected at least {least:g}")
     return value
 
 

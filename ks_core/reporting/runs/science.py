@@ -20,6 +20,10 @@ SETS = {"all facts": "statistics", "one fact per subject": "one_fact_per_subject
 """What a baseline calls the sets of facts, and results their fields."""
 
 
+HASHED = ("model", "corpus", "facts")
+"""Settings that name a place: what lies there has its hash among the inputs, wherever it lies."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """A finding as it was stored.
@@ -77,8 +81,8 @@ def science_of_results(path: Path, content: dict[str, Any]) -> Science:
                 estimates = part(where, by_name, name, dict)
                 statistics |= _by_layer(where, f"{name} of {matrix}, {facts}", estimates, layers)
     pairs = part(place, content, "pairs", int)
-    given = {**part(place, content, "settings", dict), **part(place, content, "provenance", dict)}
-    return Science(_inputs(given), findings, statistics, _grains(statistics, pairs))
+    inputs = _inputs(part(place, content, "settings", dict), part(place, content, "provenance", dict))
+    return Science(inputs, findings, statistics, _grains(statistics, pairs))
 
 
 def science_of_baseline(path: Path) -> Science:
@@ -94,7 +98,7 @@ def science_of_baseline(path: Path) -> Science:
     statistics: dict[str, Number] = {}
     for name, each in stored.statistics.items():
         statistics |= _by_layer(shown_path(path), name, dict(each), list(range(len(each["value"]))))
-    return Science(_inputs({**stored.request, **stored.provenance}), findings, statistics, {})
+    return Science(_inputs(stored.request, stored.provenance), findings, statistics, {})
 
 
 def _judged(where: str, content: dict[str, Any]) -> Judged:
@@ -122,8 +126,9 @@ def _by_layer(where: str, name: str, estimates: dict[str, Any], layers: list[Any
     }
 
 
-def _inputs(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: given.get(name) for name in dict.fromkeys((*REQUEST, *INPUTS))}
+def _inputs(request: Mapping[str, Any], provenance: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: request.get(name) for name in REQUEST if name not in HASHED}
+    return {**settings, **{name: provenance.get(name) for name in INPUTS}}
 
 
 def _grains(names: Mapping[str, Number], pairs: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ from ks_core.errors import InputError, RankDeficientError
 from ks_core.formatting import shown, shown_path
 from ks_core.measurement.moments.accumulator import SecondMoment
 from ks_core.measurement.moments.peers.archive import Archive, open_archive, scalar
-from ks_core.theory.whitening import check_second_moment
+from ks_core.theory.second_moment import check_second_moment
 
 SUM, COUNT, SAMPLES = "mom2.mom2", "mom2.count", "sample_size"
 """Arrays of a file: the sum of k k^T, its tokens, and the articles that were asked for."""
