@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -14,9 +14,8 @@ from transformers.pytorch_utils import Conv1D
 from ks_core.arguments import whole_number
 from ks_core.errors import InputError
 from ks_core.models.architectures import family_of
+from ks_core.models.key_hooks import BatchShape, ReceiveKeys, sender
 from ks_core.models.offloading import computes_on, is_offloaded
-
-ReceiveKeys = Callable[[int, Tensor], None]
 
 
 class Adapter:
@@ -148,11 +147,11 @@ class Adapter:
         if len(set(layers)) != len(layers):
             raise InputError(f"layers {list(layers)} name a layer twice; expected each at most once")
         modules = {layer: self.projection(layer) for layer in layers}
-        batch_shape = _BatchShape()
+        batch_shape = BatchShape()
         with ExitStack() as hooks:
             hooks.enter_context(self.backbone.register_forward_pre_hook(batch_shape.note, with_kwargs=True))
             for layer, module in modules.items():
-                hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
+                hooks.enter_context(module.register_forward_pre_hook(sender(layer, receive, batch_shape)))
             yield
 
     def read_keys(self, layers: Sequence[int], input_ids: Tensor, attention_mask: Tensor, receive: ReceiveKeys) -> None:
@@ -286,30 +285,6 @@ def _has_modes(module: nn.Module) -> bool:
 
 class _KeysReadError(Exception):
     """Ends a forward pass in which every key has been read."""
-
-
-class _BatchShape:
-    """Remembers (batch, tokens) of the forward pass under way, for families that flatten them before the MLP."""
-
-    def __init__(self) -> None:
-        self.value: tuple[int, int] | None = None
-
-    def note(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        inputs = kwargs.get("input_ids")
-        if inputs is None:
-            inputs = kwargs.get("inputs_embeds", args[0] if args else None)
-        if inputs is not None:
-            self.value = (inputs.shape[0], inputs.shape[1])
-
-
-def _sender(layer: int, receive: ReceiveKeys, batch_shape: _BatchShape) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def send(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        keys: Tensor = args[0].detach()
-        if keys.ndim == 2 and batch_shape.value is not None:  # OPT: (batch * tokens, d_key)
-            keys = keys.reshape(*batch_shape.value, -1)
-        receive(layer, keys)
-
-    return send
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
