@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache
 from transformers.pytorch_utils import Conv1D
 
 from ks_core.arguments import whole_number
 from ks_core.errors import InputError
 from ks_core.models.architectures import family_of
-
-ReceiveKeys = Callable[[int, Tensor], None]
+from ks_core.models.listening import BatchShape, ReceiveKeys, sender
+from ks_core.models.past import Past, pushed_right
+from ks_core.models.stand_in import put_in_place
 
 
 class Adapter:
@@ -44,6 +46,11 @@ class Adapter:
     def backbone(self) -> nn.Module:
         """The model without its head, as it is now."""
         return self._submodule(self._family.backbone)
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the head has a logit for."""
+        return int(self.model.get_output_embeddings().weight.shape[0])
 
     @property
     def context_length(self) -> int:
@@ -88,12 +95,13 @@ class Adapter:
         bias: Any = self.projection(layer).bias
         return None if bias is None else bias.detach()
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor, past: Past | None = None) -> Tensor:
         """Run the model without its head; positions count attended tokens only, so either padding side will do.
 
         Args:
             input_ids: (batch, tokens) int64.
             attention_mask: (batch, tokens), 1 for a token and 0 for padding.
+            past: of the tokens before them, as `past_of` gives it; none when left out.
 
         Returns:
             (batch, tokens, d_model), in the model's dtype, inside `torch.autocast` too; rows of padding are
@@ -102,23 +110,66 @@ class Adapter:
         Raises:
             InputError: the model, or a part of it, is in training mode.
         """
-        states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
+        states: Tensor = self._run(self.backbone, input_ids, attention_mask, past).last_hidden_state
         return states
 
-    def logits(self, input_ids: Tensor, attention_mask: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Run the model with its head; arguments as in `hidden_states`.
+    def past_of(self, input_ids: Tensor, attention_mask: Tensor) -> Past:
+        """What attention holds of the beginnings of rows, for passes over what comes after them; without gradients.
+
+        Args:
+            input_ids: (batch, tokens) int64, padded on the right.
+            attention_mask: (batch, tokens); a row may be all padding: nothing then stands before what comes after.
+
+        Raises:
+            InputError: as `hidden_states`.
+        """
+        cache = DynamicCache()
+        run = attention_mask.clone()
+        run[:, 0] = 1  # a row must have a token to be run
+        with torch.no_grad():
+            self._run(self.backbone, input_ids, run, cache=cache)
+        return pushed_right(cache, attention_mask)
+
+    def logits(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the model with its head, after every token; arguments as in `hidden_states`.
+
+        Returns:
+            (batch, tokens, vocabulary): gigabytes for a large vocabulary. `logits_at` gives those that are read.
+        """
+        logits: Tensor = self._run(self.model, input_ids, attention_mask).logits
+        return logits
+
+    def logits_at(
+        self, input_ids: Tensor, attention_mask: Tensor, places: tuple[Tensor, Tensor], past: Past | None = None
+    ) -> Tensor:
+        """Run the model, and its head after some tokens only; other arguments as in `hidden_states`.
 
         Args:
             input_ids: (batch, tokens) int64.
             attention_mask: (batch, tokens).
-            columns: (c,) int64, the tokens after which the next is wanted; all when left out.
+            places: rows and columns, (n,) int64 each, of the tokens after which the next is wanted.
+            past: of the tokens before.
 
         Returns:
-            (batch, c or tokens, vocabulary).
+            (n, vocabulary).
         """
-        some = {} if columns is None else {"logits_to_keep": columns}
-        logits: Tensor = self._run(self.model, input_ids, attention_mask, **some).logits
-        return logits
+        return self.head(self.hidden_states(input_ids, attention_mask, past)[places])
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits from what the model without its head puts out, scaled or capped as the family does it.
+
+        The model's own forward pass makes them, with a stand-in for what is below its head, so no family needs a rule.
+
+        Args:
+            hidden: (n, d_model), as `hidden_states` gives it for n tokens.
+
+        Returns:
+            (n, vocabulary).
+        """
+        with put_in_place(self.model, self._stack, hidden[None]), torch.autocast(hidden.device.type, enabled=False):
+            ids = hidden.new_zeros(1, 1, dtype=torch.int64)
+            logits: Tensor = self.model.forward(input_ids=ids, use_cache=False).logits  # a call would run hooks
+        return logits[0]
 
     @contextmanager
     def capture_keys(self, layers: Sequence[int], receive: ReceiveKeys) -> Iterator[None]:
@@ -135,11 +186,11 @@ class Adapter:
         if len(set(layers)) != len(layers):
             raise InputError(f"layers {list(layers)} name a layer twice; expected each at most once")
         modules = {layer: self.projection(layer) for layer in layers}
-        batch_shape = _BatchShape()
+        batch_shape = BatchShape()
         with ExitStack() as hooks:
             hooks.enter_context(self.backbone.register_forward_pre_hook(batch_shape.note, with_kwargs=True))
             for layer, module in modules.items():
-                hooks.enter_context(module.register_forward_pre_hook(_sender(layer, receive, batch_shape)))
+                hooks.enter_context(module.register_forward_pre_hook(sender(layer, receive, batch_shape)))
             yield
 
     @contextmanager
@@ -160,7 +211,17 @@ class Adapter:
         with self.projection(layer).register_forward_hook(add):
             yield
 
-    def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor, **settings: Any) -> Any:
+    def _run(
+        self,
+        module: nn.Module,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        past: Past | None = None,
+        cache: Cache | None = None,
+    ) -> Any:
+        tokens = input_ids.shape[1]
+        if past is not None:
+            attention_mask, cache = torch.cat([past.attention_mask, attention_mask], dim=1), past.cache()
         self._require_evaluation_mode(module)
         rows = self.model.get_input_embeddings().weight.shape[0]
         if int(input_ids.max()) >= rows:  # tokens that were added after loading; a GPU would end the process
@@ -172,9 +233,9 @@ class Adapter:
             return module(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
-                position_ids=position_ids(attention_mask),
-                use_cache=False,
-                **settings,
+                position_ids=position_ids(attention_mask)[:, -tokens:],
+                past_key_values=cache,
+                use_cache=cache is not None,
             )
 
     def require_evaluation_mode(self) -> None:
@@ -191,6 +252,11 @@ class Adapter:
                 f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
                 "evaluation mode: call model.eval()"
             )
+
+    @property
+    def _stack(self) -> str:
+        """Path of the module that the model's head stands on: the one with the blocks, inside the backbone in OPT."""
+        return f"{self._family.backbone}.{self._family.layers}".rpartition(".")[0]
 
     def _layers(self) -> nn.ModuleList:
         layers = self._submodule(f"{self._family.backbone}.{self._family.layers}")
@@ -222,30 +288,6 @@ class Adapter:
 def _has_modes(module: nn.Module) -> bool:
     """Whether training mode may mean something to a module: not to a new activation or map that was put in by hand."""
     return isinstance(module, nn.Dropout) or any(True for _ in module.children())
-
-
-class _BatchShape:
-    """Remembers (batch, tokens) of the forward pass under way, for families that flatten them before the MLP."""
-
-    def __init__(self) -> None:
-        self.value: tuple[int, int] | None = None
-
-    def note(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        inputs = kwargs.get("input_ids")
-        if inputs is None:
-            inputs = kwargs.get("inputs_embeds", args[0] if args else None)
-        if inputs is not None:
-            self.value = (inputs.shape[0], inputs.shape[1])
-
-
-def _sender(layer: int, receive: ReceiveKeys, batch_shape: _BatchShape) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def send(_module: nn.Module, args: tuple[Any, ...]) -> None:
-        keys: Tensor = args[0].detach()
-        if keys.ndim == 2 and batch_shape.value is not None:  # OPT: (batch * tokens, d_key)
-            keys = keys.reshape(*batch_shape.value, -1)
-        receive(layer, keys)
-
-    return send
 
 
 def position_ids(attention_mask: Tensor) -> Tensor:
