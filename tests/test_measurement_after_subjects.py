@@ -55,7 +55,8 @@ def test_a_search_equals_the_plain_way(monkeypatch, model_type, layer):
     expected = plainly(monkeypatch, model, layer, SETTINGS)
     found = target_values(model, FACTS, layer, SETTINGS)
     assert_same(found, expected, model.adapter.weight(layer))
-    assert float((found.values - found.keys @ model.adapter.weight(layer).T).abs().max()) > 0.1, "nothing was searched"
+    changes = (found.values - found.keys @ model.adapter.weight(layer).T).abs()
+    assert float(changes.max()) > 100 * RTOL * float(found.values.abs().max()), "something was searched"
 
 
 def test_padding_on_the_left_is_no_other(monkeypatch):

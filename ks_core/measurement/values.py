@@ -189,7 +189,7 @@ def target_values_at(
 def _parts(model: LoadedModel, facts: Sequence[Fact]) -> list[Tensor]:
     """Which facts are searched in one pass: of each `EDITS_AT_ONCE`, those with as long a rest."""
     lengths = lengths_of_rests(object_rows(model, facts, [fact.target_new for fact in facts])).cpu()
-    parts = []
+    parts: list[Tensor] = []
     for start in range(0, len(facts), EDITS_AT_ONCE):
         by_length = start + lengths[start : start + EDITS_AT_ONCE].argsort(stable=True)
         parts += torch.split(by_length, EDITS_IN_A_PASS)
