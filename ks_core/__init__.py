@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from ks_core.errors import KsError as KsError
     from ks_core.experiments.request.settings import Settings as Settings
     from ks_core.front.auditing import audit as audit
+    from ks_core.front.exchange import export_moments as export_moments
+    from ks_core.front.exchange import import_moments as import_moments
     from ks_core.front.judgement import Judgement as Judgement
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
@@ -65,11 +67,14 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import load_edits as load_edits
     from ks_core.patches.saving import save_edits as save_edits
     from ks_core.patches.saving import undo_edits as undo_edits
+    from ks_core.reporting.runs.compare import Comparison as Comparison
+    from ks_core.reporting.runs.compare import compare as compare
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Audit": "auditing.prediction",
+    "Comparison": "reporting.runs.compare",
     "Corpus": "data.corpus",
     "Diff": "comparing.difference",
     "Disturbance": "auditing.prediction",
@@ -91,9 +96,12 @@ _HOMES = {
     "applied": "patches.edits",
     "audit": "front.auditing",
     "check_editor": "conformance.check",
+    "compare": "reporting.runs.compare",
     "corpus_of": "data.corpus",
     "diff": "comparing.diff",
     "edit": "patches.edits",
+    "export_moments": "front.exchange",
+    "import_moments": "front.exchange",
     "judge": "front.results",
     "known_facts": "measurement.known",
     "load_corpus": "data.corpus",

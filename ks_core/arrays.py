@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def as_float64(name: str, array: Any, ndim: int) -> Tensor:
     if 0 in tensor.shape:
         raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected at least one row and one column")
     tensor = tensor.to(torch.float64)
-    bad = int((~torch.isfinite(tensor)).sum())
+    bad = 0 if _all_finite(tensor) else int((~torch.isfinite(tensor)).sum())
     if bad:
         raise InputError(
             f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; "
@@ -62,9 +63,17 @@ def finite(what: str, result: Tensor) -> Tensor:
         ...
         ks_core.errors.InputError: the sum leaves the range of float64 though all inputs are finite; scale the inputs
     """
-    if not bool(torch.isfinite(result).all()):
+    if not (_all_finite(result) or bool(torch.isfinite(result).all())):
         raise InputError(f"{what} leaves the range of float64 though all inputs are finite; scale the inputs")
     return result
+
+
+def _all_finite(tensor: Tensor) -> bool:
+    """Whether the sum is finite, and so every entry: NaN and infinity stay in it. One reading and no copy.
+
+    The sum of large finite entries may be infinite too: False says nothing about them.
+    """
+    return math.isfinite(float(tensor.detach().sum()))
 
 
 def given(tensor: Tensor, array: str, dtype: torch.dtype) -> Any:

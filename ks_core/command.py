@@ -6,6 +6,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any, NoReturn
 
 from ks_core.errors import InputError, KsError
 from ks_core.formatting import one_line, shown
+
+_LONGEST_NUMBER = 15
+"""digits that a float holds"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,6 +57,26 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{shown(text)}; expected a number") from None
+
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20} | {
+    "GIB": 1 << 30,
+    "TIB": 1 << 40,
+}
+"""of amounts of memory, in bytes"""
+
+
+def size(text: str) -> int:
+    """A type of argument: an amount of memory, in bytes.
+
+    Example:
+        >>> size("40GB"), size("1.5 GiB")
+        (40000000000, 1610612736)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2].upper() not in UNITS or len(match[1]) > _LONGEST_NUMBER or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{shown(text)}; expected an amount of memory, such as 40GB or 512MiB")
+    return int(float(match[1]) * UNITS[match[2].upper()])
 
 
 def integers(text: str) -> tuple[int, ...]:

@@ -9,6 +9,10 @@ class InputError(KsError, ValueError):
     """An argument, a file or an array that cannot be used as it is."""
 
 
+class TooLittleTextError(InputError):
+    """A text with fewer tokens than are asked for."""
+
+
 class UnknownNameError(InputError, KeyError):
     """A name that is none of those there are."""
 
@@ -37,6 +41,14 @@ class NotStoredError(ProvenanceError):
 
 class StorageError(KsError):
     """A file that cannot be written: no space, no permission, or something else in its place."""
+
+
+class OutOfMemoryError(KsError, MemoryError):
+    """A device, or the host, without memory for what is to be done."""
+
+
+class ProcessError(KsError):
+    """One of several processes that ended or failed before its work was done, and the others with it."""
 
 
 class UndoError(KsError):

@@ -16,7 +16,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, KsError
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.values import target_values
 from ks_core.models.editing import module_change
 from ks_core.models.fingerprint import weights_sha256

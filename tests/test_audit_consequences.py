@@ -13,7 +13,7 @@ from ks_core.errors import InputError
 from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.kept_facts import in_batches, rivals_of
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.editing import edited
 from ks_core.models.loading import load_model

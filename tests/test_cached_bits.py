@@ -16,7 +16,7 @@ from ks_core.measurement.cached_values import cached_target_values
 from ks_core.measurement.known import known_facts
 from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
 from ks_core.measurement.moments.provenance import MomentProvenance
-from ks_core.measurement.moments.store import load_sum, save_moments
+from ks_core.measurement.moments.store import load_sum, load_texts, save_sum
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import load_model
 from ks_core.reporting.baseline_file import FORMAT as BASELINE
@@ -34,18 +34,15 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
-PROVENANCE = MomentProvenance("m", "w", "c", "t", "float32", (0, 1), "text", "sha", 256, 64)
+PROVENANCE = MomentProvenance("m", "w", "c", "t", "float32", "text", "sha", 256, 64)
 
 
 def keep_moments(folder):
     path, generator = folder / "moments.safetensors", torch.Generator().manual_seed(0)
-    sums = {}
-    for layer in (0, 1):
-        accumulator = SecondMomentAccumulator(6)
-        accumulator.update(torch.randn(256, 6, generator=generator))
-        sums[layer] = accumulator.packed()
-    save_moments(path, sums, 256, PROVENANCE)
-    return path, lambda: [load_sum(path, layer, 256, PROVENANCE).tolist() for layer in (0, 1)]
+    accumulator = SecondMomentAccumulator(6)
+    accumulator.update(torch.randn(256, 6, generator=generator))
+    save_sum(path, accumulator.packed(), 1, 256, 9, PROVENANCE)
+    return path, lambda: [load_sum(path, 1, 256, PROVENANCE).tolist(), load_texts(path, 1, 256, PROVENANCE)]
 
 
 def keep_values(folder):

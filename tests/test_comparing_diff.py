@@ -19,7 +19,7 @@ from ks_core.data.facts import load_facts
 from ks_core.errors import InputError
 from ks_core.measurement.consequences import consequences, read
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.values import target_values
 from ks_core.models.loading import load_model
 

@@ -10,12 +10,15 @@ from reference_statistics import statements_corpus
 
 from ks_core.auditing.predict import audit
 from ks_core.data.facts import packaged_facts
+from ks_core.errors import RankDeficientError
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import ask
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.models.editing import edited
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
+from ks_core.theory.superposition import cosines, superposition
+from ks_core.theory.whitening import whiten
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="not run: no CUDA device here")
 
@@ -74,3 +77,25 @@ def test_an_audit_on_cuda_is_that_of_the_cpu(both, tmp_path, monkeypatch):
     # times residuals from 25 steps of Adam, each of which rounds: 3e-6 was seen
     np.testing.assert_allclose(cuda.losses, cpu.losses, rtol=1e-2, atol=1e-3)
     np.testing.assert_allclose(cuda.together.losses, cpu.together.losses, rtol=1e-2, atol=1e-3)
+
+
+def test_whitening_and_superposition_stay_on_cuda_and_are_those_of_the_cpu():
+    """No second moment goes to the host: at d_key 14,336 it has 1.6 GB."""
+    rows = torch.randn(2048, 512, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    moment, keys = rows.T @ rows / len(rows), rows[:64]
+    cpu, cuda = whiten(moment), whiten(moment.cuda())
+    assert cuda.factor.is_cuda
+    # the condition number is 9; sums of 512 products in another order
+    assert cuda.condition_number == pytest.approx(cpu.condition_number, rel=1e-10)
+    for given in (keys, keys.cuda()):
+        whitened = cuda.whiten(given)
+        shares = superposition(whitened)
+        assert whitened.is_cuda
+        assert shares.is_cuda
+        torch.testing.assert_close(shares.cpu(), superposition(cpu.whiten(keys)), rtol=0, atol=1e-11)
+        torch.testing.assert_close(cosines(whitened).cpu(), cosines(cpu.whiten(keys)), rtol=0, atol=1e-11)
+    first = moment.new_zeros(512)
+    first[0] = 1
+    twins = torch.eye(512, dtype=torch.float64) + torch.outer(first.roll(1), first) + torch.outer(first, first.roll(1))
+    with pytest.raises(RankDeficientError, match="numerical rank 511"):  # the first two neurons always fire alike
+        whiten(twins.cuda())

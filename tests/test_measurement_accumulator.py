@@ -59,7 +59,9 @@ def test_restored_accumulator_continues_to_the_same_bits(seed, tokens, d_key, da
     keys = some_keys(seed, tokens, d_key, torch.float32)
     cut = data.draw(st.integers(1, tokens - 1))
     first = accumulated([keys[:cut]])
-    resumed = SecondMomentAccumulator.restore(first.packed(), first.count)
+    resumed = SecondMomentAccumulator(d_key)
+    resumed.update(torch.ones(3, d_key))  # what was there before is forgotten
+    resumed.resume(first.packed(), first.count)
     for accumulator in (first, resumed):
         accumulator.update(keys[cut:])
     assert torch.equal(first.result().matrix, resumed.result().matrix)
@@ -145,7 +147,7 @@ def test_planted_fault_a_block_left_out_is_caught():
     class Forgetful(SecondMomentAccumulator):
         def update(self, keys):
             super().update(keys)
-            self._upper[0, -1] = 0.0
+            self.sums[0][0, -1] = 0.0
 
     keys = some_keys(2, 9, 6)
     faulty = Forgetful(6)

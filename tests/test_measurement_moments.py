@@ -9,7 +9,8 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, RankDeficientError
-from ks_core.measurement.moments.second_moments import collect_second_moments, moment_provenance, moments_folder
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.second_moments import moment_provenance, moments_folder
 from ks_core.measurement.moments.text import Piece, segments, take_tokens
 from ks_core.models.loading import load_model
 
@@ -82,7 +83,7 @@ def test_planted_fault_a_text_that_loses_its_context_at_a_checkpoint_is_caught(m
         for segment in segments(texts, boundaries):
             yield [Piece(piece.ids[piece.start :], 0) for piece in segment]
 
-    monkeypatch.setattr("ks_core.measurement.moments.second_moments.segments", torn)
+    monkeypatch.setattr("ks_core.measurement.moments.passes.segments", torn)
     moments = collect_second_moments(model, corpus, tokens=TOKENS, batch_tokens=64)
     expected = naive_moment(model, take_tokens(corpus.texts(), model.tokenizer, TOKENS, 64), 1)
     assert not torch.allclose(moments.at(1).matrix, expected, rtol=RTOL, atol=RTOL * float(expected.diagonal().max()))
@@ -149,7 +150,7 @@ def test_too_few_tokens_for_two_halves_of_full_rank_are_refused(model, corpus):
 def test_too_little_text_leaves_nothing_behind(model, corpus):
     with pytest.raises(InputError, match="ask for fewer tokens"):
         collect_second_moments(model, corpus, tokens=10**6)
-    assert not moments_folder(moment_provenance(model, corpus, 10**6, (0, 1))).exists()
+    assert not moments_folder(moment_provenance(model, corpus, 10**6)).exists()
 
 
 def test_infinite_weights_are_named_by_layer(model, corpus):

@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,13 +19,9 @@ from tiny_models import save_tiny_checkpoint
 
 from ks_core.data.corpus import load_corpus
 from ks_core.errors import InputError, ProvenanceError
-from ks_core.measurement.moments.second_moments import (
-    STORED_AFTER,
-    collect_second_moments,
-    moment_provenance,
-    moments_folder,
-)
-from ks_core.measurement.moments.store import load_sum, save_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.second_moments import STORED_AFTER, moment_provenance, moments_folder
+from ks_core.measurement.moments.store import load_sum, save_sum, sum_path
 from ks_core.models.loading import load_model
 
 TOKENS = 256
@@ -54,9 +49,14 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
+def content_of(folder):
+    """Every file below a folder, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_truncated_file_is_refused_and_left_alone(model, corpus):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
-    path = max(moments.folder.iterdir())
+    path = moments.file(0, TOKENS)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ProvenanceError, match=r"truncated or damaged.*remove it"):
@@ -66,33 +66,37 @@ def test_a_truncated_file_is_refused_and_left_alone(model, corpus):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("weights_sha256", "another"), ("dtype", "bfloat16"), ("corpus_sha256", "another"), ("tokens", 128),
-     ("longest_text", 7), ("config_sha256", "another"), ("layers", (0,)),
+    [("weights_sha256", "another"), ("dtype", "bfloat16"), ("corpus_sha256", "another"),
+     ("longest_text", 7), ("config_sha256", "another"),
      ("tokenizer_sha256", "another")],
 )  # fmt: skip
 def test_moments_made_from_something_else_are_refused_by_field(model, corpus, field, value):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
     other = replace(moments, provenance=replace(moments.provenance, **{field: value}))
-    path = max(moments.folder.iterdir())
-    target = moments.folder / f"{other.provenance.tokens:012d}-tokens.safetensors"
-    if path != target:
-        target.write_bytes(path.read_bytes())
     with pytest.raises(ProvenanceError, match=f"{field} = "):
         other.at(0)
 
 
+@pytest.mark.parametrize(("field", "file"), [("layer", (1, TOKENS)), ("count", (0, TOKENS // 2))])
+def test_a_file_of_another_layer_or_amount_of_text_is_refused(model, corpus, field, file):
+    moments = collect_second_moments(model, corpus, tokens=TOKENS)
+    moments.file(0, TOKENS).write_bytes(moments.file(*file).read_bytes())
+    with pytest.raises(ProvenanceError, match=f"holds sums of {field} "):
+        moments.at(0)
+
+
 def test_another_model_text_or_dtype_has_another_folder(model, corpus):
-    provenance = moment_provenance(model, corpus, TOKENS, (0, 1))
+    provenance = moment_provenance(model, corpus, TOKENS)
     changed = {
         "weights_sha256": "x",
         "config_sha256": "x",
         "corpus_sha256": "x",
         "dtype": "x",
-        "tokens": 1,
-        "layers": (1,),
+        "longest_text": 1,
     }
     folders = {moments_folder(replace(provenance, **{name: value})) for name, value in changed.items()}
     assert len(folders | {moments_folder(provenance)}) == len(changed) + 1
+    assert moments_folder(replace(provenance, tokens=1)) == moments_folder(provenance), "all amounts of one text"
 
 
 def test_another_activation_with_the_same_weights_does_not_reuse_moments(corpus, tmp_path):
@@ -106,10 +110,10 @@ def test_another_activation_with_the_same_weights_does_not_reuse_moments(corpus,
 
 @pytest.mark.parametrize("change", ONE_OF_EACH)
 def test_a_model_that_was_changed_after_loading_has_another_folder(model, corpus, change):
-    before = moment_provenance(model, corpus, TOKENS, (0, 1))
+    before = moment_provenance(model, corpus, TOKENS)
     other = load_model(model.name)
     CHANGES[change](other)
-    provenance = moment_provenance(other, corpus, TOKENS, (0, 1))
+    provenance = moment_provenance(other, corpus, TOKENS)
     assert moments_folder(provenance) != moments_folder(before)
 
 
@@ -130,7 +134,7 @@ def test_a_model_that_changes_while_its_text_is_read_leaves_no_moments_behind(mo
 
 def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model, corpus, monkeypatch):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
-    with safe_open(max(moments.folder.iterdir()), framework="pt") as file:
+    with safe_open(moments.file(0, TOKENS), framework="pt") as file:
         (content,) = map(json.loads, file.metadata().values())
     assert content["about"]["libraries"] == {"torch": version("torch"), "transformers": version("transformers")}
     monkeypatch.setattr("ks_core.measurement.moments.store.version", lambda _: "another")
@@ -142,43 +146,46 @@ def test_library_versions_are_recorded_in_the_file_but_make_no_difference(model,
 @pytest.mark.parametrize("removed", range(len(STORED_AFTER)))
 def test_any_file_that_is_removed_is_collected_again_to_the_same_bytes(model, corpus, removed):
     moments = collect_second_moments(model, corpus, tokens=TOKENS)
-    before = {path.name: path.read_bytes() for path in moments.folder.iterdir()}
-    assert len(before) == len(STORED_AFTER)
-    (moments.folder / sorted(before)[removed]).unlink()
+    before = content_of(moments.folder)
+    assert len(before) == len(STORED_AFTER) * len(moments.layers)
+    moments.file(0, moments.counts[removed]).unlink()
     again = collect_second_moments(model, corpus, tokens=TOKENS)
-    assert {path.name: path.read_bytes() for path in moments.folder.iterdir()} == before
+    assert content_of(moments.folder) == before
     assert torch.equal(again.at(0, again.counts[removed]).matrix, moments.at(0, moments.counts[removed]).matrix)
 
 
 def test_a_resume_looks_again_when_another_process_has_finished_meanwhile(model, corpus, monkeypatch):
     """Between looking for the last checkpoint and reading it, the other one goes on to the end and drops it."""
     whole = collect_second_moments(model, corpus, tokens=TOKENS)
-    files = {path.name: path.read_bytes() for path in whole.folder.iterdir()}
-    passing = whole.folder / f"{3 * TOKENS // 8:012d}-tokens.safetensors"
+    files = content_of(whole.folder)
+    passing = [sum_path(whole.folder, layer, 3 * TOKENS // 8, passing=True) for layer in (0, 1)]
     looked = []
 
     def finish_when_read(path, *arguments):
         if not looked:
             looked.append(path)
-            passing.unlink()
+            for each in passing:
+                each.unlink()
             for name, content in files.items():
                 (whole.folder / name).write_bytes(content)
         return load_sum(path, *arguments)
 
-    for path in sorted(whole.folder.iterdir())[2:]:
-        path.unlink()
-    sums = [load_sum(max(whole.folder.iterdir()), layer, TOKENS // 4, whole.provenance) for layer in (0, 1)]
-    save_moments(passing, dict(enumerate(sums)), 3 * TOKENS // 8, whole.provenance)
-    monkeypatch.setattr("ks_core.measurement.moments.second_moments.load_sum", finish_when_read)
+    for layer, path in enumerate(passing):
+        total = load_sum(whole.file(layer, TOKENS // 4), layer, TOKENS // 4, whole.provenance)
+        save_sum(path, total, layer, 3 * TOKENS // 8, 9, whole.provenance)
+        for count in whole.counts[2:]:
+            whole.file(layer, count).unlink()
+    monkeypatch.setattr("ks_core.measurement.moments.passes.load_sum", finish_when_read)
     again, passes = passes_of(model, lambda: collect_second_moments(model, corpus, tokens=TOKENS))
-    assert looked == [passing]
+    assert looked == passing[:1]
     assert passes == 0
     assert torch.equal(again.at(1).matrix, whole.at(1).matrix)
 
 
 @pytest.mark.parametrize("what", ["a folder", "a pipe"])
 def test_what_is_no_file_in_the_place_of_a_checkpoint_is_refused_before_anything_is_read(model, corpus, tmp_path, what):
-    path = tmp_path / f"{TOKENS:012d}-tokens.safetensors"
+    path = sum_path(tmp_path, 1, TOKENS)
+    path.parent.mkdir()
     path.mkdir() if what == "a folder" else os.mkfifo(path)
 
     def collect():
@@ -192,11 +199,11 @@ COLLECT = """
 import sys, time
 from pathlib import Path
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.models.loading import load_model
 model, text, folder, wait = load_model(sys.argv[1]), load_corpus(sys.argv[2]), Path(sys.argv[3]), "wait" in sys.argv
 def pause(*_):
-    if wait and list(folder.glob("*.safetensors")):
+    if wait and list(folder.rglob("*.safetensors")):
         time.sleep(60)  # in the middle of a forward pass, for the signal to find
 model.adapter.backbone.register_forward_pre_hook(pause)
 collect_second_moments(model, text, tokens=2000, batch_tokens=16, longest_text=16, folder=folder)
@@ -210,24 +217,22 @@ def test_an_interrupted_collection_resumes_to_the_same_bits(tmp_path):
     quiet = {"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     process = subprocess.Popen([*command, str(stopped), "wait"], **quiet)
     deadline = time.monotonic() + 120
-    while not list(stopped.glob("*.safetensors")) and time.monotonic() < deadline:
+    while not list(stopped.rglob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(1)  # past the end of that write, into the pause: the write itself is not what is interrupted here
     process.send_signal(signal.SIGINT)
     assert process.wait(60) != 0, "the collection was not interrupted"
-    before = {path.name for path in stopped.iterdir()}
+    before = content_of(stopped)
     assert before
     assert all(name.endswith(".safetensors") for name in before), "half-written files were left"
     for folder in (stopped, straight):
         settings = {"tokens": 2000, "batch_tokens": 16, "longest_text": 16, "folder": folder}
         collect_second_moments(load_model(model), load_corpus(text), **settings)
-    assert sorted(p.name for p in stopped.iterdir()) == sorted(p.name for p in straight.iterdir())
-    for path in straight.iterdir():
-        assert Path(stopped / path.name).read_bytes() == path.read_bytes()
+    assert content_of(stopped) == content_of(straight)
 
 
 def test_a_model_with_a_very_long_name_has_a_folder(model, corpus):
-    provenance = moment_provenance(model, corpus, TOKENS, (0, 1))
+    provenance = moment_provenance(model, corpus, TOKENS)
     folder = moments_folder(replace(provenance, model="ж" * 300))
     folder.mkdir(parents=True)
-    assert folder.name.endswith(provenance.digest())
+    assert folder.name.endswith(moments_folder(provenance).name.rpartition("-")[2])

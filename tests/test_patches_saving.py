@@ -146,7 +146,9 @@ def test_loaded_edits_are_those_that_were_saved(tmp_path, model):
     [loaded] = ks.load_edits(tmp_path / "edits")
     for name in ("base", "layer", "method", "facts", "search", "moments", "ridge", "protected", "before_sha256"):
         assert getattr(loaded, name) == getattr(edits, name), name
-    assert torch.equal(dense(loaded), dense(edits))
+    assert torch.equal(loaded.terms.residuals, edits.terms.residuals)
+    assert torch.equal(loaded.terms.directions, edits.terms.directions)
+    same_up_to_rounding(loaded, edits)  # computed from these anew: how they lie in memory moves last digits
     assert torch.equal(loaded.reached, edits.reached)
     before = model.weights_sha256
     with ks.applied(model, loaded):

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ks_core.measurement.objects import ObjectRows
-from ks_core.models.adapter import Adapter, position_ids
+from ks_core.models.adapter import Adapter
+from ks_core.models.passes import position_ids
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from ks_core.data.facts import FactSet, packaged_facts
 from ks_core.data.statements import statements
 from ks_core.experiments.pairs.layer import layer_pairs
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.statistics.summaries import summarise

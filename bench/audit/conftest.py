@@ -2,7 +2,7 @@ import pytest
 
 from ks_core import defaults
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.models.loading import load_model
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
-from ks_core.measurement.moments.second_moments import accumulate
+from ks_core.measurement.moments.passes import accumulate
 from ks_core.models.tokens import pad_rows, padding_id
 
 pytestmark = pytest.mark.speed

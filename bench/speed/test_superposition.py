@@ -5,7 +5,7 @@ import pytest
 from ks_core.data.facts import packaged_facts
 from ks_core.experiments.pairs.layer import analyse
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 
 pytestmark = pytest.mark.speed

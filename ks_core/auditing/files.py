@@ -39,7 +39,7 @@ MATRICES = {
     "overtaken": "overtaken",
 }
 """Name in the file → field of `Audit`; edits in rows, facts to keep in columns. float64, a loss NaN where it was only
-screened; `overtaken` bool."""
+screened, an error over text NaN where it is not known; `overtaken` bool."""
 
 COLUMNS = (
     "edit_case_id",
@@ -131,7 +131,7 @@ def write_csv(audit: Audit, path: Path) -> Path:
     for edit, fact in sorted(known.tolist(), key=lambda pair: -audit.losses[pair[0], pair[1]]):
         pair = audit.pair(edit, fact)
         own = [pair.edit.case_id, pair.edit.subject, pair.edit.target_new]
-        felt = [pair.share, pair.share_error, pair.largest_share, pair.first_order]
+        felt = [pair.share, finite_or_none(pair.share_error), pair.largest_share, pair.first_order]
         rows.writerow([*own, *_fact_cells(pair.fact), pair.loss, pair.overtaken_by, *felt])
     write_text(path, text.getvalue())
     return path
@@ -164,6 +164,7 @@ def as_json(audit: Audit, matrices: Mapping[str, Any] | None = None) -> dict[str
         "method": audit.method,
         "matrices": matrices,
         "plan": _plan(audit),
+        **({} if audit.imported is None else {"second_moment": dict(audit.imported)}),
     }
 
 

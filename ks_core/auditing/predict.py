@@ -26,7 +26,9 @@ from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.measurement.kept_facts import in_batches, rival_names, rivals_of
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.peers.stated import imported_record
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.readable import LeftOut, facts_to_keep, readable_facts, summary
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.measurement.whitening import TextWhitening
@@ -91,7 +93,8 @@ def audit(
         layers: to try; `tried_layers` of the model's when left out.
         corpus: text of the second moments, as `load_corpus` takes it.
         tokens: how much of it.
-        moments: second moments of this model, in the place of a corpus and tokens.
+        moments: second moments of this model, in the place of a corpus and tokens; of imported ones, which have no
+            halves of their text, no share has an error over text.
         ridge: added to second moments before whitening, in mean eigenvalues.
         search: how the values of the edits are searched.
         exact: facts that are simulated for each edit; "all" for all of them.
@@ -214,6 +217,7 @@ def _in_layer(
         together=compared(kept, before, simulate_together(model, {layer: edit}, batches), names),
         method=method,
         plan=plan(model, wanted, among, norms) if len(wanted.facts) > 1 else None,
+        imported=imported_record(text.moments.provenance),
     )
 
 
@@ -228,8 +232,11 @@ def _shares(
     """P onto the facts to keep with its error over text, P among the edits, and the lengths of their whitened keys."""
     keys = torch.cat([wanted.values.keys, subject_keys(model, kept, [wanted.layer])[wanted.layer]])
     edits = len(wanted.facts)
-    whole, *halves = (of.whiten(keys) for of in (wanted.whitening, *text.halves(wanted.layer)))
+    whole = wanted.whitening.whiten(keys)
     shares = superposition(whole[:edits], whole[edits:])
-    moved = [superposition(rows[:edits], rows[edits:]) - shares for rows in halves]
-    errors = torch.stack(moved).square().mean(dim=0).sqrt()
+    errors = torch.full_like(shares, torch.nan)  # not known
+    if text.moments.has_halves:
+        halves = [of.whiten(keys) for of in text.halves(wanted.layer)]
+        moved = [superposition(rows[:edits], rows[edits:]) - shares for rows in halves]
+        errors = torch.stack(moved).square().mean(dim=0).sqrt()
     return shares, errors, superposition(whole[:edits]), whole[:edits].norm(dim=1)

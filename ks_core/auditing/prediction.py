@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ class Disturbance:
         loss: of its own object's log-probability, simulated, in nats a token; NaN where the pair was only screened
         overtaken_by: the object that has become as likely as its own, by the token that parts them; None where none has
         share: P, the share of the edit's residual that is felt at the fact's subject
-        share_error: over text: how far P moved as the text doubled
+        share_error: over text: how far P moved as the text doubled; NaN where it is not known
         largest_share: the share that is felt at a token of the prompt and object, the largest in size
         first_order: loss to first order in the values at all tokens, in nats a token; by it pairs are screened
     """
@@ -60,7 +62,7 @@ class Audit:
         reached: by edit, probability per token of its new object that a value in this layer reaches
         before: (M,) log-probability of each kept fact's own object in the unedited model, in nats a token
         shares: (E, M) P from each edit to each kept fact, at its subject
-        share_errors: (E, M) over text
+        share_errors: (E, M) over text; NaN where the second moments are imported, of which no half is known
         largest_shares: (E, M) at any token of prompt and object
         first_order: (E, M) loss to first order, in nats a token
         losses: (E, M) loss of each edit made alone, simulated, in nats a token; NaN where only screened
@@ -72,6 +74,8 @@ class Audit:
             that were made, theirs
         plan: what order and grouping save; None for a single edit
         left_out: edits and facts to keep that the model cannot be asked about
+        imported: of second moments that were imported, where they come from: what the user states, and no more; None of
+            those that were collected here
     """
 
     model: str
@@ -97,6 +101,7 @@ class Audit:
     plan: Plan | None
     layers: tuple[LayerCost, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    imported: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return (

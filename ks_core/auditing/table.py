@@ -13,6 +13,7 @@ from ks_core.auditing.prediction import Audit, Disturbance
 from ks_core.data.facts import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import plus_minus, printable, shortened
+from ks_core.measurement.moments.peers.stated import RECORDED, Stated
 from ks_core.measurement.readable import summary
 from ks_core.statistics.means import Mean, mean_of
 
@@ -50,6 +51,7 @@ def table(audit: Audit, top: int = 5) -> str:
         *([printable(summary(audit.left_out))] if audit.left_out else []),
         f"simulated: {audit.simulated:,} of {edits * kept:,} pairs of an edit and a fact, the foremost of a screen of "
         "all; and all edits together on every fact",
+        *_imported(audit),
         *_silent(audit),
         *_layers(audit),
         "",
@@ -60,6 +62,17 @@ def table(audit: Audit, top: int = 5) -> str:
         *([] if audit.plan is None else _plan(audit.plan, audit.edits)),
     ]
     return "\n".join(lines)
+
+
+def _imported(audit: Audit) -> list[str]:
+    """That the second moments are another project's, and that nothing of what is said of them was checked."""
+    if audit.imported is None:
+        return []
+    stated = printable(Stated(**audit.imported[RECORDED]))
+    return [
+        f"second moments imported, {audit.tokens:,} tokens; stated, not checked: {stated}",
+        "their text has no halves that are known: no error over text",
+    ]
 
 
 def _silent(audit: Audit) -> list[str]:

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from ks_core import defaults
-from ks_core.command import given, integer, number
+from ks_core.command import given, integer, number, path
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.data.fixtures import fixture_path
-from ks_core.formatting import one_line
+from ks_core.errors import InputError
+from ks_core.formatting import one_line, shown
 
 
 class Add(Protocol):
@@ -28,6 +29,40 @@ def declare_model(add: Add) -> None:
     add("--revision", type=given, help="branch, tag or commit of a hub model")
     add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
     add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
+
+
+def declare_spread(add: Add) -> None:
+    """--device-map, --offload-dir: for commands that read keys only, of a model larger than one device."""
+    add(
+        "--device-map",
+        type=given,
+        metavar="WAY",
+        help="instead of --device, for a model larger than one: auto, balanced, balanced_low_0 or sequential",
+    )
+    add(
+        "--offload-dir",
+        type=path,
+        metavar="DIR",
+        help="with --device-map: folder for weights that no memory is left for",
+    )
+
+
+def loading(options: argparse.Namespace) -> dict[str, Any]:
+    """What `declare_model` and `declare_spread` got, as `load_model` takes it beside the name.
+
+    Raises:
+        InputError: a device and a map at once, or a folder without a map.
+    """
+    spread = {"device_map": options.device_map, "offload_dir": options.offload_dir}
+    if options.device_map is None and options.offload_dir is not None:
+        raise InputError("--offload-dir was given without --device-map, where it means nothing; expected both or none")
+    if options.device_map is not None and options.device != defaults.DEVICE:
+        raise InputError(
+            f"--device is {shown(options.device)} and --device-map {shown(options.device_map)}; expected one of them: "
+            "a map takes all GPUs, and CUDA_VISIBLE_DEVICES says which there are"
+        )
+    device = None if options.device_map is not None else options.device
+    return {"revision": options.revision, "device": device, "dtype": options.dtype, **spread}
 
 
 def declare_text(add: Add) -> None:

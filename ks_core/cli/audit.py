@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
+from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.command import given, integer, integers, path
 from ks_core.data.facts import PACKAGED_FACTS, FactSet, load_facts
 from ks_core.formatting import one_line, printable, shown
@@ -49,6 +51,7 @@ def declare(add: Add) -> None:
     )
     add("--method", choices=("joint", "sequential"), default="joint", help="how all together are made (default: joint)")
     declare_text(add)
+    declare_moments(add)
     add(
         "--exact",
         type=exact,
@@ -80,11 +83,12 @@ def execute(options: argparse.Namespace) -> int:
     from ks_core.models.loading import load_model
 
     limits = Limits(options.fail_over, options.fail_overtaken)
+    check_moments(options, corpus=defaults.CORPUS, tokens=defaults.TOKENS)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         edits = load_facts(options.edits)  # before a model is loaded
         keep = load_facts(options.keep)
-        read = inputs(options, EDITS=options.edits)
+        read = inputs(options, EDITS=options.edits) | {"--moments": options.moments}
         if options.json is not None:
             check_audit_files(options.json, {**read, "--csv": options.csv})
         if options.csv is not None:
@@ -100,6 +104,7 @@ def execute(options: argparse.Namespace) -> int:
             layers=options.layers,
             corpus=options.corpus,
             tokens=options.tokens,
+            moments=moments_given(options, model, options.layers if options.layer is None else [options.layer]),
             ridge=options.ridge,
             method=options.method,
             exact=EXACT if options.exact is None else options.exact,

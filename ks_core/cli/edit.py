@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
+from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError
@@ -68,6 +69,7 @@ def declare(add: Add) -> None:
     declare_limits(add)
     declare_model(without_default)
     declare_text(without_default)
+    declare_moments(add)
     add("--allow-unreached", action="store_true", help="write edits too whose value does not make their object likely")
     add("--no-certificate", action="store_true", help="do not measure what was written")
 
@@ -149,6 +151,7 @@ def _read(options: argparse.Namespace) -> _Asked:
     from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
     from ks_core.patches.patch import refuse_repeated
 
+    check_moments(options, tokens=None)
     facts, keep = load_facts(options.edits, "EDITS"), load_facts(options.keep, "--keep")
     stored = None
     if options.onto is not None:
@@ -175,7 +178,12 @@ def _read(options: argparse.Namespace) -> _Asked:
 def _require_text_of(stored: StoredPatch, corpus: Corpus, options: argparse.Namespace) -> None:
     """Refuse a corpus with other texts than the folder's edits were made with; its name changes no number."""
     made_from = stored.patch.like(options.layer).moments.provenance
-    if corpus.sha256 != made_from.corpus_sha256:
+    if not made_from.text_known and options.moments is None:
+        raise InputError(
+            f"the edits in {options.onto} were made with imported second moments; expected the same files: "
+            "--moments PATH"
+        )
+    if made_from.text_known and corpus.sha256 != made_from.corpus_sha256:
         raise InputError(
             f"the corpus is {quoted(corpus.name)} (sha256 {corpus.sha256[:12]}), and the edits in {options.onto} were "
             f"made with {quoted(made_from.corpus)} (sha256 {made_from.corpus_sha256[:12]}); expected that very text: "
@@ -218,13 +226,15 @@ def _known(model: LoadedModel, keep: FactSet, options: argparse.Namespace) -> Fa
 
 def _made(model: LoadedModel, asked: _Asked, kept: tuple[Fact, ...], options: argparse.Namespace) -> Patch:
     """The patch that is to be written."""
-    from ks_core.measurement.moments.second_moments import collect_second_moments
+    from ks_core.measurement.moments.collecting import collect_second_moments
     from ks_core.patches.edits import edit
     from ks_core.patches.patch import Patch
     from ks_core.patches.saving import appended
 
     layers = None if options.layer is None else [model.adapter.layer_number(options.layer)]
-    moments = collect_second_moments(model, asked.corpus, tokens=options.tokens, layers=layers)
+    moments = moments_given(options, model, layers)
+    if moments is None:
+        moments = collect_second_moments(model, asked.corpus, tokens=options.tokens, layers=layers)
     if asked.stored is not None:
         patch = appended(model, asked.stored.patch, asked.facts, options.layer, moments)
         return replace(patch, kind=options.kind)

@@ -6,10 +6,19 @@ from collections.abc import Sequence
 from functools import partial
 
 from ks_core import __version__
-from ks_core.cli import audit, diff, edit, stream, undo, verify
+from ks_core.cli import audit, compare, diff, edit, moments, stream, undo, verify
 from ks_core.command import Parser, run
 
-COMMANDS = {"audit": audit, "diff": diff, "edit": edit, "stream": stream, "undo": undo, "verify": verify}
+COMMANDS = {
+    "audit": audit,
+    "compare": compare,
+    "diff": diff,
+    "edit": edit,
+    "moments": moments,
+    "stream": stream,
+    "undo": undo,
+    "verify": verify,
+}
 """By name, the module of each command: HELP in one line, DESCRIPTION, `declare(add)` its arguments, `execute(options)`
 does the work and returns the exit status. What is large is imported in `execute`, so that `ks --help` is quick and
 what is not installed is one clear error."""

@@ -11,7 +11,7 @@ from ks_core.data.fact import Fact
 from ks_core.measurement.behaviour import held_out_text
 from ks_core.measurement.consequences import HELD_OUT_TOKENS, LONGEST_HELD_OUT, Readings, read
 from ks_core.measurement.known import known_facts
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.text import TokenIds
 from ks_core.measurement.readable import LeftOut, ReadableFacts, facts_to_keep, readable_facts
 from ks_core.measurement.whitening import TextWhitening

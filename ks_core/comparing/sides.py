@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ks_core.comparing.tensors import Pair, in_memory, pairs_of
 from ks_core.extras import require
@@ -28,7 +29,7 @@ class TwoCheckpoints:
     stored: StoredModel
     other: StoredModel
     revision: str | None
-    options: dict[str, str | None]
+    options: dict[str, Any]
 
     @contextmanager
     def pairs(self) -> Iterator[list[Pair]]:
@@ -103,7 +104,7 @@ def sides_of(base: str, edited: str, *, revision: str | None, device: str | None
     if dtype is not None:
         dtype_of(dtype)
     stored = stored_model(base, revision)
-    options = {"device": device, "dtype": dtype}
+    options: dict[str, Any] = {"device": device, "dtype": dtype}
     if is_adapter(Path(edited)):
         require("edit", "an adapter")  # before the base is loaded
         return BaseWithAdapter(stored, load_model(base, revision=revision, **options), Path(edited))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ks_core.arguments import instance, whole_number
 from ks_core.auditing.predict import EXACT, Exact, Made
@@ -12,6 +11,7 @@ from ks_core.auditing.prediction import Audit
 from ks_core.data.facts import PACKAGED_FACTS, Facts
 from ks_core.errors import InputError
 from ks_core.measurement.known import known_facts
+from ks_core.measurement.moments.peers.stated import sum_of
 from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.values import ValueSettings
 from ks_core.models.loading import Model, load_model
@@ -42,7 +42,8 @@ def audit(
     Args:
         model: as `load_model` takes it, unedited.
         edits: facts whose `target_new` is to become true, as `load_facts` takes them; or `Edits` that were made, which
-            are audited as they are: in their layer, with their values, second moments and ridge.
+            are audited as they are: in their layer, with their values, second moments and ridge. Where these were
+            imported and the edits read from a folder, `moments` has to be the same files, imported again.
         keep: facts that are to stay; of the packaged ones, those that the model knows.
         layer: the layer to edit; when left out, the one of `layers` where a sample of the edits costs least.
         layers: to try; several, evenly over the depth, when left out.
@@ -104,7 +105,7 @@ def audit(
         edits.facts,
         keep,
         layer=edits.layer,
-        moments=edits.moments,
+        moments=moments if moments is not None and not edits.moments.complete else edits.moments,
         ridge=edits.ridge,
         exact=exact,
         made=Made(edits.values, edits.edit, edits.method, edits.search),
@@ -128,7 +129,7 @@ def _refuse_other(
     pairs = {
         "layer": (None if layer is None else whole_number("layer", layer), edits.layer),
         "layers": (None if layers is None else tuple(layers), (edits.layer,)),
-        "moments": (None if moments is None else _text(moments), _text(edits.moments)),
+        "moments": (None if moments is None else _text(moments, edits.layer), _text(edits.moments, edits.layer)),
         "ridge": (None if ridge is None else check_ridge(ridge), edits.ridge),
         "search": (search, edits.search),
     }
@@ -140,7 +141,7 @@ def _refuse_other(
         )
 
 
-def _text(moments: SecondMoments) -> str:
-    """What second moments were made from, whichever layers they have."""
+def _text(moments: SecondMoments, layer: int) -> tuple[str, str | None]:
+    """What second moments were made from, whichever layers they have; of imported ones the layer's own sum too."""
     given = instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
-    return replace(given.provenance, layers=()).digest()
+    return given.provenance.digest(), sum_of(given.provenance, layer)

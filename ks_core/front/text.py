@@ -11,7 +11,8 @@ from ks_core import defaults
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Facts, load_facts
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.whitening import text_of
 from ks_core.models.loading import Model, load_model
 from ks_core.theory.superposition import superposition as superposition_of_whitened

@@ -12,7 +12,6 @@ from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.subjects import described, subject_rows
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.simulating import ending
 from ks_core.models.tokens import TokenisedPrompts
 
 
@@ -75,12 +74,9 @@ def _keys_of_rows(model: LoadedModel, prompts: TokenisedPrompts, rows: slice, pa
     row = torch.arange(len(last), device=device)
 
     def receive(layer: int, keys: Tensor) -> None:
-        parts[layer].append(keys[row, last].to("cpu", torch.float64))
+        parts[layer].append(keys[row.to(keys.device), last.to(keys.device)].to("cpu", torch.float64))
 
-    layers = list(parts)
-    with (
-        torch.inference_mode(),
-        model.adapter.capture_keys(layers, receive),
-        ending(model.adapter, max(layers, default=0)),
-    ):
-        model.adapter.hidden_states(prompts.input_ids[rows].to(device), prompts.attention_mask[rows].to(device))
+    if parts:
+        with torch.inference_mode():
+            ids, mask = prompts.input_ids[rows].to(device), prompts.attention_mask[rows].to(device)
+            model.adapter.read_keys(list(parts), ids, mask, receive)

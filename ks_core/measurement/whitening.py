@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from ks_core import arguments, defaults
 from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.accumulator import SecondMoment
-from ks_core.measurement.moments.second_moments import SecondMoments, collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.models.loaded import LoadedModel
-from ks_core.theory.whitening import Whitening, check_ridge, whiten
+from ks_core.theory.whitening import Whitening, check_ridge, whiten_symmetric
 
 
 @dataclass(frozen=True)
@@ -37,27 +40,33 @@ class TextWhitening:
 
     def whole(self, layer: int) -> Whitening:
         """Of a layer over all of the text."""
-        return self._whiten(self.moments.at(layer), layer, "the text")
+        return self._whiten(layer, "the text", self.moments.at(layer))
 
     def halves(self, layer: int) -> tuple[Whitening, Whitening]:
         """Of a layer over the first and over the second half of the text."""
         first, second = (
-            self._whiten(half, layer, f"the {which} half of the text")
+            self._whiten(layer, f"the {which} half of the text", half)
             for which, half in zip(("first", "second"), self.moments.halves(layer), strict=True)
         )
         return first, second
 
+    def parts(self, layer: int) -> Iterator[Whitening]:
+        """Of a layer over all of the text, then over its halves; each factored when it is asked for, not kept."""
+        names = ("the text", "the first half of the text", "the second half of the text")
+        # no generator: its variable would keep a second moment for as long as the next is made
+        return map(partial(self._whiten, layer), names, self.moments.parts(layer))
+
     def first(self, layer: int, count: int) -> Whitening:
         """Of a layer over the first `count` tokens, one of `moments.counts`."""
-        return self._whiten(self.moments.at(layer, count), layer, f"the first {count:,} tokens")
+        return self._whiten(layer, f"the first {count:,} tokens", self.moments.at(layer, count))
 
     def second_moment(self, layer: int) -> Tensor:
         """The second moment itself over all of the text, without a ridge, (d_key, d_key) float64."""
         return self.moments.at(layer).matrix
 
-    def _whiten(self, moment: SecondMoment, layer: int, part: str) -> Whitening:
+    def _whiten(self, layer: int, part: str, moment: SecondMoment) -> Whitening:
         name = f"the second moment of layer {layer} over {part}"
-        return whiten(moment.matrix, ridge=self.ridge, count=moment.count, name=name)
+        return whiten_symmetric(moment.matrix, ridge=self.ridge, count=moment.count, name=name)
 
 
 def text_of(model: LoadedModel, layer: int, moments: SecondMoments | None, ridge: float) -> TextWhitening:

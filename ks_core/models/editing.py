@@ -269,6 +269,7 @@ class _Promotion(_Change):
 
     def make(self) -> nn.Module:
         self._module = self.adapter.projection(self.layer)
+        self.adapter.weight(self.layer)  # raises where it is offloaded
         self._dtypes = {name: parameter.dtype for name, parameter in self._module.named_parameters()}
         self.made = True
         return self._module.to(torch.float64)

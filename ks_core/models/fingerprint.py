@@ -14,6 +14,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from ks_core.errors import InputError
 from ks_core.formatting import shown
+from ks_core.models.offloading import OF_ACCELERATE, own_forward, parameters_of, placing_hook
 
 CONFIG_LABELS = (
     *("_name_or_path", "architectures", "auto_map", "transformers_version"),  # where the checkpoint comes from
@@ -23,11 +24,17 @@ CONFIG_LABELS = (
 )
 """Entries of a model's config that change no number that is measured."""
 
-MODULE_LABELS = ("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing", "all_tied_weights_keys")
+MODULE_LABELS = (
+    *("name_or_path", "loss_type", "layer_idx", "gradient_checkpointing", "all_tied_weights_keys"),
+    "hf_device_map",  # on which devices accelerate put its parts
+)
 """Attributes of modules that change no number that is measured."""
 
 HOOKS_OF = ("torch", "transformers")
 """Whose hooks are let be: they collect outputs, or make a weight of parameters and buffers."""
+
+PLACING_HOOK = "accelerate.hooks.AlignDevicesHook"
+"""The hook of accelerate that is let be: it moves inputs and weights to where a module computes, and changes none."""
 
 _PLAIN = (bool, int, float, str, list, tuple, Mapping, torch.Tensor)
 
@@ -38,7 +45,7 @@ def weights_sha256(model: torch.nn.Module) -> str:
     Buffers are no part of it: `modules_sha256` has them.
     """
     digest = hashlib.sha256()
-    for name, parameter in sorted(model.named_parameters()):
+    for name, parameter in parameters_of(model):
         _add(digest.update, name, parameter)
     return digest.hexdigest()
 
@@ -63,12 +70,13 @@ def modules_sha256(model: torch.nn.Module) -> str:
 
     Raises:
         InputError: a hook after a forward pass, or a function without a name of its own (a lambda, one made inside
-            another): what they do cannot be told from what others of their kind do.
+            another): what they do cannot be told from what others of their kind do. Those by which accelerate places
+            modules on devices are let be.
     """
     _refuse_hooks(model)
     digest = hashlib.sha256()
     for path, module in model.named_modules():
-        public = {name: value for name, value in vars(module).items() if _counts(name, value)}
+        public = {name: value for name, value in _attributes(module).items() if _counts(name, value)}
         own = {name: _plain(value, f"{path}.{name}") for name, value in public.items()}
         entry = [path, type(module).__module__, type(module).__qualname__, own]
         digest.update(json.dumps(entry, sort_keys=True).encode())
@@ -105,6 +113,10 @@ def _refuse_hooks(model: torch.nn.Module) -> None:
         for hook in hooks.values():
             if (getattr(hook, "__module__", None) or "").split(".")[0] not in HOOKS_OF:
                 raise _unnamed("hook", hook, place)
+    for path, module in model.named_modules():
+        hook = placing_hook(module)
+        if hook is not None and f"{type(hook).__module__}.{type(hook).__qualname__}" != PLACING_HOOK:
+            raise _unnamed("hook", hook, path or "the model itself")
 
 
 def _unnamed(kind: str, function: Any, place: str) -> InputError:
@@ -113,6 +125,15 @@ def _unnamed(kind: str, function: Any, place: str) -> InputError:
         f"{place} has the {kind} {shown(name)}, and what it does cannot be told from what another does; expected a "
         "model that its weights and settings describe: remove it, or write what it does into the weights or a module"
     )
+
+
+def _attributes(module: torch.nn.Module) -> dict[str, Any]:
+    """A module's own attributes, as they are before accelerate places it."""
+    if placing_hook(module) is None:
+        return vars(module)
+    found = {name: value for name, value in vars(module).items() if name not in (*OF_ACCELERATE, "forward")}
+    forward = own_forward(module)
+    return found if forward is None else {**found, "forward": forward}
 
 
 def _counts(name: str, value: Any) -> bool:

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 ReceiveKeys = Callable[[int, Tensor], None]
 
 
+class KeysReadError(Exception):
+    """Ends a forward pass in which every key has been read."""
+
+
 class BatchShape:
     """Remembers (batch, tokens) of the forward pass under way, for families that flatten them before the MLP."""
 

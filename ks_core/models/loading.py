@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ from ks_core import defaults
 from ks_core.errors import InputError
 from ks_core.formatting import shown
 from ks_core.models.adapter import Adapter
+from ks_core.models.dispatching import DeviceMap, dispatched
 from ks_core.models.dtypes import dtype_of
 from ks_core.models.in_memory import wrap_model
 from ks_core.models.loaded import LoadedModel
@@ -34,6 +36,9 @@ def load_model(
     revision: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    device_map: DeviceMap | None = None,
+    max_memory: Mapping[int | str, int | str] | None = None,
+    offload_dir: str | Path | None = None,
 ) -> LoadedModel:
     """Load a causal language model and its fast tokenizer, or take one that is in memory already.
 
@@ -47,6 +52,12 @@ def load_model(
         device: torch device to load to, such as "cpu" (the default) or "cuda:0".
         dtype: to load in: "float32" (the default), "float64", "bfloat16" or "float16". Left to itself, transformers
             would take the checkpoint's own, often bfloat16, and keys would lose most of their digits without a word.
+        device_map: instead of a device, for a model that is larger than one: "auto" (or another of `DEVICE_MAPS`)
+            spreads it over all GPUs, then the CPU, then the disk; or a device for each module, "disk" too. It is read
+            into the CPU's memory first. Keys can be read and second moments collected wherever a layer is; the weight
+            of a layer that is kept on the CPU or the disk beside GPUs, or on the disk, can be neither read nor edited.
+        max_memory: what it may use, by GPU number, "cpu" or "disk": bytes or "20GiB"; default what is free.
+        offload_dir: folder for what goes to the disk; that is removed with the model.
 
     Raises:
         InputError: an unknown dtype, device, folder or model family; a checkpoint that is damaged, incomplete or
@@ -63,7 +74,8 @@ def load_model(
         >>> load_model(loaded) is loaded
         True
     """
-    options = {"revision": revision, "device": device, "dtype": dtype}
+    spread = {"device_map": device_map, "max_memory": max_memory, "offload_dir": offload_dir}
+    options = {"revision": revision, "device": device, "dtype": dtype, **spread}
     if isinstance(model, LoadedModel):
         _refuse("a model that is loaded already", {"tokenizer": tokenizer, **options})
         return model
@@ -75,20 +87,30 @@ def load_model(
             f"model is {shown(model)}; expected a name, a folder, a transformers model or what load_model gave"
         )
     _refuse("a model that is loaded by name with its own", {"tokenizer": tokenizer})
-    device, dtype = defaults.DEVICE if device is None else device, defaults.DTYPE if dtype is None else dtype
-    return _from_checkpoint(str(model), revision, device, dtype)
+    if device_map is None:
+        _refuse("a model that goes to one device", spread)
+        put = partial(_on_device, checked_device(defaults.DEVICE if device is None else device))
+    else:
+        _refuse("a device_map", {"device": device})
+        put = partial(dispatched, device_map=device_map, max_memory=max_memory, offload_dir=offload_dir)
+    return _from_checkpoint(str(model), revision, dtype_of(defaults.DTYPE if dtype is None else dtype), put)
 
 
-def _from_checkpoint(name: str, revision: str | None, device: str, dtype: str) -> LoadedModel:
-    torch_dtype, torch_device = dtype_of(dtype), checked_device(device)
+def _on_device(device: torch.device, model: PreTrainedModel) -> PreTrainedModel:
+    return model.to(device)
+
+
+def _from_checkpoint(
+    name: str, revision: str | None, dtype: torch.dtype, put: Callable[[PreTrainedModel], PreTrainedModel]
+) -> LoadedModel:
     source = source_of(name, revision)
     with quiet_unless_terminal():
         config = load_config(source)  # before gigabytes of weights are fetched
         tokenizer = load_tokenizer(source)
         architecture = architecture_of(source, config)
         check_rows(tokenizer, architecture, source.place)
-        model = load_weights(source, architecture, torch_dtype)
-    model = model.to(torch_device).eval().requires_grad_(False)  # gradients are taken of values, never of weights
+        model = load_weights(source, architecture, dtype)
+        model = put(model.eval().requires_grad_(False))  # gradients are taken of values, never of weights
     return LoadedModel(Adapter(model), tokenizer, name=name, revision=source.revision)
 
 

@@ -23,7 +23,8 @@ class Past:
 
     def of(self, rows: Tensor) -> Past:
         """That of some rows, in any order."""
-        return Past(self.attention_mask[rows], tuple((first[rows], second[rows]) for first, second in self.layers))
+        layers = tuple((first[rows.to(first.device)], second[rows.to(second.device)]) for first, second in self.layers)
+        return Past(self.attention_mask[rows], layers)
 
     def cache(self) -> Cache:
         """The same as transformers takes it, which passes read and leave as it is."""

@@ -47,7 +47,7 @@ def _adding(left: Tensor, right: Tensor, at: Tensor | None) -> Callable[[nn.Modu
         rows = keys.reshape(left.shape[0], -1, keys.shape[-1]) if left.ndim == 3 else keys  # OPT has no rows there
         shift: Tensor = (rows.to(right.dtype) @ right.mT) @ left.mT
         shift = shift.to(output.dtype).reshape(output.shape)
-        return output + (shift if at is None else shift * at.reshape(*output.shape[:-1], 1))
+        return output + (shift if at is None else shift * at.to(shift.device).reshape(*output.shape[:-1], 1))
 
     return add
 

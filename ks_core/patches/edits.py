@@ -141,7 +141,7 @@ def edit(
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
@@ -232,7 +232,7 @@ def applied(model: LoadedModel, edits: Edits) -> edited:
 
     Example:
         >>> from ks_core.data.corpus import corpus_of
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")

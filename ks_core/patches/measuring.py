@@ -20,6 +20,7 @@ from ks_core.measurement.consequences import (
     consequences,
     read,
 )
+from ks_core.measurement.moments.peers.stated import NOT_KNOWN
 from ks_core.models.loaded import LoadedModel
 from ks_core.patches.certificate import Inputs, Numbers
 from ks_core.patches.edits import Edits
@@ -41,14 +42,17 @@ def inputs_for(model: LoadedModel, edits: Sequence[Edits], keep: Iterable[Fact],
         model: the base.
         edits: of its layers.
         keep: facts that are to stay, which the model can be asked about.
-        corpus: of the second moments; its text after theirs is taken.
+        corpus: of the second moments; its text after theirs is taken, from its beginning where they were imported.
 
     Raises:
         InputError: the corpus has no text left.
     """
-    after = max(of.moments.provenance.tokens for of in edits)
+    known = [of.moments.provenance for of in edits if of.moments.provenance.text_known]
+    after = max((of.tokens for of in known), default=0)
     text = held_out_text(model, corpus, after=after, tokens=HELD_OUT_TOKENS, longest_text=LONGEST_HELD_OUT)
-    about = {"name": corpus.name, "sha256": corpus.sha256, "after": after}
+    about: dict[str, Any] = {"name": corpus.name, "sha256": corpus.sha256, "after": after}
+    if len(known) < len(edits):  # imported second moments may have been made from this text too
+        about["apart_from_second_moment"] = NOT_KNOWN
     return Inputs(as_facts(keep, "facts to keep"), tuple(text), about)
 
 
@@ -60,7 +64,7 @@ def made_of(edits: Iterable[Edits]) -> tuple[dict[str, Any], ...]:
             "method": of.method,
             "ridge": of.ridge,
             "search": asdict(of.search),
-            "second_moment": asdict(of.moments.provenance),
+            "second_moment": of.moments.provenance.record(),
             "edits": [fact.case_id for fact in of.facts],
             "protected": [fact.case_id for fact in of.protected],
         }

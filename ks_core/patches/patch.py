@@ -12,6 +12,7 @@ from ks_core import arguments
 from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.formatting import quoted, shown
+from ks_core.measurement.moments.peers.stated import sum_of
 from ks_core.measurement.values import TargetValues
 from ks_core.patches.base import Base
 from ks_core.patches.edits import Edits
@@ -169,6 +170,7 @@ def joined(edits: Edits, later: Edits) -> Edits:
     terms = terms_of(edits, "added to").then(terms_of(later, "added"))
     edits.base.require_fingerprints(later.base.fingerprints, later.model)
     _require_alike(edits, later)
+    _require_same_sum(edits, later)
     pairs = [(getattr(edits.values, of.name), getattr(later.values, of.name)) for of in fields(TargetValues)]
     values = TargetValues(*(torch.cat(pair) for pair in pairs))
     facts = edits.facts + later.facts
@@ -217,11 +219,21 @@ def _require_alike(edits: Edits, later: Edits, there: str = "those that are ther
             )
 
 
+def _require_same_sum(edits: Edits, later: Edits) -> None:
+    """Refuse edits of one layer with imported second moments that are stated alike and are others."""
+    own, other = (sum_of(of.moments.provenance, of.layer) for of in (edits, later))
+    if own != other:
+        raise InputError(
+            f"the second moment of layer {later.layer} was imported from a sum with sha256 {shown(other)}, and those "
+            f"that are there were made with {shown(own)}; expected the same file: import that one"
+        )
+
+
 def _text(edits: Edits) -> str:
     """What the second moments were made from, whichever layers they have and whatever the text is called now."""
     made_from = edits.moments.provenance
     text = made_from.corpus_sha256[:12]
-    return f"{made_from.tokens:,} tokens of the text {text}, {replace(made_from, layers=()).digest()}"
+    return f"{made_from.tokens:,} tokens of the text {text}, {made_from.digest()}"
 
 
 _THE_SAME: Mapping[str, Callable[[Edits], object]] = {

@@ -15,8 +15,7 @@ from ks_core.checked_files import StoredTensors, read_json, read_tensors, sealed
 from ks_core.data.fact import Fact
 from ks_core.errors import ProvenanceError
 from ks_core.formatting import shown_path
-from ks_core.measurement.moments.provenance import MomentProvenance
-from ks_core.measurement.moments.second_moments import SecondMoments, moments_folder
+from ks_core.measurement.moments.peers.imported import stored_moments
 from ks_core.measurement.values import TargetValues, ValueSettings
 from ks_core.patches.base import Base
 from ks_core.patches.edits import Edits
@@ -98,7 +97,7 @@ def _as_json(edits: Edits) -> dict[str, Any]:
         "method": edits.method,
         "ridge": edits.ridge,
         "search": asdict(edits.search),
-        "moments": asdict(edits.moments.provenance),
+        "moments": edits.moments.provenance.record(),
         "moments_layers": edits.moments.layers,
         "protected": [asdict(fact) for fact in edits.protected],
         "edits": [asdict(fact) for fact in edits.facts],
@@ -107,8 +106,7 @@ def _as_json(edits: Edits) -> dict[str, Any]:
 
 def _edits(base: Base, content: Mapping[str, Any], stored: StoredTensors) -> Edits:
     layer, method = content["layer"], content["method"]
-    facts, made_from = _facts(content["edits"]), content["moments"]
-    provenance = MomentProvenance(**{**made_from, "layers": tuple(made_from["layers"])})
+    facts = _facts(content["edits"])
 
     def get(name: str, *width: None, dtype: torch.dtype = torch.float64, rows: int | None = len(facts)) -> Tensor:
         return stored.get(f"layers.{layer}.{name}", dtype=dtype, shape=(rows, *width))
@@ -126,7 +124,7 @@ def _edits(base: Base, content: Mapping[str, Any], stored: StoredTensors) -> Edi
         terms=terms,
         edit=edit,
         search=ValueSettings(**content["search"]),
-        moments=SecondMoments(moments_folder(provenance), provenance, tuple(content["moments_layers"])),
+        moments=stored_moments(content["moments"], content["moments_layers"]),
         ridge=content["ridge"],
         protected=_facts(content["protected"]),
         before_sha256=content["before_sha256"],

@@ -37,7 +37,7 @@ def save_edits(edits: Edits | Iterable[Edits], folder: str | Path, kind: str = "
         >>> from tempfile import TemporaryDirectory
         >>> from ks_core.data.corpus import corpus_of
         >>> from ks_core.data.fact import Fact
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
@@ -69,7 +69,7 @@ def load_edits(folder: str | Path) -> tuple[Edits, ...]:
         >>> from tempfile import TemporaryDirectory
         >>> from ks_core.data.corpus import corpus_of
         >>> from ks_core.data.fact import Fact
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
@@ -118,7 +118,7 @@ def append_edits(
         >>> from tempfile import TemporaryDirectory
         >>> from ks_core.data.corpus import corpus_of
         >>> from ks_core.data.fact import Fact
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")
@@ -179,7 +179,7 @@ def undo_edits(folder: str | Path, case_ids: Sequence[int]) -> None:
         >>> from tempfile import TemporaryDirectory
         >>> from ks_core.data.corpus import corpus_of
         >>> from ks_core.data.fact import Fact
-        >>> from ks_core.measurement.moments.second_moments import collect_second_moments
+        >>> from ks_core.measurement.moments.collecting import collect_second_moments
         >>> from ks_core.models.tiny import byte_level_tokenizer, tiny_model
         >>> model = load_model(tiny_model("gpt2"), byte_level_tokenizer())
         >>> text = corpus_of((f"The river of {n} towns, and {n * n} stones." for n in range(40)), "rivers")

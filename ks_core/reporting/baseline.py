@@ -171,7 +171,7 @@ def finding_problems(baseline: Baseline, finding: Finding) -> list[str]:
     if finding.is_rounding:
         return problems
     found, stored = (finding.value, finding.error), (before["value"], before["error"])
-    return problems + _differences(finding.id, found, stored, finding.grain)
+    return problems + differences(finding.id, found, stored, finding.grain)
 
 
 def missing_findings(baseline: Baseline, recorded: Collection[str], collected: Collection[str]) -> list[str]:
@@ -199,7 +199,7 @@ def measurement_problems(baseline: Baseline, measurement: Measurement) -> list[s
         estimates, before = named[name], baseline.statistics[name]
         for place, stored in enumerate(zip(before["value"], before["error"], strict=True)):
             found = float(estimates.value[place]), float(estimates.error[place])
-            problems += _differences(f"{name}, layer {measurement.layers[place]}", found, stored, grain)
+            problems += differences(f"{name}, layer {measurement.layers[place]}", found, stored, grain)
     return inputs + sorted(problems)
 
 
@@ -214,10 +214,17 @@ def _named(measurement: Measurement) -> dict[str, Replicates]:
     }
 
 
-def _differences(
+def differences(
     name: str, found: tuple[float, float], stored: tuple[float | None, float | None], grain: float
 ) -> list[str]:
-    """Value and error against what they were; the error too, as it decides what the value means."""
+    """How a value and its error differ from what they were, in sentences; the error too, as it decides what they mean.
+
+    Args:
+        name: of the number, for the sentences.
+        found: value and error now; NaN where they are undefined.
+        stored: value and error before; None where they are undefined.
+        grain: what one entry adds to the value, where it counts entries.
+    """
     problems = []
     if not in_band(found[0], stored[0], stored[1], grain):
         problems.append(f"{name}: value was {_shown(*stored)}, now {found[0]:.6g}; expected within {BAND} errors")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.linalg.lapack import dpocon
 from torch import Tensor
+
+from ks_core.theory.condition import condition_estimate
 
 EPS = torch.finfo(torch.float64).eps
 
-# LAPACK's estimate of the 1-norm condition number is a lower bound, hardly ever below a third of the truth (Higham,
+# The estimate of the 1-norm condition number is a lower bound, hardly ever below a third of the truth (Higham,
 # "Accuracy and Stability of Numerical Algorithms", ch. 15). A matrix within this factor of singular is looked at twice.
 ESTIMATE_MARGIN = 10.0
 
@@ -48,7 +49,7 @@ def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | Singular:
     computed only where the estimate cannot tell a singular matrix from a regular one.
 
     Args:
-        matrix: (n, n) float64, symmetric; only its lower triangle is read.
+        matrix: (n, n) float64, symmetric, on any device, where the factor is made too.
         terms: see `numerical_rank`.
 
     Returns:
@@ -59,7 +60,7 @@ def cholesky_factor(matrix: Tensor, *, terms: int) -> CholeskyFactor | Singular:
         4.0
     """
     factor, failed_at = torch.linalg.cholesky_ex(matrix)
-    factored = None if int(failed_at) else CholeskyFactor(factor, _condition_estimate(matrix, factor))
+    factored = None if int(failed_at) else CholeskyFactor(factor, condition_estimate(matrix, factor))
     if factored is not None and factored.condition_number * ESTIMATE_MARGIN * EPS * terms < 1:
         return factored
     eigenvalues = torch.linalg.eigvalsh(matrix)
@@ -85,10 +86,3 @@ def numerical_rank(eigenvalues: Tensor, *, terms: int) -> int:
         2
     """
     return int((eigenvalues > EPS * terms * eigenvalues.max()).sum())
-
-
-def _condition_estimate(matrix: Tensor, factor: Tensor) -> float:
-    """Estimate the 1-norm condition number from the factor with LAPACK's pocon: a few triangular solves, O(n²)."""
-    norm = float(torch.linalg.matrix_norm(matrix, 1))
-    reciprocal, _ = dpocon(factor.detach().cpu().numpy(), norm, uplo="L")
-    return 1.0 / float(reciprocal) if reciprocal > 0 else float("inf")

@@ -10,7 +10,8 @@ from torch import Tensor
 from ks_core.arguments import real_number, whole_number
 from ks_core.errors import InputError
 from ks_core.theory.key_spaces import ProtectedWhitening, leading_directions
-from ks_core.theory.whitening import Whitening, check_second_moment
+from ks_core.theory.second_moment import check_second_moment
+from ks_core.theory.whitening import Whitening
 
 
 def own_part(whitening: Whitening, keys: Any, directions: int) -> ProtectedWhitening:

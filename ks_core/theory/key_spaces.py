@@ -16,7 +16,8 @@ from torch import Tensor
 from ks_core.arrays import as_float64
 from ks_core.errors import InfeasibleEditError, InputError
 from ks_core.theory.cholesky import EPS
-from ks_core.theory.whitening import Whitening, check_second_moment
+from ks_core.theory.second_moment import check_second_moment
+from ks_core.theory.whitening import Whitening
 
 
 class KeySpace(Protocol):

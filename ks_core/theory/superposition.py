@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -37,7 +36,7 @@ def superposition(editors: Any, others: Any | None = None) -> Tensor:
         other_units = units
         products = rows @ rows.T
         # The norms are read off the same product, so the diagonal is x / x: exactly 1.
-        norms_squared = products.diagonal()
+        norms_squared = products.diagonal().clone()
     else:
         columns, other_units = _scaled(as_float64("other whitened keys", others, ndim=2))
         if columns.shape[1] != rows.shape[1]:
@@ -47,7 +46,8 @@ def superposition(editors: Any, others: Any | None = None) -> Tensor:
         products = rows @ columns.T
         norms_squared = rows.square().sum(dim=1)
     _refuse_zero_rows(norms_squared)
-    return finite("superposition", products / norms_squared[:, None] / units[:, None] * other_units)
+    shares = products.div_(norms_squared[:, None]).div_(units[:, None]).mul_(other_units)
+    return finite("superposition", shares)
 
 
 def gram(keys: Any) -> Tensor:
@@ -107,9 +107,10 @@ def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
 
     Squares of very long or very short rows would leave float64's range. A power of two changes no digit.
     """
-    largest = rows.abs().amax(dim=1).tolist()
-    exponents = [min(max(math.frexp(entry)[1], -1021), 1023) for entry in largest]  # 2 to the power of ± it is normal
-    units = rows.new_tensor([math.ldexp(1.0, exponent) for exponent in exponents])
+    largest = rows.abs().amax(dim=1)
+    # 2 to the exponent is largest / mantissa without rounding; it and its inverse are normal within these bounds.
+    powers = (largest / torch.frexp(largest).mantissa).clamp(2.0**-1021, 2.0**1023)
+    units = torch.where(largest > 0, powers, 1.0)
     return rows / units[:, None], units
 
 

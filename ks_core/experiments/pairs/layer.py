@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -12,6 +13,7 @@ from tqdm.auto import tqdm
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.statistics.pairs import Array
 from ks_core.theory.superposition import cosines, gram, superposition
+from ks_core.theory.whitening import Whitening
 
 MOST_IN_DETAIL = 4
 """Layers in figures that cannot show all: more lines than that are hard to tell apart."""
@@ -68,33 +70,51 @@ def layer_pairs(layer: int, keys: Tensor, measured: int, text: TextWhitening, *,
     """
     own = keys[:measured]
     counts = text.moments.counts
-    whitening = text.whole(layer)
-    first, second = (_of_whitened(half.whiten(keys), measured) for half in text.halves(layer))
-    early = [count for count in counts[:-2] if by_tokens and count >= whitening.dim]
-    parts = {count: text.first(layer, count) for count in early}
-    whitened = whitening.whiten(keys)
-    of_text = _of_whitened(whitened, measured)
+    # `map` lets go of a whitening before it asks for the next: a variable would keep its factor beside the next two.
+    whole, first, second = map(partial(_seen, keys, measured), text.parts(layer))
+    early = [count for count in counts[:-2] if by_tokens and count >= whole.d_key]
     return LayerPairs(
         layer=layer,
-        matrices=of_text | {"Q": gram(own).numpy(), "activation_cosine": cosines(own).numpy()},
-        halves=(first, second),
+        matrices=whole.matrices | {"Q": gram(own).cpu().numpy(), "activation_cosine": cosines(own).cpu().numpy()},
+        halves=(first.matrices, second.matrices),
         by_tokens={
-            **{count: superposition(part.whiten(own)).numpy() for count, part in parts.items()},
-            counts[-2]: first["P"],
-            counts[-1]: of_text["P"],
+            **{count: superposition(text.first(layer, count).whiten(own)).cpu().numpy() for count in early},
+            counts[-2]: first.matrices["P"],
+            counts[-1]: whole.matrices["P"],
         },
-        pool=of_text["pool"],
-        whitened_norms=whitened[:measured].norm(dim=1).numpy(),
+        pool=whole.matrices["pool"],
+        whitened_norms=whole.norms,
+        d_key=whole.d_key,
+        rank=whole.rank,
+        silent_neurons=whole.silent_neurons,
+        condition_number=whole.condition_number,
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is left of a whitening when its factor is let go: the keys seen through it, and how good it was."""
+
+    matrices: dict[str, Array]
+    norms: Array
+    d_key: int
+    rank: int
+    silent_neurons: int
+    condition_number: float
+
+
+def _seen(keys: Tensor, measured: int, whitening: Whitening) -> _Seen:
+    whitened = whitening.whiten(keys)
+    own = whitened[:measured]
+    pool = superposition(whitened).cpu().numpy()
+    return _Seen(
+        matrices={"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(own).cpu().numpy()},
+        norms=own.norm(dim=1).cpu().numpy(),
         d_key=whitening.dim,
         rank=whitening.rank,
         silent_neurons=whitening.silent,
         condition_number=whitening.condition_number,
     )
-
-
-def _of_whitened(whitened: Tensor, measured: int) -> dict[str, Array]:
-    pool = superposition(whitened).numpy()
-    return {"pool": pool, "P": pool[:measured, :measured], "whitened_cosine": cosines(whitened[:measured]).numpy()}
 
 
 def layers_in_detail(layers: Sequence[int]) -> list[int]:

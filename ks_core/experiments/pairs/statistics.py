@@ -22,13 +22,17 @@ Statistics = Mapping[str, Mapping[str, Replicates]]
 
 
 def pair_statistics(
-    layers: Sequence[LayerPairs], weights: NDArray[np.int64], facts: NDArray[np.intp] | None = None
+    layers: Sequence[LayerPairs],
+    weights: NDArray[np.int64],
+    facts: NDArray[np.intp] | None = None,
+    matrices: Sequence[str] = PAIR_MATRICES,
 ) -> Statistics:
     """All statistics of all pair matrices, with errors over facts and over text.
 
     Args:
         layers: pair matrices of L layers.
         weights: (B, n) bootstrap draws of the facts, the same for every layer and matrix.
+        matrices: which of `PAIR_MATRICES`.
         facts: use these rows and columns only (one fact per subject); `weights` are then for them.
 
     Returns:
@@ -38,7 +42,7 @@ def pair_statistics(
     picked = np.arange(len(layers[0].matrices["P"])) if facts is None else facts
     square = np.ix_(picked, picked)
     found: dict[str, dict[str, Replicates]] = {}
-    for name in tqdm(PAIR_MATRICES, desc="statistics", unit="matrix", disable=None):
+    for name in tqdm(matrices, desc="statistics", unit="matrix", disable=None):
         values, resampled, halves = [], [], []
         for pairs in layers:
             matrix = pairs.matrices[name][square]

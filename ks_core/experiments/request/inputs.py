@@ -9,7 +9,7 @@ from pathlib import Path
 from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import PACKAGED_FACTS, Facts, FactSet, load_facts
 from ks_core.experiments.request.settings import Settings
-from ks_core.measurement.moments.second_moments import check_tokens, collect_second_moments
+from ks_core.measurement.moments.collecting import check_tokens, collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model

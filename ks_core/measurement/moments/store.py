@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from math import isqrt
@@ -11,48 +12,69 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ks_core.checked_files import read_tensors, write_tensors
+from ks_core.checked_files import StoredTensors, read_tensors, write_tensors
 from ks_core.errors import ProvenanceError
 from ks_core.measurement.moments.accumulator import SecondMoment, moment_of
 from ks_core.measurement.moments.provenance import MomentProvenance, check_provenance
 
-FORMAT = "ks_core/second-moments/3"
+FORMAT = "ks_core/second-moments/4"
 
 VERSIONED = ("torch", "transformers")
 """Whose versions are written down, to explain a difference in the last digits; they are not compared."""
 
+PASSING = "passing"
+COUNTED = "tokens"
 
-def save_moments(path: Path, sums: Mapping[int, Tensor], count: int, provenance: MomentProvenance) -> None:
-    """Write the packed sums of all layers after `count` tokens, each with a checksum.
+
+def sum_path(folder: Path, layer: int, count: int, *, passing: bool = False) -> Path:
+    """The file of a layer's sum after `count` tokens; a passing one is dropped when a later one is there.
+
+    Example:
+        >>> sum_path(Path("moments"), 3, 4096).as_posix()
+        'moments/layer-003/000000004096-tokens.safetensors'
+    """
+    return folder / f"layer-{layer:03d}" / f"{count:012d}-{PASSING if passing else COUNTED}.safetensors"
+
+
+def stored_counts(folder: Path, layer: int) -> dict[int, Path]:
+    """Token counts whose sums of a layer are on disk, passing ones too, each with its file."""
+    found: dict[int, Path] = {}
+    for kind in (PASSING, COUNTED):
+        for path in sum_path(folder, layer, 0).parent.glob(f"*-{kind}.safetensors"):
+            digits = path.name.partition("-")[0]
+            if digits.isdecimal():
+                found[int(digits)] = path
+    return found
+
+
+def save_sum(path: Path, packed: Tensor, layer: int, count: int, texts: int, provenance: MomentProvenance) -> None:
+    """Write the packed sum of a layer after `count` tokens, with a checksum.
 
     Args:
         path: where to; an existing file is replaced only when the new one is whole.
-        sums: packed upper triangles by layer, (d_key (d_key + 1) / 2,) float64.
+        packed: upper triangle, row by row, (d_key (d_key + 1) / 2,) float64.
+        layer: whose keys were summed.
         count: tokens summed over.
+        texts: that those tokens are of, the last one in part perhaps.
         provenance: what they were made from.
 
     Raises:
         StorageError: it cannot be written.
     """
-    about = {"count": count, "provenance": asdict(provenance), "libraries": {n: version(n) for n in VERSIONED}}
-    write_tensors(path, FORMAT, about, {_name(layer): packed for layer, packed in sums.items()})
+    made_with = {name: version(name) for name in VERSIONED}
+    of = {"layer": layer, "count": count, "texts": texts}
+    write_tensors(path, FORMAT, {**of, "provenance": asdict(provenance), "libraries": made_with}, {"sum": packed})
 
 
 def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -> Tensor:
-    """The packed sum of one layer; nothing of the other layers is read.
+    """The packed sum of a layer.
 
     Raises:
         NotStoredError: there is no such file.
         ProvenanceError: the file cannot be read, is damaged, not ours, or made from something else (names the field).
     """
-    with read_tensors(path, FORMAT) as stored:
-        found = stored.about.get("provenance")
-        check_provenance(found if isinstance(found, dict) else {}, provenance, str(path))
-        if stored.about.get("count") != count:
-            raise ProvenanceError(
-                f"{path} holds sums over {stored.about.get('count')} tokens; expected {count}; remove it"
-            )
-        packed = stored.get(_name(layer), dtype=torch.float64, shape=(None,))
+    with _checked(path, layer, count, provenance) as stored:
+        packed = stored.get("sum", dtype=torch.float64, shape=(None,))
     if isqrt(8 * len(packed) + 1) ** 2 != 8 * len(packed) + 1:
         raise ProvenanceError(
             f"{path} holds {len(packed)} numbers for layer {layer}; expected d_key (d_key + 1) / 2, the upper triangle "
@@ -61,10 +83,25 @@ def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -
     return packed
 
 
+def load_texts(path: Path, layer: int, count: int, provenance: MomentProvenance) -> int:
+    """How many texts a sum is over; errors as for `load_sum`."""
+    with _checked(path, layer, count, provenance) as stored:
+        return int(stored.about["texts"])
+
+
 def load_moment(path: Path, layer: int, count: int, provenance: MomentProvenance) -> SecondMoment:
     """The second moment of one layer after `count` tokens; errors as for `load_sum`."""
     return moment_of(load_sum(path, layer, count, provenance), count)
 
 
-def _name(layer: int) -> str:
-    return f"layer.{layer}"
+@contextmanager
+def _checked(path: Path, layer: int, count: int, provenance: MomentProvenance) -> Iterator[StoredTensors]:
+    with read_tensors(path, FORMAT) as stored:
+        found = stored.about.get("provenance")
+        check_provenance(found if isinstance(found, dict) else {}, provenance, str(path))
+        for name, want in (("layer", layer), ("count", count)):
+            if stored.about.get(name) != want:
+                raise ProvenanceError(
+                    f"{path} holds sums of {name} {stored.about.get(name)}; expected {want}: remove it"
+                )
+        yield stored

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ks_core.errors import InputError
+from ks_core.errors import TooLittleTextError
 from ks_core.measurement.moments.beginnings import first_tokens
 
 TokenIds = NDArray[np.int32]
@@ -49,20 +49,25 @@ def take_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int)
         longest: each text is cut after this many tokens (the paper: one article, one sample, cut at the context).
 
     Raises:
-        InputError: the texts hold fewer tokens than that; the message says how many.
+        TooLittleTextError: the texts hold fewer tokens than that; the message says how many.
     """
-    taken: list[TokenIds] = []
+    return list(taken_tokens(texts, tokenizer, tokens, longest))
+
+
+def taken_tokens(texts: Iterable[str], tokenizer: Any, tokens: int, longest: int) -> Iterator[TokenIds]:
+    """`take_tokens`, text by text; that there are too few shows at the end."""
     total = 0
     for ids in first_tokens(texts, tokenizer, longest):
         cut = np.asarray(ids[: tokens - total], dtype=np.int32)
         if len(cut):
-            taken.append(cut)
+            yield cut
             total += len(cut)
         if total >= tokens:
             break
     if total < tokens:
-        raise InputError(f"the text has {total:,} tokens; expected {tokens:,}: give more text or ask for fewer tokens")
-    return taken
+        raise TooLittleTextError(
+            f"the text has {total:,} tokens; expected {tokens:,}: give more text or ask for fewer tokens"
+        )
 
 
 def segments(texts: Iterable[TokenIds], boundaries: Sequence[int]) -> Iterator[list[Piece]]:
@@ -88,6 +93,25 @@ def segments(texts: Iterable[TokenIds], boundaries: Sequence[int]) -> Iterator[l
         if len(text) > start:
             segment.append(Piece(text, start))
         begin += len(text)
+
+
+def chunks(batched: Iterable[list[Piece]], most: int) -> Iterator[list[list[Piece]]]:
+    """Group batches so that a group reads `most` tokens at most, padding included (one larger batch alone excepted).
+
+    A group is what one process reads, and what is multiplied in float32 before it is added up in float64: neither
+    depends on how many processes there are, so neither do the sums, but for the order in which float64 adds them.
+    """
+    group: list[list[Piece]] = []
+    size = 0
+    for batch in batched:
+        read = len(batch) * max(map(len, batch))
+        if group and size + read > most:
+            yield group
+            group, size = [], 0
+        group.append(batch)
+        size += read
+    if group:
+        yield group
 
 
 def batches(segment: Iterable[Row], batch_tokens: int) -> Iterator[list[Row]]:

@@ -1,0 +1,120 @@
+"""Second moments of every layer's keys, from as few passes over the text as memory allows."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ks_core import arguments, defaults
+from ks_core.data.corpus import Corpus
+from ks_core.errors import NotStoredError, OutOfMemoryError, RankDeficientError
+from ks_core.measurement.moments.passes import Pass, Reading, agreed, next_pass, read
+from ks_core.measurement.moments.planning import plan_of_model
+from ks_core.measurement.moments.ranks import Ranks
+from ks_core.measurement.moments.second_moments import SecondMoments, layers_of, moment_provenance, moments_folder
+from ks_core.measurement.moments.tokens import StoredTokens
+from ks_core.models.loaded import LoadedModel
+
+
+def collect_second_moments(
+    model: LoadedModel,
+    corpus: Corpus,
+    *,
+    tokens: int,
+    layers: Sequence[int] | None = None,
+    batch_tokens: int = defaults.BATCH_TOKENS,
+    longest_text: int | None = defaults.LONGEST_TEXT,
+    folder: Path | None = None,
+    memory: int | None = None,
+    ranks: Ranks | None = None,
+) -> SecondMoments:
+    """Second moments of the keys of all layers over the text, taken from the cache where they are there.
+
+        C = E[k k^T], k the input of the layer's projection at every token that is not padding     (paper, §2 protocol)
+
+    Args:
+        model: the model, on its device and in its dtype.
+        corpus: texts are taken in its order, special tokens included.
+        tokens: exactly this many tokens are read, but for those whose sums are stored already.
+        layers: which layers; default all.
+        batch_tokens: rows × longest row of a batch, padding included; a text longer than that is a batch of its own,
+            so memory is bounded by the larger of `batch_tokens` and `longest_text`. Changes no number beyond rounding.
+        longest_text: a text is cut after this many tokens, or at the context length when that is shorter or this None.
+        folder: where to keep them; default a folder of the cache named after the provenance.
+        memory: bytes that the device may use, or the process where that is the CPU; layers are read in as few passes as
+            fit (`MomentPlan`). In one pass when left out.
+        ranks: this process among those that share the work; alone when left out.
+
+    Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
+        InputError: tokens or layers that are no such numbers, a layer that does not exist, the corpus has too few
+            tokens, keys are not finite, the model was changed meanwhile, or memory that is too little.
+        ProvenanceError: a file in `folder` was made from something else.
+        StorageError: a checkpoint cannot be written.
+        ProcessError: another process of these ended.
+    """
+    tokens, layers = arguments.whole_number("tokens", tokens, 1), layers_of(model, layers)
+    check_tokens(model, tokens)
+    ranks = ranks or Ranks.alone()
+    provenance = moment_provenance(model, corpus, tokens, longest_text)
+    moments = SecondMoments(folder or moments_folder(provenance), provenance, layers)
+    if ranks.number_of_first(int(moments.complete)):
+        return moments
+    at_once = max(batch_tokens, provenance.longest_text)
+    with agreed(ranks):
+        plan = plan_of_model(model, tokens, layers, read_at_once=at_once, memory=memory)
+        text = StoredTokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
+    _read_all(Reading(model, text, moments, batch_tokens, plan.placing, ranks))
+    return moments
+
+
+def _read_all(reading: Reading) -> None:
+    """Pass after pass until all is stored; where memory runs out, once more with batches of half the size."""
+    last, halved = None, False
+    while (following := _next_of_all(reading)) is not None:
+        try:
+            read(reading, following)
+        except NotStoredError:  # another process went on from these sums and dropped them: look again
+            if following == last:
+                raise
+        except OutOfMemoryError as error:
+            if halved or reading.batch_tokens < 2:
+                raise
+            halved = True
+            reading = replace(reading, batch_tokens=reading.batch_tokens // 2)
+            if reading.ranks.is_first:
+                warnings.warn(
+                    f"{error}; going on from the last checkpoint with batches of {reading.batch_tokens:,} tokens",
+                    stacklevel=3,
+                )
+        last = following
+
+
+def _next_of_all(reading: Reading) -> Pass | None:
+    """The next pass, as the first process finds it on disk."""
+    said = ""
+    with agreed(reading.ranks):
+        if reading.ranks.is_first and (found := next_pass(reading.moments, reading.placing.at_once)):
+            said = json.dumps([found.layers, found.start])
+    said = reading.ranks.text_of_first(said)
+    if not said:
+        return None
+    layers, start = json.loads(said)
+    return Pass(tuple(layers), start)
+
+
+def check_tokens(model: LoadedModel, tokens: int) -> None:
+    """Refuse an amount of text whose halves could not have full rank.
+
+    Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
+    """
+    if tokens // 2 < model.adapter.d_key:
+        raise RankDeficientError(
+            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {model.adapter.d_key:,} and the "
+            "error over text needs two halves of full rank; "
+            f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
+        )

@@ -1,0 +1,55 @@
+"""How fast second moments are collected here, from a few batches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from ks_core.data.corpus import Corpus
+from ks_core.errors import InputError
+from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
+from ks_core.measurement.moments.passes import accumulate
+from ks_core.measurement.moments.text import Piece, batches, take_tokens
+from ks_core.models.loaded import LoadedModel
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Tokens a second of one process.
+
+    Attributes:
+        error: standard error of the mean over batches, NaN for one
+        batches: timed; one more came first and is not counted
+    """
+
+    tokens_per_second: float
+    error: float
+    batches: int
+
+
+def measured_rate(
+    model: LoadedModel, corpus: Corpus, layers: tuple[int, ...], *, batches_timed: int, batch_tokens: int, longest: int
+) -> Rate:
+    """Read a few batches as a collection does, and keep nothing.
+
+    Raises:
+        InputError: fewer than one batch, or less text than that takes.
+    """
+    if batches_timed < 1:
+        raise InputError(f"batches is {batches_timed}; expected 1 or more to be timed")
+    texts = take_tokens(corpus.texts(), model.tokenizer, (batches_timed + 1) * batch_tokens, longest)
+    sums = {layer: SecondMomentAccumulator(model.adapter.d_key, model.adapter.layer_device(layer)) for layer in layers}
+    rates = []
+    for batch in islice(batches([Piece(ids, 0) for ids in texts], batch_tokens), batches_timed + 1):
+        start = time.perf_counter()
+        accumulate(model, batch, sums)
+        if model.adapter.device.type == "cuda":
+            torch.cuda.synchronize()
+        rates.append(sum(map(len, batch)) / (time.perf_counter() - start))
+    timed = np.array(rates[1:] or rates)  # the first one warms up
+    error = timed.std(ddof=1) / len(timed) ** 0.5 if len(timed) > 1 else np.nan
+    return Rate(float(timed.mean()), float(error), len(timed))
