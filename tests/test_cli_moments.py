@@ -57,6 +57,7 @@ def test_an_audit_takes_them_and_records_what_was_stated(prepared, tmp_path, cap
 def test_an_edit_takes_them_and_its_certificate_says_so(prepared, tmp_path, capsys):
     folder = tmp_path / "edits"
     assert main(editing(prepared, "--layer", 1, "--out", folder, *SAID)) == 0
+    assert "second moments imported; stated, not checked: text our own words" in capsys.readouterr().out
     made = json.loads((folder / "certificate.json").read_text())["made"][0]
     assert made["second_moment"]["stated_not_checked"] == STATED
     corpus = json.loads((folder / "certificate-inputs.json").read_text())["corpus"]
