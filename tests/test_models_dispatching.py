@@ -17,7 +17,7 @@ from ks_core.data.corpus import load_corpus
 from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, StorageError
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.models.adapter import Adapter
 from ks_core.models.editing import edited, promoted
 from ks_core.models.fingerprint import modules_sha256, weights_sha256
