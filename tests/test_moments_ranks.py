@@ -99,7 +99,7 @@ def names(folder: Path) -> set[str]:
 @pytest.mark.parametrize(("model", "processes"), [(LLAMA, 2), (GPT2, 4)])
 def test_moments_of_several_processes_are_those_of_one(model, processes, text, straight, tmp_path):
     status, said, messages = collected(processes, model, text, tmp_path / "moments")
-    assert (status, said, messages) == (0, ["collected"], [])
+    assert (status, said, messages) == (0, ["loaded", "collected"], [])
     assert_same(tmp_path / "moments", straight[model])
 
 
@@ -107,14 +107,14 @@ def test_moments_of_several_processes_are_those_of_one(model, processes, text, s
 def test_a_killed_process_ends_all_and_the_same_command_goes_on(processes, rank, then, text, straight, tmp_path):
     folder, after = tmp_path / "moments", 3 * straight_passes(processes) // SEGMENTS + 1
     status, said, messages = collected(processes, LLAMA, text, folder, "killed", rank, after)
-    assert (status != 0, said) == (True, [])
+    assert (status != 0, said) == (True, ["loaded"])
     (message,) = messages
     says(message, what="a process of this run ended", expected="all of them to stay", remedy="the same command")
     assert_whole(folder)
     if then == 1:
         alone(LLAMA, text, folder)
     else:
-        assert collected(then, LLAMA, text, folder) == (0, ["collected"], [])
+        assert collected(then, LLAMA, text, folder) == (0, ["loaded", "collected"], [])
     assert_same(folder, straight[LLAMA])
 
 
