@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -42,8 +41,8 @@ def as_float64(name: str, array: Any, ndim: int) -> Tensor:
     if 0 in tensor.shape:
         raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected at least one row and one column")
     tensor = tensor.to(torch.float64)
-    bad = 0 if _all_finite(tensor) else int((~torch.isfinite(tensor)).sum())
-    if bad:
+    if not all_finite(tensor):
+        bad = int((~torch.isfinite(tensor)).sum())
         raise InputError(
             f"{name} contains {bad} NaN or infinite entries of {tensor.numel()}; "
             "expected finite numbers: look for an overflow in a half-precision forward pass"
@@ -63,17 +62,20 @@ def finite(what: str, result: Tensor) -> Tensor:
         ...
         ks_core.errors.InputError: the sum leaves the range of float64 though all inputs are finite; scale the inputs
     """
-    if not (_all_finite(result) or bool(torch.isfinite(result).all())):
+    if not all_finite(result):
         raise InputError(f"{what} leaves the range of float64 though all inputs are finite; scale the inputs")
     return result
 
 
-def _all_finite(tensor: Tensor) -> bool:
-    """Whether the sum is finite, and so every entry: NaN and infinity stay in it. One reading and no copy.
+def all_finite(tensor: Tensor) -> bool:
+    """Whether every entry is finite: one reading and no copy, where the sum is finite, in which NaN and infinity stay.
 
-    The sum of large finite entries may be infinite too: False says nothing about them.
+    Example:
+        >>> all_finite(torch.tensor([1e308, 1e308], dtype=torch.float64)), all_finite(torch.tensor([1.0, float("nan")]))
+        (True, False)
     """
-    return math.isfinite(float(tensor.detach().sum()))
+    # the sum of large finite entries may be infinite too, and is then no answer
+    return bool(torch.isfinite(tensor.detach().sum())) or bool(torch.isfinite(tensor).all())
 
 
 def given(tensor: Tensor, array: str, dtype: torch.dtype) -> Any:

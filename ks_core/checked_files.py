@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ks_core.arrays import all_finite
 from ks_core.errors import NotStoredError, ProvenanceError
 from ks_core.files import atomic_path, is_stored
 from ks_core.formatting import shown
@@ -117,7 +118,7 @@ class StoredTensors:
             if tensor.dtype != dtype or not fits:
                 want = ", ".join("any" if length is None else str(length) for length in shape)
                 raise ValueError(f"{name} is {tensor.dtype} of {tuple(tensor.shape)}, not {dtype} of ({want})")
-            if not torch.isfinite(tensor).all():
+            if not all_finite(tensor):
                 raise ValueError(f"{name} is not finite")
             return tensor
 

@@ -14,7 +14,7 @@ from reference_statistics import statements_corpus
 from ks_core.data.facts import packaged_facts
 from ks_core.experiments.pairs.layer import LayerPairs, analyse
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.moments.second_moments import collect_second_moments
+from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.models.loading import load_model
 from ks_core.theory.superposition import cosines, gram, superposition

@@ -18,12 +18,14 @@ from ks_core.data.facts import load_facts
 from ks_core.errors import InputError, ProvenanceError
 from ks_core.files import cache_dir
 from ks_core.measurement.cached_values import FORMAT, cached_target_values
-from ks_core.measurement.values import EDITS_AT_ONCE, TargetValues, ValueSettings, target_values
+from ks_core.measurement.values import TargetValues, ValueSettings, target_values
 from ks_core.models.loading import load_model
 
 SETTINGS = ValueSettings(steps=2)
-PASSES_OF_A_BATCH = 1 + SETTINGS.steps + 1
-"""of the model: its keys, and its logits before each step and after the last"""
+PASSES_OF_A_BATCH = 2 + SETTINGS.steps + 1
+"""of the model: its keys, what stands before the subjects, and the rest before each step and after the last"""
+AT_ONCE = 16
+"""Edits of a batch here, so that a few facts are several."""
 BATCHES = 3
 NAMES = tuple(field.name for field in fields(TargetValues))
 
@@ -36,13 +38,15 @@ def model(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory):
     facts = load_facts(write_facts(tmp_path_factory.mktemp("facts") / "facts.json", 40)).facts
-    assert (BATCHES - 1) * EDITS_AT_ONCE < len(facts) < BATCHES * EDITS_AT_ONCE, "the last batch should be a part"
+    assert (BATCHES - 1) * AT_ONCE < len(facts) < BATCHES * AT_ONCE, "the last batch should be a part"
     return facts
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+    for module in ("values", "cached_values"):
+        monkeypatch.setattr(f"ks_core.measurement.{module}.EDITS_AT_ONCE", AT_ONCE)
 
 
 def cached_files():
@@ -59,7 +63,7 @@ def assert_same_bytes(found, expected):
 def searched(model, facts):
     """What no cache has touched, searched in the batches that are cached: in another batch each value is the same in
     mathematics and another in its last digits, since the order of a product's sums goes by its shape and processor."""
-    batches = [facts[start : start + EDITS_AT_ONCE] for start in range(0, len(facts), EDITS_AT_ONCE)]
+    batches = [facts[start : start + AT_ONCE] for start in range(0, len(facts), AT_ONCE)]
     found = [target_values(model, batch, 0, SETTINGS) for batch in batches]
     return TargetValues(*(torch.cat([getattr(part, name) for part in found]) for name in NAMES))
 
@@ -109,7 +113,7 @@ def test_an_interrupted_search_goes_on_where_it_was(model, facts, interrupted_in
 
 
 def test_a_longer_list_of_edits_takes_its_whole_batches_from_the_cache(model, facts):
-    cached_target_values(model, facts[: 2 * EDITS_AT_ONCE], 0, SETTINGS)
+    cached_target_values(model, facts[: 2 * AT_ONCE], 0, SETTINGS)
     found, passes = passes_of(model, lambda: cached_target_values(model, facts, 0, SETTINGS))
     assert passes == PASSES_OF_A_BATCH
     assert_same_bytes(found, searched(model, facts))

@@ -91,7 +91,7 @@ def test_a_fact_is_known_when_its_object_scores_highest(model, facts):
 def test_the_answer_is_cached_and_not_asked_for_again(model, facts):
     first = known_facts(model, facts)
     passes = []
-    hook = model.model.register_forward_pre_hook(lambda *_: passes.append(1))
+    hook = model.adapter.backbone.register_forward_pre_hook(lambda *_: passes.append(1))
     assert known_facts(model, facts) == first
     hook.remove()
     assert not passes
@@ -214,7 +214,7 @@ def test_an_answer_of_a_model_that_was_changed_meanwhile_is_not_cached(model, fa
         if len(passes) == 2:
             model.adapter.projection(1).weight.data.mul_(2)
 
-    hook = model.model.register_forward_pre_hook(change)
+    hook = model.adapter.backbone.register_forward_pre_hook(change)
     try:
         with refused(InputError, what="the weights", got="changed", remedy="measure again"):
             known_facts(model, facts)

@@ -126,7 +126,7 @@ def test_object_log_probabilities_equal_those_of_the_continuations(model, side):
     model = replace(model, tokenizer=byte_level_tokenizer(padding_side=side))
     rows = object_rows(model, FACTS, OBJECTS, essence=True)
     with torch.inference_mode():
-        found = object_log_probabilities(model.adapter.logits(rows.input_ids, rows.attention_mask), rows)
+        found = object_log_probabilities(model.adapter.logits(*rows.inputs)[rows.read], rows)
     expected = continuation_log_probabilities(model, [fact.text for fact in FACTS], OBJECTS, per_token=True)
     assert found[: len(FACTS)].tolist() == pytest.approx(expected, rel=RTOL)
     assert found[len(FACTS) :].tolist() == [0.0] * len(FACTS)
@@ -137,7 +137,7 @@ def test_adding_zero_changes_nothing(model, layer):
     rows = object_rows(model, FACTS, OBJECTS)
     nothing = torch.zeros(len(FACTS), model.adapter.d_value, dtype=torch.float64)
     with torch.inference_mode():
-        plain = model.adapter.logits(rows.input_ids, rows.attention_mask)
+        plain = model.adapter.logits_at(*rows.inputs, rows.read)
         assert torch.equal(logits_with(model, layer, rows, nothing), plain)
 
 
@@ -164,7 +164,12 @@ def test_a_vector_added_at_the_subject_equals_a_hook_by_hand(model, layer, side)
     generator = torch.Generator().manual_seed(3)
     vectors = 3 * torch.randn(len(FACTS), model.adapter.d_value, generator=generator, dtype=torch.float64)
     with torch.inference_mode():
-        found = logits_with(model, layer, rows, vectors)
+        everywhere = replace(
+            rows,
+            targets=torch.zeros_like(rows.input_ids),
+            places=torch.arange(rows.input_ids.shape[1]).expand_as(rows.input_ids),
+        )
+        found = logits_with(model, layer, everywhere, vectors).reshape(*rows.input_ids.shape, -1)
         plain = model.adapter.logits(rows.input_ids, rows.attention_mask)
     for number, fact in enumerate(FACTS):
         ids, place, *_ = naive_row(model, fact.text, fact.target_new, fact.subject_span[1])

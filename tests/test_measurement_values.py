@@ -9,7 +9,7 @@ from tiny_models import byte_level_tokenizer, dropping_tokenizer, save_tiny_chec
 
 from ks_core.data.facts import Fact, load_facts
 from ks_core.errors import InputError
-from ks_core.measurement.values import EDITS_AT_ONCE, ValueSettings, target_values, target_values_at
+from ks_core.measurement.values import EDITS_IN_A_PASS, ValueSettings, target_values, target_values_at
 from ks_core.models.fingerprint import weights_sha256
 from ks_core.models.loading import load_model
 
@@ -23,6 +23,7 @@ FACTS = (
 # Log-probabilities and their gradients are float32, off by some 8 roundings: a softmax of 512 terms and a mean. Adam
 # moves an entry by the rate times a ratio of gradients, so each step adds that relative error once to the change.
 STEPS = 8
+AT_ONCE = 20  # more than one pass takes, and less than the facts
 RTOL = STEPS * 8 * torch.finfo(torch.float32).eps
 SHORT = ValueSettings(steps=STEPS)
 SETTINGS = {
@@ -153,10 +154,11 @@ def test_planted_fault_a_rate_that_is_off_by_a_hundredth_is_caught(model):
 
 
 @pytest.mark.parametrize("name", ["plain", "all"])
-def test_a_batch_of_edits_equals_each_searched_alone(model, many, name):
-    assert len(many) > EDITS_AT_ONCE
+def test_a_batch_of_edits_equals_each_searched_alone(model, many, name, monkeypatch):
+    assert len(many) > AT_ONCE > AT_ONCE - EDITS_IN_A_PASS > 0
+    monkeypatch.setattr("ks_core.measurement.values.EDITS_AT_ONCE", AT_ONCE)
     together = target_values(model, many, 0, SETTINGS[name])
-    for number in (0, 1, EDITS_AT_ONCE - 1, EDITS_AT_ONCE, len(many) - 1):
+    for number in (0, 1, EDITS_IN_A_PASS, AT_ONCE - 1, AT_ONCE, len(many) - 1):
         alone = target_values(model, many[number : number + 1], 0, SETTINGS[name])
         change = changes_of(model, alone, 0)[0]
         same_edit(together, number, (alone.values[0], alone.probabilities[0], alone.steps[0], change))

@@ -12,9 +12,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from ks_core.errors import InputError
-from ks_core.models.adapter import Adapter, position_ids
+from ks_core.models.adapter import Adapter
 from ks_core.models.architectures import FAMILIES, family_of
 from ks_core.models.editing import edited
+from ks_core.models.passes import position_ids
 
 BATCH, TOKENS = 3, 5
 FLOAT32_EPS = torch.finfo(torch.float32).eps

@@ -8,7 +8,7 @@ from ks_core.errors import InputError
 from ks_core.models.adapter import Adapter
 from ks_core.models.architectures import FAMILIES
 from ks_core.models.editing import edited
-from ks_core.models.simulating import resumed, simulated, states_before
+from ks_core.models.simulating import ending, resumed, simulated, states_before
 
 LAYERS = 2
 
@@ -112,8 +112,16 @@ def test_layers_that_are_not_there_are_refused():
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
-def test_logits_of_some_columns_are_those_of_all(model_type):
+def test_a_pass_that_ends_at_a_layer_has_its_keys_and_runs_no_block_above(model_type):
     adapter, ids, mask, _ = prepared(model_type)
-    columns = torch.tensor([2, 5])
-    with torch.inference_mode():
-        assert_same(adapter.logits(ids, mask, columns), adapter.logits(ids, mask)[:, columns])
+    keys, ran = [], []
+    with torch.inference_mode(), adapter.capture_keys([0], lambda _, of_layer: keys.append(of_layer)):
+        adapter.hidden_states(ids, mask)
+        hook = adapter.projection(1).register_forward_hook(lambda *_: ran.append(1))
+        with ending(adapter, 0):
+            adapter.hidden_states(ids, mask)
+        hook.remove()
+        assert torch.equal(*keys)
+        assert not ran
+        adapter.hidden_states(ids, mask)
+    assert "forward" not in adapter.block(1).__dict__

@@ -76,6 +76,20 @@ def test_the_suffix_is_chosen(loaded, moments, tmp_path, cut, suffix):
     assert ks.import_moments(tmp_path, loaded, model_name="m").layers == (1,)
 
 
+def test_as_many_articles_as_texts_were_read_unless_told(loaded, moments, imported, tmp_path):
+    for place, given in (("own", moments), ("imported", imported)):
+        paths = ks.export_moments(given, tmp_path / place, loaded)
+        with np.load(paths[0]) as stored:
+            assert int(stored["sample_size"]) == given.texts
+        assert paths[0].name.endswith(f"_mom2_{given.texts}.npz")
+    assert imported.texts == SAMPLES
+    assert 0 < moments.texts <= SAMPLES
+    write(tmp_path / "silent", suffix="", sample_size=None)
+    silent = ks.import_moments(tmp_path / "silent", loaded)
+    with refused(InputError, what="how many texts", expected="a number of your own", remedy="samples"):
+        ks.export_moments(silent, tmp_path / "again", loaded)
+
+
 def test_equal_moments_are_equal_files(loaded, moments, tmp_path):
     first, second = (ks.export_moments(moments, tmp_path / n, loaded, samples=7)[0].read_bytes() for n in "ab")
     assert first == second

@@ -12,7 +12,6 @@ from patched import LAYER, MODELS, SEARCH, TRAINED, dense, moments_of, snapshot,
 
 import ks_core as ks
 from ks_core.errors import InputError
-from ks_core.measurement.values import EDITS_AT_ONCE
 from ks_core.measurement.whitening import TextWhitening
 from ks_core.patches.patch import Patch, joined
 from ks_core.theory.methods import METHODS as STREAMS
@@ -54,9 +53,11 @@ def same_up_to_rounding(found, expected):
 
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("method", ["sequential", "joint"])
-def test_a_stream_goes_on_as_if_all_were_made_at_once(tmp_path, name, method):
+def test_a_stream_goes_on_as_if_all_were_made_at_once(tmp_path, name, method, monkeypatch):
     """The first part is as long as a batch of the search, whose numbers depend on what is searched beside them."""
-    model, cut = ks.load_model(MODELS / name), EDITS_AT_ONCE
+    model, cut = ks.load_model(MODELS / name), 16
+    for module in ("values", "cached_values"):
+        monkeypatch.setattr(f"ks_core.measurement.{module}.EDITS_AT_ONCE", cut)
     facts = FACTS[: cut + 2]
     at_once = some_edits(model, facts, method)
     ks.save_edits(some_edits(model, facts[:cut], method), tmp_path / "edits")

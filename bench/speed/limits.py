@@ -35,17 +35,25 @@ class Amount:
         value: mean over the rounds, of a limit the best
         error: standard error of that mean; None where there was one round: nothing is known of it
         rounds: how many
+        data: of each round, where they are known
     """
 
     value: float
     error: float | None = None
     rounds: int = 1
+    data: tuple[float, ...] = ()
 
     def over(self, other: Amount) -> Amount:
         """Their ratio; its error from both, as far as both are known, and None where neither is.
 
-        An error that is known of one only is a lower bound; the fewer rounds go with the ratio.
+        Of as many rounds each, which may have run in turn (`Beside`), it is that of a ratio of means over pairs of
+        rounds: what slowed both down cancels. An error that is known of one only is a lower bound; the fewer rounds go
+        with the ratio.
         """
+        if len(self.data) == len(other.data) > 1:
+            ratio = self.value / other.value
+            left = [own - ratio * of for own, of in zip(self.data, other.data, strict=True)]
+            return Amount(ratio, statistics.stdev(left) / len(left) ** 0.5 / other.value, self.rounds)
         relative = [of.error / of.value for of in (self, other) if of.error is not None]
         ratio = self.value / other.value
         return Amount(ratio, ratio * math.hypot(*relative) if relative else None, min(self.rounds, other.rounds))
@@ -90,7 +98,8 @@ def amount(given: Amounts) -> Amount:
         raise ValueError(f"measured {values}; expected one number above zero, or one for each round")
     if len(values) == 1:
         return Amount(values[0])
-    return Amount(statistics.mean(values), statistics.stdev(values) / len(values) ** 0.5, len(values))
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return Amount(statistics.mean(values), error, len(values), tuple(values))
 
 
 def rounds(benchmark: Any) -> list[float]:
@@ -103,6 +112,47 @@ def timed(function: Callable[..., Any], *arguments: Any, rounds: int = 1) -> lis
     return [_seconds(lambda: function(*arguments), torch.device("cpu")) for _ in range(rounds)]
 
 
+class Product:
+    """`torch.mm`, (rows, inner) with (inner, columns), to be called and timed.
+
+    Attributes:
+        flop: of a call, a multiply-add being two
+        words: what it is
+    """
+
+    def __init__(
+        self, dtype: torch.dtype, rows: int, inner: int, columns: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self.device = torch.device(device)
+        self.left = torch.randn(rows, inner, device=self.device).to(dtype)
+        self.right = torch.randn(inner, columns, device=self.device).to(dtype)
+        self.out = torch.empty(rows, columns, device=self.device, dtype=dtype)
+        self.flop = 2.0 * rows * inner * columns
+        shapes = f"({rows}, {inner}) x ({inner}, {columns})"
+        self.words = f"torch.mm {shapes} in {str(dtype).removeprefix('torch.')} on {self.device.type}"
+        self()
+
+    def __call__(self) -> None:
+        torch.mm(self.left, self.right, out=self.out)
+
+
+class Beside:
+    """What is timed before each round of a benchmark: a machine that slows down then slows down all.
+
+    beside = Beside(limit=product, replaced=slow)
+    benchmark.pedantic(fast, setup=beside, rounds=10)
+    beside.seconds["replaced"]                          # 10 numbers; `setup` is called in warm-up rounds too
+    """
+
+    def __init__(self, **works: Callable[[], Any]) -> None:
+        self.works = works
+        self.seconds: dict[str, list[float]] = {name: [] for name in works}
+
+    def __call__(self) -> None:
+        for name, work in self.works.items():
+            self.seconds[name] += timed(work)
+
+
 def matrix_rate(
     dtype: torch.dtype,
     rows: int,
@@ -111,17 +161,13 @@ def matrix_rate(
     device: str | torch.device = "cpu",
     repetitions: int = REPETITIONS,
 ) -> Rate:
-    """FLOP a second of `torch.mm`, (rows, inner) with (inner, columns), a multiply-add being two FLOP.
+    """FLOP a second of a `Product`.
 
     Measured here and now, with the threads there are: what a product costs by shape and dtype is the machine's, and a
     limit that was measured at another shape would be another limit.
     """
-    place = torch.device(device)
-    left = torch.randn(rows, inner, device=place).to(dtype)
-    right = torch.randn(inner, columns, device=place).to(dtype)
-    out = torch.empty(rows, columns, device=place, dtype=dtype)
-    words = f"torch.mm ({rows}, {inner}) x ({inner}, {columns}) in {str(dtype).removeprefix('torch.')} on {place.type}"
-    return _rate(lambda: torch.mm(left, right, out=out), 2.0 * rows * inner * columns, place, repetitions, words)
+    product = Product(dtype, rows, inner, columns, device)
+    return _rate(product, product.flop, product.device, repetitions, product.words)
 
 
 def copy_rate(size: int, device: str | torch.device = "cpu", repetitions: int = REPETITIONS) -> Rate:

@@ -116,7 +116,7 @@ def _gradients(model: LoadedModel, layer: int, asked: AskedFacts) -> tuple[Stand
     shift = torch.zeros(*rows.input_ids.shape, adapter.d_value, dtype=dtype, device=adapter.device, requires_grad=True)
     keys: list[Tensor] = []
     with adapter.shifted_values(layer, shift), adapter.capture_keys([layer], lambda _, of_layer: keys.append(of_layer)):
-        found = standing(adapter.logits(rows.input_ids, rows.attention_mask, asked.columns), asked)
+        found = standing(adapter.logits_at(*rows.inputs, rows.read), asked)
     (gradients,) = torch.autograd.grad(found.log_probability.sum(), [shift])
     real = rows.attention_mask[:, :, None].bool()
     of_tokens = keys[0].reshape(*rows.input_ids.shape, -1).masked_fill(~real, 0)  # OPT: (m * t, d_key)

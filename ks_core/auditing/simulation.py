@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from ks_core.errors import InputError
 from ks_core.measurement.kept_facts import Batch, read_all
-from ks_core.measurement.scoring import LOGITS_AT_ONCE
+from ks_core.measurement.places import LOGITS_AT_ONCE
 from ks_core.measurement.standing import AskedFacts, Standing, read_standing, unknown
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.simulating import resumed, simulated, states_below
@@ -88,7 +88,6 @@ def _finite(found: Standing) -> Standing:
 
 
 def _parts(model: LoadedModel, asked: AskedFacts, pairs: int) -> Iterator[slice]:
-    vocabulary = model.model.get_output_embeddings().weight.shape[0]
-    tokens, columns = asked.rows.input_ids.shape[1], len(asked.columns)
-    step = max(1, min(TOKENS_AT_ONCE // tokens, LOGITS_AT_ONCE // (columns * vocabulary)))
+    tokens, read = asked.rows.input_ids.shape[1], asked.rows.targets.shape[1]
+    step = max(1, min(TOKENS_AT_ONCE // tokens, LOGITS_AT_ONCE // (read * model.adapter.vocabulary)))
     return (slice(start, start + step) for start in range(0, pairs, step))

@@ -27,8 +27,8 @@ HELP = "collect second moments of keys over text, within a budget of memory, by 
 
 DESCRIPTION = (
     "Collect C = E[k k^T] of each layer's keys over a text, in as few passes over it as fit into memory, with "
-    "checkpoints; what was collected stays in the cache, and more text goes on where less ended. Start several processes "
-    "with torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
+    "checkpoints; what was collected stays in the cache, and more text goes on where less ended. Several processes: "
+    "torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
 )
 
 

@@ -78,7 +78,7 @@ def export_moments(
     folder: str | PathLike[str],
     model: Model,
     *,
-    samples: int,
+    samples: int | None = None,
     layout: str = "rome",
     model_name: str | None = None,
     dataset: str = "wikipedia",
@@ -95,7 +95,8 @@ def export_moments(
         moments: as `second_moments` gives them for this model.
         folder: the project's `stats_dir`.
         model: as `load_model` takes it.
-        samples: the number of articles that the project asks for (`mom2_n_samples`) and compares with the file's.
+        samples: the number of articles that the project asks for (`mom2_n_samples`) and compares with the file's;
+            as many as texts were read when left out.
         layout: "rome", "memit", "pmet", "kis", "alphaedit", "easyedit" or "anyedit": how the model's folder is named.
         model_name: as the project loads the model; its own name when left out.
         dataset: the project's name of the text; it says so of any text.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ks_core import defaults
@@ -14,6 +13,7 @@ from ks_core.data.corpus import Corpus
 from ks_core.data.facts import Fact, as_facts
 from ks_core.errors import InputError
 from ks_core.measurement.moments.text import TokenIds, batches, take_tokens
+from ks_core.measurement.places import mean_losses
 from ks_core.measurement.scoring import continuation_log_probabilities
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
@@ -146,12 +146,7 @@ def text_losses(model: LoadedModel, texts: Sequence[TokenIds], *, batch_tokens: 
     places = iter(sorted(range(len(texts)), key=lambda place: len(texts[place])))  # the order of `batches`
     for batch in batches(texts, batch_tokens):
         ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
-        with torch.inference_mode():
-            logits = model.adapter.logits(ids, mask)[:, :-1].float()
-            own = torch.log_softmax(logits, dim=-1).gather(2, ids[:, 1:, None])[:, :, 0].double()
-        real = mask[:, 1:].bool()
-        means = -(own * real).sum(dim=1) / real.sum(dim=1)
-        for loss in means.tolist():
+        for loss in mean_losses(model.adapter, ids, mask).tolist():
             losses[next(places)] = loss
     if not np.isfinite(losses).all():
         raise InputError(

@@ -76,5 +76,7 @@ def _keys_of_rows(model: LoadedModel, prompts: TokenisedPrompts, rows: slice, pa
     def receive(layer: int, keys: Tensor) -> None:
         parts[layer].append(keys[row.to(keys.device), last.to(keys.device)].to("cpu", torch.float64))
 
-    with torch.inference_mode(), model.adapter.capture_keys(list(parts), receive):
-        model.adapter.hidden_states(prompts.input_ids[rows].to(device), prompts.attention_mask[rows].to(device))
+    if parts:
+        with torch.inference_mode():
+            ids, mask = prompts.input_ids[rows].to(device), prompts.attention_mask[rows].to(device)
+            model.adapter.read_keys(list(parts), ids, mask, receive)

@@ -46,6 +46,19 @@ class ObjectRows:
         """Token ids and mask, as a forward pass takes them."""
         return self.input_ids, self.attention_mask
 
+    @property
+    def is_read(self) -> Tensor:
+        """(rows, longest object) bool, which `places` are read: an object's own, or the last of a row without one."""
+        read = self.targets >= 0
+        read[:, 0] = True
+        return read
+
+    @property
+    def read(self) -> tuple[Tensor, Tensor]:
+        """Rows and columns, (n,) int64 each, of the tokens after which something is read; row by row."""
+        row, place = torch.nonzero(self.is_read, as_tuple=True)
+        return row, self.places[row, place]
+
     def of(self, owners: Tensor) -> ObjectRows:
         """The rows of some facts, in their order."""
         return self.at(torch.isin(self.owner, owners))
@@ -120,22 +133,31 @@ def logits_with(model: LoadedModel, layer: int, rows: ObjectRows, added: Tensor)
         added: (rows, d_value); gradients flow back to it.
 
     Returns:
-        (rows, tokens, vocabulary) in the model's dtype.
+        (places, vocabulary) in the model's dtype, after the tokens of `rows.read`.
     """
+    with model.adapter.shifted_values(layer, at_subjects(rows, added)):
+        return model.adapter.logits_at(*rows.inputs, rows.read)
+
+
+def at_subjects(rows: ObjectRows, added: Tensor) -> Tensor:
+    """(rows, tokens, d_value), zero but for a vector at each row's subject; gradients flow back to `added`."""
     batch, tokens = rows.input_ids.shape
     shift = added.new_zeros(batch, tokens, added.shape[1])
-    shift = shift.index_put((torch.arange(batch, device=added.device), rows.subject_last), added)
-    with model.adapter.shifted_values(layer, shift):
-        return model.adapter.logits(rows.input_ids, rows.attention_mask)
+    return shift.index_put((torch.arange(batch, device=added.device), rows.subject_last), added)
 
 
 def object_log_probabilities(logits: Tensor, rows: ObjectRows) -> Tensor:
-    """Mean over each object's tokens of their log-probabilities, (rows,) float32; zero for a row without an object."""
-    each = torch.arange(len(logits), device=logits.device)[:, None]
-    log_probabilities = torch.log_softmax(logits[each, rows.places].float(), dim=-1)
-    own = log_probabilities.gather(2, rows.targets.clamp(min=0)[:, :, None])[:, :, 0]
-    real = rows.targets >= 0
-    return (own * real).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+    """Mean over each object's tokens of their log-probabilities, (rows,) float32; zero for a row without an object.
+
+    Args:
+        logits: (places, vocabulary), after the tokens of `rows.read`.
+        rows: that were run.
+    """
+    scores, targets = logits.float(), rows.targets[rows.is_read]
+    each = torch.arange(len(targets), device=logits.device)
+    own = (scores[each, targets.clamp(min=0)] - scores.logsumexp(dim=1)) * (targets >= 0)
+    sums = own.new_zeros(len(rows.owner)).index_add(0, rows.read[0], own)
+    return sums / (rows.targets >= 0).sum(dim=1).clamp(min=1)
 
 
 def refuse_not_finite(log_probabilities: Tensor, facts: Sequence[Fact], objects: Sequence[str]) -> None:

@@ -15,12 +15,10 @@ from ks_core.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
 from ks_core.formatting import quoted
-from ks_core.measurement.moments.text import TokenIds, batches
+from ks_core.measurement.moments.text import batches
+from ks_core.measurement.places import log_probabilities_at
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import Span, pad_rows, padding_id, split_byte_runs
-
-LOGITS_AT_ONCE = 1 << 26
-"""Entries of the logits of one batch: 256 MiB in float32, whatever the size of the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def continuation_log_probabilities(
             all continuations of one prompt then share one row.
         per_token: the mean over the continuation's tokens instead of their sum, so that long objects are not at a
             disadvantage beside short ones.
-        batch_tokens: rows × longest row of one forward pass; fewer where the vocabulary is large.
+        batch_tokens: rows × longest row of one forward pass.
 
     Returns:
         n numbers, at most 0 unless a token joins prompt and continuation. Questions that differ in their last token
@@ -107,19 +105,23 @@ def _sums(model: LoadedModel, asked: Sequence[tuple[tuple[int, ...], int]], batc
     for number, (ids, start) in enumerate(asked):
         if start < len(ids):
             rows.setdefault(ids[:-1], []).append(number)
-    vocabulary = model.model.get_output_embeddings().weight.shape[0]
-    budget = max(1, min(batch_tokens, LOGITS_AT_ONCE // vocabulary))
-    sums = [0.0] * len(asked)
+    sums = torch.zeros(len(asked), dtype=torch.float64)
     with tqdm(total=len(rows), unit="prompt", desc="log-probabilities", disable=None) as bar:
-        for batch in batches([np.asarray(row, dtype=np.int32) for row in rows], budget):
-            log_probabilities = _log_probabilities(model, batch)
-            for index, row in enumerate(batch):
-                for number in rows[tuple(row.tolist())]:
-                    ids, start = asked[number]
-                    places = torch.arange(start - 1, len(row))
-                    sums[number] = float(log_probabilities[index, places, torch.tensor(ids[start:])].double().sum())
+        for batch in batches([np.asarray(row, dtype=np.int32) for row in rows], batch_tokens):
+            wanted = [
+                (index, start - 1 + place, token, number)
+                for index, row in enumerate(batch)
+                for number in rows[tuple(row.tolist())]
+                for ids, start in [asked[number]]
+                for place, token in enumerate(ids[start:])
+            ]
+            *at, numbers = torch.tensor(wanted).T
+            # Padding is right of the text: causal models never see it.
+            device = model.adapter.device
+            ids, mask, *at = (of.to(device) for of in (*pad_rows(batch, padding_id(model.tokenizer)), *at))
+            sums.index_add_(0, numbers, log_probabilities_at(model.adapter, ids, mask, *at).double().cpu())
             bar.update(len(batch))
-    return sums
+    return sums.tolist()
 
 
 def questions_of(model: LoadedModel, prompts: Sequence[str], continuations: Sequence[str]) -> list[Question]:
@@ -201,10 +203,3 @@ def _finite(score: float, prompt: str, continuation: str) -> float:
             "expected a finite number: run the model in float32"
         )
     return score
-
-
-def _log_probabilities(model: LoadedModel, batch: Sequence[TokenIds]) -> torch.Tensor:
-    """(rows, longest, vocabulary) float32 on the CPU. Padding is right of the text: causal models never see it."""
-    ids, mask = (rows.to(model.adapter.device) for rows in pad_rows(batch, padding_id(model.tokenizer)))
-    with torch.inference_mode():
-        return torch.log_softmax(model.adapter.logits(ids, mask).float(), dim=-1).cpu()

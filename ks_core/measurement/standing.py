@@ -71,12 +71,6 @@ class AskedFacts:
         """Some of them, in any order and any number of times."""
         return AskedFacts(self.rows.at(places), self.rivals[places], self.parting[places])
 
-    @property
-    def columns(self) -> Tensor:
-        """(c,) int64, increasing: all columns whose logits an object is read from."""
-        columns: Tensor = torch.unique(self.rows.places)
-        return columns
-
 
 def ask(
     model: LoadedModel, facts: Sequence[Fact], rivals: Sequence[Collection[str]]
@@ -129,16 +123,15 @@ def standing(logits: Tensor, asked: AskedFacts) -> Standing:
     """How facts stand by their logits, in float32, on their device, with gradients where they have them.
 
     Args:
-        logits: (n, c, vocabulary), after the tokens of `asked.columns`.
+        logits: (places, vocabulary), after the tokens of `asked.rows.read`.
         asked: the facts that were run.
     """
-    each = torch.arange(len(asked), device=logits.device)[:, None]
-    scores = logits[each, torch.searchsorted(asked.columns, asked.rows.places)].float()  # (n, longest, vocabulary)
-    targets = asked.rows.targets
-    own = scores.gather(2, targets.clamp(min=0)[:, :, None])[:, :, 0]
-    real = targets >= 0
-    log_probability = ((own - scores.logsumexp(dim=2)) * real).sum(dim=1) / real.sum(dim=1)
-    ahead = own.gather(1, asked.parting) - scores[each, asked.parting, asked.rivals.clamp(min=0)]
+    scores, rows = logits.float(), asked.rows
+    real = rows.targets >= 0
+    which = (rows.is_read.flatten().cumsum(0) - 1).reshape(real.shape)  # (n, longest), of an object's places in logits
+    own = scores[which, rows.targets.clamp(min=0)]
+    log_probability = ((own - scores.logsumexp(dim=1)[which]) * real).sum(dim=1) / real.sum(dim=1)
+    ahead = own.gather(1, asked.parting) - scores[which.gather(1, asked.parting), asked.rivals.clamp(min=0)]
     least = ahead.masked_fill(asked.rivals < 0, torch.inf).min(dim=1)
     return Standing(log_probability, least.values, least.indices)
 
@@ -146,7 +139,7 @@ def standing(logits: Tensor, asked: AskedFacts) -> Standing:
 def read_standing(model: LoadedModel, asked: AskedFacts) -> Standing:
     """Ask a model as it is, edited, simulated or not, in one forward pass; float64 on the CPU."""
     with torch.inference_mode():
-        logits = model.adapter.logits(asked.rows.input_ids, asked.rows.attention_mask, asked.columns)
+        logits = model.adapter.logits_at(*asked.rows.inputs, asked.rows.read)
         return wide(standing(logits, asked))
 
 

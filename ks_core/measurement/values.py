@@ -15,18 +15,17 @@ from ks_core.data.facts import Fact, as_facts
 from ks_core.data.white_space import tidy_prompt
 from ks_core.errors import InputError
 from ks_core.formatting import shown
+from ks_core.measurement.after_subjects import AfterSubjects, after_subjects, lengths_of_rests
 from ks_core.measurement.keys import subject_keys
-from ks_core.measurement.objects import (
-    ObjectRows,
-    logits_with,
-    object_log_probabilities,
-    object_rows,
-    refuse_not_finite,
-)
+from ks_core.measurement.objects import ObjectRows, object_log_probabilities, object_rows, refuse_not_finite
 from ks_core.models.loaded import LoadedModel
 
-EDITS_AT_ONCE = 16
-"""Edits optimised in one batch: their rows fill two cores, and their logits stay below a gibibyte."""
+EDITS_AT_ONCE = 64
+"""Edits that are searched beside each other: those after them have no part in their last digits."""
+
+EDITS_IN_A_PASS = 16
+"""Edits of one forward and backward pass. All rows of a pass are as long as the longest, so these are alike in length;
+with half a dozen tokens each they fill two cores."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +173,27 @@ def target_values_at(
     unedited = keys @ model.adapter.weight(layer).to("cpu", torch.float64).T
     bias = model.adapter.bias(layer)
     sizes = (unedited if bias is None else unedited + bias.to("cpu", torch.float64)).square().mean(dim=1).sqrt()
-    found = []
+    parts, found = _parts(model, facts), []
     with tqdm(total=len(facts), unit="edit", desc=f"target values, layer {layer}", disable=None) as bar:
-        for start in range(0, len(facts), EDITS_AT_ONCE):
-            part = slice(start, start + EDITS_AT_ONCE)
-            found.append(_Search(model, facts[part], layer, sizes[part], settings).run(probabilities))
-            bar.update(len(facts[part]))
-    by_level = [[torch.cat(parts) for parts in zip(*of_level, strict=True)] for of_level in zip(*found, strict=True)]
+        for part in parts:
+            some = [facts[number] for number in part.tolist()]
+            found.append(_Search(model, some, layer, sizes[part], settings).run(probabilities))
+            bar.update(len(some))
+    back = torch.cat(parts).argsort()
+    by_level = [
+        [torch.cat(tensors)[back] for tensors in zip(*of_level, strict=True)] for of_level in zip(*found, strict=True)
+    ]
     return tuple(TargetValues(keys, unedited + change, reached, steps) for change, reached, steps in by_level)
+
+
+def _parts(model: LoadedModel, facts: Sequence[Fact]) -> list[Tensor]:
+    """Which facts are searched in one pass: of each `EDITS_AT_ONCE`, those with as long a rest."""
+    lengths = lengths_of_rests(object_rows(model, facts, [fact.target_new for fact in facts])).cpu()
+    parts: list[Tensor] = []
+    for start in range(0, len(facts), EDITS_AT_ONCE):
+        by_length = start + lengths[start : start + EDITS_AT_ONCE].argsort(stable=True)
+        parts += torch.split(by_length, EDITS_IN_A_PASS)
+    return parts
 
 
 class _Search:
@@ -190,16 +202,19 @@ class _Search:
     def __init__(
         self, model: LoadedModel, facts: Sequence[Fact], layer: int, sizes: Tensor, settings: ValueSettings
     ) -> None:
-        self._model, self._facts, self._layer, self._settings = model, facts, layer, settings
+        self._facts, self._settings = facts, settings
         self._objects = [fact.target_new for fact in facts]
-        self._rows = object_rows(
-            model, facts, self._objects, prefixes=settings.prefixes, essence=settings.kl_weight > 0
-        )
+        rows = object_rows(model, facts, self._objects, prefixes=settings.prefixes, essence=settings.kl_weight > 0)
+        self._searched = torch.arange(len(facts), device=model.adapter.device)
+        self._rest = after_subjects(model.adapter, layer, rows)
         device, dtype = model.adapter.device, torch.promote_types(model.adapter.weight(layer).dtype, torch.float32)
         self._sizes = sizes.to(device, dtype)
         # In root mean squares of the unedited value's entries.
         self._change = torch.zeros(len(facts), model.adapter.d_value, dtype=dtype, device=device, requires_grad=True)
-        self._before = self._essence(self._logits(self._rows), self._rows).detach() if settings.kl_weight else None
+        self._before: Tensor | None = None
+        if settings.kl_weight:
+            with torch.no_grad():
+                self._before = self._essence(self._logits(self._rest), self._rest.rows)
 
     def run(self, levels: Sequence[float]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """By level: changes (n, d_value) float64, probabilities (n,) float64 and steps (n,) int64, when it was reached.
@@ -238,8 +253,9 @@ class _Search:
 
     def _objective(self, edits: Tensor) -> tuple[Tensor, Tensor]:
         """Mean log-probabilities per token of the new objects over their rows, and the penalties, (edits,) each."""
-        rows = self._rows.of(edits)
-        logits = self._logits(rows)
+        if len(edits) < len(self._searched):  # those that are found are run no more
+            self._searched, self._rest = edits, self._rest.of(edits)
+        rows, logits = self._rest.rows, self._logits(self._rest)
         place = torch.searchsorted(edits, rows.owner)  # `edits` increase
         has_object = rows.targets[:, 0] >= 0
         sums = logits.new_zeros(len(edits), dtype=torch.float32)
@@ -255,11 +271,9 @@ class _Search:
             penalties = penalties + self._settings.kl_weight * divergence
         return means, penalties
 
-    def _logits(self, rows: ObjectRows) -> Tensor:
-        written = (self._change * self._sizes[:, None])[rows.owner]
-        return logits_with(self._model, self._layer, rows, written)
+    def _logits(self, rest: AfterSubjects) -> Tensor:
+        return rest.logits((self._change * self._sizes[:, None])[rest.rows.owner])
 
     def _essence(self, logits: Tensor, rows: ObjectRows) -> Tensor:
         """Log-probabilities of all tokens after "SUBJECT is a", (edits, vocabulary), in the order of the edits."""
-        without_object = torch.nonzero(rows.targets[:, 0] < 0).flatten()
-        return torch.log_softmax(logits[without_object, rows.places[without_object, 0]].float(), dim=1)
+        return torch.log_softmax(logits[rows.targets[rows.is_read] < 0].float(), dim=1)

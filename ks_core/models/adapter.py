@@ -13,12 +13,12 @@ from transformers.pytorch_utils import Conv1D
 
 from ks_core.arguments import whole_number
 from ks_core.errors import InputError
-from ks_core.models.architectures import family_of
-from ks_core.models.key_hooks import BatchShape, ReceiveKeys, sender
+from ks_core.models.listening import BatchShape, KeysReadError, ReceiveKeys, sender
 from ks_core.models.offloading import computes_on, is_offloaded
+from ks_core.models.passes import Passes
 
 
-class Adapter:
+class Adapter(Passes):
     """A causal language model seen as a stack of linear associative memories.
 
         weight(layer) @ key + bias(layer) == output of projection(layer)
@@ -32,23 +32,11 @@ class Adapter:
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
-        self.model_type: str = model.config.model_type
-        self._family = family_of(self.model_type)
+        super().__init__(model)
         self.num_layers: int = len(self._layers())
         for layer in range(self.num_layers):
             self._check_layout(layer)
         self.d_value, self.d_key = self._common_widths()
-
-    @property
-    def backbone(self) -> nn.Module:
-        """The model without its head, as it is now."""
-        return self._submodule(self._family.backbone)
-
-    @property
-    def context_length(self) -> int:
-        """Tokens that the model was built to read at once."""
-        return int(self.model.config.max_position_embeddings)
 
     @property
     def device(self) -> torch.device:
@@ -100,38 +88,6 @@ class Adapter:
         bias: Any = self._in_memory(layer).bias
         return None if bias is None else bias.detach()
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Run the model without its head; positions count attended tokens only, so either padding side will do.
-
-        Args:
-            input_ids: (batch, tokens) int64.
-            attention_mask: (batch, tokens), 1 for a token and 0 for padding.
-
-        Returns:
-            (batch, tokens, d_model), in the model's dtype, inside `torch.autocast` too; rows of padding are
-            meaningless.
-
-        Raises:
-            InputError: the model, or a part of it, is in training mode.
-        """
-        states: Tensor = self._run(self.backbone, input_ids, attention_mask).last_hidden_state
-        return states.to(input_ids.device)  # of a model on several devices they are on the last
-
-    def logits(self, input_ids: Tensor, attention_mask: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Run the model with its head; arguments as in `hidden_states`.
-
-        Args:
-            input_ids: (batch, tokens) int64.
-            attention_mask: (batch, tokens).
-            columns: (c,) int64, the tokens after which the next is wanted; all when left out.
-
-        Returns:
-            (batch, c or tokens, vocabulary).
-        """
-        some = {} if columns is None else {"logits_to_keep": columns}
-        logits: Tensor = self._run(self.model, input_ids, attention_mask, **some).logits
-        return logits
-
     @contextmanager
     def capture_keys(self, layers: Sequence[int], receive: ReceiveKeys) -> Iterator[None]:
         """Inside the block, each forward pass calls `receive(layer, keys)` once per given layer, in the pass's order.
@@ -170,9 +126,9 @@ class Adapter:
         def send(layer: int, keys: Tensor) -> None:
             receive(layer, keys)
             if layer == last:
-                raise _KeysReadError
+                raise KeysReadError
 
-        with self.capture_keys(layers, send), suppress(_KeysReadError):
+        with self.capture_keys(layers, send), suppress(KeysReadError):
             self.hidden_states(input_ids, attention_mask)
 
     @contextmanager
@@ -195,52 +151,11 @@ class Adapter:
         with self.projection(layer).register_forward_hook(add):
             yield
 
-    def _run(self, module: nn.Module, input_ids: Tensor, attention_mask: Tensor, **settings: Any) -> Any:
-        self._require_evaluation_mode(module)
-        rows = self.model.get_input_embeddings().weight.shape[0]
-        if int(input_ids.max()) >= rows:  # tokens that were added after loading; a GPU would end the process
-            raise InputError(
-                f"token id {int(input_ids.max())} has no row in the embedding of {type(self.model).__name__} (it has "
-                f"{rows}); expected tokens of the tokenizer that it was loaded with: add none"
-            )
-        with torch.autocast(input_ids.device.type, enabled=False):  # in the weights' own dtype, as results say
-            return module(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids(attention_mask),
-                use_cache=False,
-                **settings,
-            )
-
-    def require_evaluation_mode(self) -> None:
-        """Refuse a model that is in training mode, or has a part that is.
-
-        Raises:
-            InputError: dropout would make its numbers random.
-        """
-        self._require_evaluation_mode(self.model)
-
-    def _require_evaluation_mode(self, module: nn.Module) -> None:
-        if any(part.training and _has_modes(part) for part in module.modules()):
-            raise InputError(
-                f"{type(self.model).__name__} is in training mode, in which dropout makes its numbers random; expected "
-                "evaluation mode: call model.eval()"
-            )
-
     def _layers(self) -> nn.ModuleList:
         layers = self._submodule(f"{self._family.backbone}.{self._family.layers}")
         if not isinstance(layers, nn.ModuleList) or len(layers) == 0:
             raise InputError(f"{type(self.model).__name__} has no transformer blocks at {self._family.layers}")
         return layers
-
-    def _submodule(self, path: str) -> nn.Module:
-        try:
-            return self.model.get_submodule(path)  # type: ignore[no-any-return]
-        except AttributeError:
-            raise InputError(
-                f"{type(self.model).__name__} of model_type {self.model_type!r} has no module {path!r}; "
-                "expected an unwrapped model from AutoModelForCausalLM"
-            ) from None
 
     def _oriented(self, module: nn.Module) -> Tensor:
         weight: Tensor = module.weight.detach()  # type: ignore[operator]
@@ -276,24 +191,3 @@ class Adapter:
                 f"{self.layer_name(layer)} is a {type(module).__name__}; expected a {expected.__name__} "
                 "with floating-point weights: load the model without quantisation or adapters"
             )
-
-
-def _has_modes(module: nn.Module) -> bool:
-    """Whether training mode may mean something to a module: not to a new activation or map that was put in by hand."""
-    return isinstance(module, nn.Dropout) or any(True for _ in module.children())
-
-
-class _KeysReadError(Exception):
-    """Ends a forward pass in which every key has been read."""
-
-
-def position_ids(attention_mask: Tensor) -> Tensor:
-    """Position of each token among the attended ones, (batch, tokens) int64; 0 on padding.
-
-    Without these, a left-padded row would start at the position where its padding ends.
-
-    Example:
-        >>> position_ids(torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]])).tolist()
-        [[0, 0, 0, 1], [0, 1, 2, 3]]
-    """
-    return (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)

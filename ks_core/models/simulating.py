@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ks_core.models.adapter import Adapter
+from ks_core.models.past import Past
 
 
 @contextmanager
@@ -84,13 +85,16 @@ def states_before(adapter: Adapter, layer: int, receive: Callable[[States], None
         yield
 
 
-def states_below(adapter: Adapter, layer: int, input_ids: Tensor, attention_mask: Tensor) -> States | None:
+def states_below(
+    adapter: Adapter, layer: int, input_ids: Tensor, attention_mask: Tensor, past: Past | None = None
+) -> States | None:
     """What the block below a layer puts out for a batch; None for the first layer, which has none.
 
     Args:
         adapter: the model.
         layer: the first to run later, in `resumed`.
         input_ids, attention_mask: (batch, tokens).
+        past: of the tokens before them.
 
     Raises:
         InputError: the layer does not exist.
@@ -98,9 +102,26 @@ def states_below(adapter: Adapter, layer: int, input_ids: Tensor, attention_mask
     if adapter.layer_number(layer) == 0:
         return None
     found: list[States] = []
-    with states_before(adapter, layer, found.append), torch.inference_mode():
-        adapter.hidden_states(input_ids, attention_mask)
+    with states_before(adapter, layer, found.append), ending(adapter, layer - 1), torch.no_grad():
+        adapter.hidden_states(input_ids, attention_mask, past)
     return found[0]
+
+
+@contextmanager
+def ending(adapter: Adapter, layer: int) -> Iterator[None]:
+    """Inside the block forward passes end at a layer: the blocks above do not run, and put out what it put out.
+
+    Raises:
+        InputError: the layer does not exist.
+    """
+    last: list[Any] = []
+
+    def keep(_module: nn.Module, _args: Any, output: Any) -> None:
+        last[:] = [output]
+
+    above = [adapter.block(number) for number in range(adapter.layer_number(layer) + 1, adapter.num_layers)]
+    with adapter.block(layer).register_forward_hook(keep), _running(above, lambda *_args, **_settings: last[0]):
+        yield
 
 
 @contextmanager
@@ -122,14 +143,21 @@ def resumed(adapter: Adapter, layer: int, states: States | None) -> Iterator[Non
         yield
         return
     below = [adapter.block(number) for number in range(adapter.layer_number(layer))]
-    own = [block.__dict__.get("forward") for block in below]  # accelerate puts one there, of its own
     given = (states.hidden, None) if states.in_tuple else states.hidden
+    with _running(below, lambda *_args, **_settings: given):
+        yield
+
+
+@contextmanager
+def _running(blocks: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Inside the block, some modules run another function in place of their own."""
+    own = [block.__dict__.get("forward") for block in blocks]  # accelerate puts one there, of its own
     try:
-        for block in below:
-            block.forward = lambda *_args, **_settings: given
+        for block in blocks:
+            block.forward = forward
         yield
     finally:
-        for block, forward in zip(below, own, strict=True):
+        for block, before in zip(blocks, own, strict=True):
             block.__dict__.pop("forward", None)
-            if forward is not None:
-                block.forward = forward
+            if before is not None:
+                block.forward = before

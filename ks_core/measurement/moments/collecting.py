@@ -12,6 +12,7 @@ from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
 from ks_core.errors import NotStoredError, OutOfMemoryError, RankDeficientError
 from ks_core.measurement.moments.passes import Pass, Reading, agreed, next_pass, read
+from ks_core.measurement.moments.plan import MomentPlan
 from ks_core.measurement.moments.planning import plan_of_model
 from ks_core.measurement.moments.ranks import Ranks
 from ks_core.measurement.moments.second_moments import SecondMoments, layers_of, moment_provenance, moments_folder
@@ -67,11 +68,11 @@ def collect_second_moments(
     with agreed(ranks):
         plan = plan_of_model(model, tokens, layers, read_at_once=at_once, memory=memory)
         text = StoredTokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
-    _read_all(Reading(model, text, moments, batch_tokens, plan.placing, ranks))
+    _read_all(Reading(model, text, moments, batch_tokens, plan.placing, ranks), plan)
     return moments
 
 
-def _read_all(reading: Reading) -> None:
+def _read_all(reading: Reading, plan: MomentPlan) -> None:
     """Pass after pass until all is stored; where memory runs out, once more with batches of half the size."""
     last, halved = None, False
     while (following := _next_of_all(reading)) is not None:
@@ -82,7 +83,11 @@ def _read_all(reading: Reading) -> None:
                 raise
         except OutOfMemoryError as error:
             if halved or reading.batch_tokens < 2:
-                raise
+                planned = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in plan.device.items())
+                raise OutOfMemoryError(
+                    f"{error}, with batches of {reading.batch_tokens:,} tokens too; expected room for {planned}: give "
+                    "a lower batch_tokens or longest_text, a budget (memory) that fits, or a dtype of fewer bytes"
+                ) from error
             halved = True
             reading = replace(reading, batch_tokens=reading.batch_tokens // 2)
             if reading.ranks.is_first:

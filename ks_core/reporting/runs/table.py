@@ -10,7 +10,7 @@ from ks_core.formatting import plus_minus, printable, shortened
 from ks_core.reporting.runs.compare import Comparison
 from ks_core.reporting.runs.numbers import Mark, Number, Row
 
-NAME, NUMBER, LINE = 30, 22, 110
+NAME, NUMBER, LINE = 26, 24, 110
 """Characters of a quantity, of a number with its error, of a name on a line of its own."""
 
 BEYOND = 10.0

@@ -24,7 +24,7 @@ def export_moments(
     folder: str | PathLike[str],
     model: LoadedModel,
     *,
-    samples: int,
+    samples: int | None = None,
     layout: str = "rome",
     model_name: str | None = None,
     dataset: str = "wikipedia",
@@ -46,7 +46,7 @@ def export_moments(
         folder: the project's `stats_dir`.
         model: whose modules the files are named after.
         samples: the number of articles that the project asks for (`mom2_n_samples`), which it compares with the
-            file's: usually as many texts as were read.
+            file's: as many texts as were read when left out.
         layout: the project, a name in `SPELLINGS`: the folder is the model's name with "/" as "_" (rome, memit, pmet,
             kis), or its last part (alphaedit, easyedit, anyedit).
         model_name: as the project loads the model; `model.name` when left out.
@@ -67,7 +67,7 @@ def export_moments(
     """
     arguments.instance("moments", moments, SecondMoments, "as second_moments(model) gives them")
     moments.require_model(model)
-    samples = arguments.whole_number("samples", samples, 1)
+    samples = moments.texts if samples is None else arguments.whole_number("samples", samples, 1)
     if precision not in PRECISIONS:
         raise InputError(f"precision is {shown(precision)}; expected one of {', '.join(PRECISIONS)}")
     if batch_tokens is not None and batch_tokens != "literal":

@@ -62,7 +62,7 @@ def read_sums(path: Path, d_key: int, layer: int) -> PeerSums:
                 f"expected at least {d_key:,} tokens, better many times that: collect it over more text"
             )
         summed = archive.array(SUM, (d_key, d_key), "f", "floating-point numbers").astype(np.float64, copy=False)
-    found = np.ascontiguousarray(summed)
+    found = np.ascontiguousarray(summed)  # its own: `array` has just read it
     digest = hashlib.sha256(f"{count}\n".encode())
     digest.update(found.astype("<f8", copy=False).data)
     return PeerSums(SecondMoment(_moment(found, count, path), count), samples, digest.hexdigest())
@@ -84,16 +84,17 @@ def _check_width(archive: Archive, d_key: int, layer: int) -> None:
 
 
 def _moment(summed: NDArray[Any], count: int, path: Path) -> Tensor:
-    """The mean, (d, d) float64, exactly symmetric."""
+    """The mean, (d, d) float64, exactly symmetric; takes the place of the sum."""
     name = f"{SUM} of {shown_path(path)}"
     if not np.isfinite(summed).all():
         raise InputError(f"{name} is not finite; expected finite numbers: keys were NaN, or the sum has overflowed")
-    if len(summed) > 1 and _fills_one_triangle(summed):
+    if _fills_one_triangle(summed):
         raise InputError(f"{name} has one triangle filled and the other zero; expected both: add the transpose")
-    mean = check_second_moment(torch.from_numpy(summed / count), name)
+    mean = check_second_moment(torch.from_numpy(summed).div_(count), name)
     return mean if torch.equal(mean, mean.T) else (mean + mean.T) / 2
 
 
 def _fills_one_triangle(summed: NDArray[Any]) -> bool:
-    above, below = (bool(np.any(part)) for part in (np.triu(summed, 1), np.tril(summed, -1)))
+    above = any(row[place + 1 :].any() for place, row in enumerate(summed))  # stops at the first number
+    below = any(row[:place].any() for place, row in enumerate(summed))
     return above != below

@@ -45,9 +45,40 @@ class ImportedMoments(SecondMoments):
         return (self.provenance.tokens,)
 
     @property
-    def complete(self) -> bool:
-        """Whether the files are at hand."""
-        return set(self.files) == set(self.layers)
+    def texts(self) -> int:
+        """Articles, as the files say.
+
+        Raises:
+            InputError: they do not.
+        """
+        if self.provenance.samples is None:
+            raise InputError(
+                "how many texts the imported second moments are of is not known: their files have no sample_size, or "
+                "not the same; expected a number of your own: pass it, as samples or --samples"
+            )
+        return self.provenance.samples
+
+    def missing(self, layer: int) -> tuple[int, ...]:
+        """All of the text, where the layer's file is not at hand."""
+        return () if layer in self.files else self.counts
+
+    def file(self, layer: int, count: int) -> Path:
+        """The file that the layer was imported from, whose text has no parts.
+
+        Raises:
+            InputError: a part of the text.
+            NotStoredError: it is not at hand.
+        """
+        if count != self.provenance.tokens:
+            raise InputError(
+                f"count is {shown(count)}; expected {self.provenance.tokens}: an imported sum has no parts"
+            )
+        if layer not in self.files:
+            raise NotStoredError(
+                "the second moments were imported from files that are not recorded; expected them: import them again "
+                "(import_moments), and pass them as moments"
+            )
+        return self.files[layer]
 
     @property
     def has_halves(self) -> bool:
@@ -63,16 +94,8 @@ class ImportedMoments(SecondMoments):
             ProvenanceError: the file is another than the one that was imported.
         """
         layer = self.layer_number(layer)
-        if count is not None and arguments.whole_number("count", count) != self.provenance.tokens:
-            raise InputError(
-                f"count is {shown(count)}; expected {self.provenance.tokens}: an imported sum has no parts"
-            )
-        if layer not in self.files:
-            raise NotStoredError(
-                "the second moments were imported from files that are not recorded; expected them: import them again "
-                "(import_moments), and pass them as moments"
-            )
-        path = self.files[layer]
+        count = self.provenance.tokens if count is None else arguments.whole_number("count", count)
+        path = self.file(layer, count)
         found = read_sums(path, self.d_key, layer)
         if found.sha256 != sum_of(self.provenance, layer):
             raise ProvenanceError(

@@ -1,4 +1,4 @@
-"""Hooks that pass the keys of a forward pass on."""
+"""Hooks that hand on the keys of a forward pass."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from torch import Tensor, nn
 ReceiveKeys = Callable[[int, Tensor], None]
 
 
+class KeysReadError(Exception):
+    """Ends a forward pass in which every key has been read."""
+
+
 class BatchShape:
     """Remembers (batch, tokens) of the forward pass under way, for families that flatten them before the MLP."""
 
@@ -17,7 +21,7 @@ class BatchShape:
         self.value: tuple[int, int] | None = None
 
     def note(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """A hook before the backbone."""
+        """A hook before the model without its head."""
         inputs = kwargs.get("input_ids")
         if inputs is None:
             inputs = kwargs.get("inputs_embeds", args[0] if args else None)
@@ -26,7 +30,7 @@ class BatchShape:
 
 
 def sender(layer: int, receive: ReceiveKeys, batch_shape: BatchShape) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    """A hook before a projection that passes its keys on as (batch, tokens, d_key)."""
+    """A hook of a projection that calls `receive` with the layer and its keys, (batch, tokens, d_key)."""
 
     def send(_module: nn.Module, args: tuple[Any, ...]) -> None:
         keys: Tensor = args[0].detach()

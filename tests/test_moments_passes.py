@@ -1,0 +1,264 @@
+"""Passes over the text: as many as memory asks for, going on where less text ended, and where memory ran out."""
+
+import shutil
+import warnings
+
+import pytest
+import torch
+from checkout import MODELS
+from errors import refused
+from measured import passes_of, write_text
+from reference_statistics import statements_corpus
+from tiny_models import save_tiny_checkpoint
+
+from ks_core.data.corpus import corpus_of, load_corpus
+from ks_core.errors import InputError, OutOfMemoryError, StorageError, TooLittleTextError
+from ks_core.measurement.moments import collecting, passes, tokens
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.passes import Pass, checkpoints, next_pass
+from ks_core.measurement.moments.placing import Placing
+from ks_core.measurement.moments.text import Piece, chunks
+from ks_core.measurement.moments.tokens import StoredTokens
+from ks_core.models.loading import load_model
+
+TOKENS = 8192
+ROUNDING = 1e-5
+"""Of √(C_ii C_jj): float32 products of batches of other sizes, √2048 · 2⁻²⁴ = 3e-6 typically, and the forward pass's
+own float32 in batches of other sizes."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(MODELS / "ks-llama-l3")
+
+
+@pytest.fixture(scope="module")
+def straight(model, tmp_path_factory):
+    return collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path_factory.mktemp("straight"))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
+
+
+def furthest(found, expected):
+    """The largest difference over layers and counts, in units of √(C_ii C_jj)."""
+    off = 0.0
+    for layer in expected.layers:
+        for count in expected.counts:
+            one, other = found.at(layer, count).matrix, expected.at(layer, count).matrix
+            scale = other.diagonal().clamp(min=1e-300).sqrt()
+            off = max(off, float(((one - other).abs() / scale[:, None] / scale).max()))
+    return off
+
+
+def placed(monkeypatch, placing):
+    """Let every plan hold sums so."""
+    real = collecting.plan_of_model
+
+    def plan(*arguments, **settings):
+        from dataclasses import replace
+
+        return replace(real(*arguments, **settings), placing=placing)
+
+    monkeypatch.setattr(collecting, "plan_of_model", plan)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_fewer_layers_at_once_are_more_passes_with_the_same_bits(model, straight, tmp_path, monkeypatch, at_once):
+    placed(monkeypatch, Placing(at_once))
+    found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    for layer in straight.layers:
+        assert torch.equal(found.at(layer).matrix, straight.at(layer).matrix)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_short_sums_are_within_their_bound_of_float64_ones(model, straight, tmp_path, monkeypatch, mapped):
+    placed(monkeypatch, Placing(2, short=True, mapped=mapped))
+    found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, batch_tokens=256, folder=tmp_path)
+    assert 0 < furthest(found, straight) < ROUNDING
+
+
+def test_a_budget_of_memory_is_kept_by_passes(model, straight, tmp_path, monkeypatch):
+    monkeypatch.setattr("ks_core.measurement.moments.planning.resident_bytes", lambda: 0)
+    need = collecting.plan_of_model(model, TOKENS, straight.layers, read_at_once=2048)
+    two_layers = sum(need.device.values()) - need.device["sums"] // len(straight.layers) * (len(straight.layers) - 2)
+    of_layers = []
+    real = passes.read
+    monkeypatch.setattr(collecting, "read", lambda reading, of: (of_layers.append(of.layers), real(reading, of)))
+    found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path, memory=two_layers)
+    assert {len(layers) for layers in of_layers} <= {1, 2}
+    assert sorted(layer for layers in of_layers for layer in layers) == list(straight.layers)
+    assert torch.equal(found.at(1).matrix, straight.at(1).matrix)
+    with refused(InputError, what="too little for one layer", remedy="smaller batches"):
+        collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "no", memory=1000)
+
+
+def test_twice_the_text_goes_on_where_the_first_half_ended(model, straight, tmp_path):
+    half = collect_second_moments(model, statements_corpus(), tokens=TOKENS // 2, folder=tmp_path)
+    first = half.at(1).matrix
+    whole, with_half = passes_of(
+        model, lambda: collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    )
+    _, alone = passes_of(
+        model, lambda: collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "alone")
+    )
+    assert with_half < 0.75 * alone
+    assert torch.equal(whole.at(1, TOKENS // 2).matrix, first)
+    assert furthest(whole, straight) < ROUNDING
+    assert half.texts < whole.texts == straight.texts
+
+
+def test_other_layers_and_half_the_text_come_from_what_is_there(model, straight):
+    def again(**asked):
+        return collect_second_moments(model, statements_corpus(), folder=straight.folder, **asked)
+
+    found, read = passes_of(model, lambda: again(tokens=TOKENS, layers=[1]))
+    assert (found.layers, read) == ((1,), 0)
+    # the half's own halves are there, its eighth is not: read to there and no further
+    half, read = passes_of(model, lambda: again(tokens=TOKENS // 2))
+    _, of_all = passes_of(model, lambda: again(tokens=TOKENS, layers=None))
+    assert of_all == 0
+    assert read > 0
+    assert torch.equal(half.at(0).matrix, straight.at(0, TOKENS // 2).matrix)
+
+
+def test_a_pass_ends_at_its_last_layer(model, tmp_path):
+    ran = []
+    hooks = [
+        model.adapter.block(layer).register_forward_pre_hook(lambda *_, layer=layer: ran.append(layer))
+        for layer in range(model.adapter.num_layers)
+    ]
+    collect_second_moments(model, statements_corpus(), tokens=2048, layers=[1], folder=tmp_path)
+    for hook in hooks:
+        hook.remove()
+    assert set(ran) == {0, 1}
+
+
+def running_out(model, at):
+    """Let the forward passes of these numbers end as torch ends them where a GPU has no memory left."""
+    count = []
+
+    def fail(*_):
+        count.append(1)
+        if len(count) in at:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+    return model.adapter.block(1).register_forward_pre_hook(fail)
+
+
+def test_where_memory_runs_out_batches_are_halved_once_and_no_key_counts_twice(model, straight, tmp_path):
+    hook = running_out(model, {3})
+    with pytest.warns(UserWarning, match=r"memory ran out: CUDA out of memory.*batches of 1,024 tokens"):
+        found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    hook.remove()
+    assert 0 < furthest(found, straight) < ROUNDING
+
+
+def test_where_memory_runs_out_again_the_plan_is_told(model, tmp_path):
+    hook = running_out(model, {3, 9})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with refused(OutOfMemoryError, what="memory ran out", expected="sums", remedy="batch_tokens"):
+            collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    hook.remove()
+
+
+def test_the_cpus_lack_of_memory_is_told_apart_from_other_errors(model, tmp_path):
+    def fail(*_):
+        raise RuntimeError("shape '[2]' is invalid for input of size 3")
+
+    hook = model.adapter.block(1).register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="shape"):
+        collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    hook.remove()
+    error = RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried")
+    assert isinstance(passes._out_of_memory(error), OutOfMemoryError)
+
+
+def test_a_full_disk_midway_leaves_the_last_checkpoint_to_go_on_from(model, straight, tmp_path, monkeypatch):
+    saved = []
+
+    def full(path, *arguments):
+        saved.append(path)
+        if len(saved) > 4 * len(straight.layers):
+            raise StorageError(f"{path} cannot be written (No space left on device)")
+        return real(path, *arguments)
+
+    real = passes.save_sum
+    monkeypatch.setattr(passes, "save_sum", full)
+    with pytest.raises(StorageError, match="No space left"):
+        collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    monkeypatch.undo()
+    found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path)
+    assert torch.equal(found.at(1).matrix, straight.at(1).matrix)
+
+
+def test_an_unreadable_checkpoint_is_named_and_nothing_is_read(model, straight, tmp_path):
+    shutil.copytree(straight.folder, tmp_path / "moments")
+    found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "moments")
+    for count in found.counts[2:]:
+        found.file(0, count).unlink()
+    found.file(0, found.counts[1]).write_bytes(b"damaged")
+
+    def again():
+        with pytest.raises(Exception, match=r"layer-000.*truncated or damaged.*remove it"):
+            collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "moments")
+
+    assert passes_of(model, again) == (None, 0)
+
+
+def test_layers_that_are_furthest_behind_are_read_first_as_many_in_each_pass(straight, tmp_path):
+    from dataclasses import replace
+
+    empty = replace(straight, folder=tmp_path, layers=tuple(range(7)))
+    assert next_pass(empty, 3) == Pass((0, 1, 2), 0)
+    assert next_pass(empty, 6) == Pass((0, 1, 2, 3), 0)
+    assert next_pass(empty, 100) == Pass(tuple(range(7)), 0)
+    assert next_pass(straight, 1) is None
+
+
+@pytest.mark.parametrize("count", [8, 4096, 131_072, 8 << 20, 100_000_000, 10**9 + 7])
+def test_checkpoints_hold_the_eighths_and_are_never_further_apart_than_they_may_be(count):
+    ends = checkpoints(count)
+    assert {count * part // 8 for part in range(1, 9)} <= set(ends)
+    assert ends == sorted(set(ends))
+    steps = [after - before for before, after in zip([0, *ends], ends, strict=False)]
+    assert max(steps) <= max(passes.CHECKPOINT_TOKENS + 1, -(-count // 8))
+
+
+def test_chunks_hold_all_batches_in_their_order_within_what_a_flush_waits_for():
+    batched = [[Piece(range(length), 0)] * rows for length, rows in ((3, 5), (7, 2), (40, 1), (2, 2), (9, 1))]
+    grouped = list(chunks(batched, 30))
+    assert [batch for group in grouped for batch in group] == batched
+    assert [sum(len(batch) * len(batch[0]) for batch in group) for group in grouped] == [29, 40, 13]
+    assert [len(group) for group in chunks(batched, 1)] == [1] * 5
+
+
+class TestStoredTokens:
+    """Tokens that are taken once and read from disk."""
+
+    @pytest.fixture
+    def tokenizer(self, tmp_path):
+        return load_model(save_tiny_checkpoint(tmp_path / "model")).tokenizer
+
+    @pytest.mark.parametrize("in_memory", [1 << 20, 64])
+    def test_they_come_back_text_by_text_as_often_as_asked(self, tmp_path, monkeypatch, tokenizer, in_memory):
+        monkeypatch.setattr(tokens, "IN_MEMORY", in_memory)
+        texts = list(load_corpus(write_text(tmp_path / "text.txt")).texts())
+        expected = [ids[:20] for ids in tokenizer(texts)["input_ids"]]
+        stored = StoredTokens(texts, tokenizer, 700, 20)
+        for _ in range(2):
+            found = [ids.tolist() for ids in stored]
+            assert sum(map(len, found)) == 700
+            assert found[:-1] == expected[: len(found) - 1]
+            assert found[-1] == expected[len(found) - 1][: len(found[-1])]
+        ends = [sum(map(len, found[: number + 1])) for number in range(len(found))]
+        for count in (1, ends[0], ends[0] + 1, ends[-1]):
+            assert stored.texts_within(count) == next(n for n, end in enumerate(ends, 1) if end >= count)
+        assert not [path for path in tmp_path.rglob("*") if path.is_file() and "cache" in path.parts]
+
+    def test_too_little_text_is_an_error_of_its_own(self, tokenizer):
+        with refused(TooLittleTextError, what="the text has", remedy="ask for fewer"):
+            StoredTokens(corpus_of(["Nara lies in Japan."], "one").texts(), tokenizer, 10**4, 64)
