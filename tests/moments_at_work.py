@@ -33,6 +33,8 @@ def main() -> int:
             corpus = load_corpus(text)
         if fault and ranks.rank == int(fault[1]):
             happen_at(model, fault[0], int(fault[2]))
+        if ranks.is_first:
+            print("loaded", flush=True)
         settings: dict[str, Any] = {"batch_tokens": BATCH_TOKENS, "longest_text": LONGEST_TEXT}
         collect_second_moments(
             model, corpus, tokens=int(tokens), folder=Path(folder).resolve(), ranks=ranks, **settings

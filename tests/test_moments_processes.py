@@ -11,7 +11,7 @@ import torch
 from errors import refused, says
 
 from ks_core.errors import InputError, ProcessError, StorageError
-from ks_core.measurement.moments.processes import Place, place_of, ranks_of_environment
+from ks_core.measurement.moments.processes import Place, _backend, place_of, ranks_of_environment
 from ks_core.measurement.moments.ranks import Ranks
 
 WAIT = 100
@@ -128,11 +128,11 @@ def test_processes_that_cannot_meet_say_where(monkeypatch):
 
 @pytest.mark.parametrize("build", ["is_available", "is_gloo_available"])
 def test_torch_without_the_means_is_refused_in_one_sentence(build, monkeypatch):
-    for name, value in COMPLETE.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.distributed, build, lambda: False)
-    with refused(InputError, what="no gloo", expected="a build", remedy="without torchrun"), ranks_of_environment():
-        pass
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    for cuda, lacking in ((False, "no gloo"), (True, "no gloo and no nccl")):
+        with refused(InputError, what=lacking, expected="a build", remedy="without torchrun"):
+            _backend(cuda)
 
 
 def test_a_gpu_is_that_of_the_process(monkeypatch):
@@ -144,6 +144,14 @@ def test_a_gpu_is_that_of_the_process(monkeypatch):
         Ranks(1, 4, 1).device("cuda:1")
     with refused(InputError, what="2 GPUs", got="process 2", expected="one for each", remedy="--nproc-per-node"):
         Ranks(2, 4, 2).device("cuda")
+
+
+def test_a_model_over_all_gpus_of_a_node_is_for_one_process_of_it():
+    Ranks(3, 4, 0).require_own_node()
+    with refused(
+        InputError, what="process 3 is the 2. of its node", expected="one process", remedy="--nproc-per-node 1"
+    ):
+        Ranks(3, 4, 1).require_own_node()
 
 
 @pytest.mark.parametrize("sums", [torch.ones(2), torch.ones(2, 3, dtype=torch.float64).T, torch.ones(2).long()])

@@ -13,10 +13,11 @@ from errors import says
 from measured import write_text
 from moments_at_work import BATCH_TOKENS, LONGEST_TEXT
 
+from ks_core.cli import main
 from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.passes import checkpoints
-from ks_core.measurement.moments.second_moments import SecondMoments
+from ks_core.measurement.moments.second_moments import SecondMoments, moments_folder
 from ks_core.models.loading import load_model
 
 MODELS = Path(__file__).resolve().parent.parent / "fixtures" / "models"
@@ -99,22 +100,34 @@ def names(folder: Path) -> set[str]:
 @pytest.mark.parametrize(("model", "processes"), [(LLAMA, 2), (GPT2, 4)])
 def test_moments_of_several_processes_are_those_of_one(model, processes, text, straight, tmp_path):
     status, said, messages = collected(processes, model, text, tmp_path / "moments")
-    assert (status, said, messages) == (0, ["collected"], [])
+    assert (status, said, messages) == (0, ["loaded", "collected"], [])
     assert_same(tmp_path / "moments", straight[model])
+
+
+def test_the_command_by_several_processes_prints_once_what_one_would(text, straight, capfd):
+    given = [MODELS / LLAMA, "--corpus", text, "--tokens", TOKENS]
+    given += ["--batch-tokens", BATCH_TOKENS, "--longest-text", LONGEST_TEXT]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "ks_core.cli", "moments"]
+    subprocess.run([*command, *map(str, given)], timeout=WAIT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+    several = capfd.readouterr().out
+    assert_same(moments_folder(straight[LLAMA].provenance), straight[LLAMA])
+    assert main(["moments", *map(str, given)]) == 0
+    one = capfd.readouterr().out
+    assert len(several.splitlines()) == len(one.splitlines()) > 0
 
 
 @pytest.mark.parametrize(("processes", "rank", "then"), [(2, 0, 1), (2, 1, 1), (4, 3, 2)])
 def test_a_killed_process_ends_all_and_the_same_command_goes_on(processes, rank, then, text, straight, tmp_path):
     folder, after = tmp_path / "moments", 3 * straight_passes(processes) // SEGMENTS + 1
     status, said, messages = collected(processes, LLAMA, text, folder, "killed", rank, after)
-    assert (status != 0, said) == (True, [])
+    assert (status != 0, said) == (True, ["loaded"])
     (message,) = messages
     says(message, what="a process of this run ended", expected="all of them to stay", remedy="the same command")
     assert_whole(folder)
     if then == 1:
         alone(LLAMA, text, folder)
     else:
-        assert collected(then, LLAMA, text, folder) == (0, ["collected"], [])
+        assert collected(then, LLAMA, text, folder) == (0, ["loaded", "collected"], [])
     assert_same(folder, straight[LLAMA])
 
 

@@ -79,10 +79,10 @@ def execute(options: argparse.Namespace) -> int:
     """Plan, collect, export; only the first of several processes says anything."""
     from ks_core.measurement.moments.processes import ranks_of_environment
 
-    _check(options)
-    if options.plan and not options.batches:
-        return _planned(options)
-    with ranks_of_environment(cuda=options.device.startswith("cuda")) as ranks:
+    with ranks_of_environment(cuda=options.device.startswith("cuda")) as ranks:  # inside, an error is said once
+        _check(options)
+        if options.plan and not options.batches:
+            return _planned(options) if ranks.is_first else 0
         return _collected(options, ranks)
 
 
@@ -148,10 +148,13 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         with ranks.first_then_others():
+            if asked["device_map"] is not None:
+                ranks.require_own_node()
             model, corpus = load_model(options.model, **asked), load_corpus(options.corpus)
         if options.plan:
             plan, rate = _timed(options, model, corpus)
-            print(plan_text(plan, options.memory, rate.tokens_per_second, rate))
+            if ranks.is_first:
+                print(plan_text(plan, options.memory, rate.tokens_per_second, rate))
             return 0
         start = time.perf_counter()
         moments = _moments(options, model, corpus, ranks)

@@ -43,7 +43,8 @@ def ranks_of_environment(*, cuda: bool = False) -> Iterator[Ranks]:
     however it does, and where `torchrun` stops this one by SIGTERM, the block ends with a `ProcessError`.
 
     Args:
-        cuda: whether sums are on GPUs.
+        cuda: whether sums are on GPUs, one for each process: they are added up by NCCL, and not by gloo through the
+            host.
 
     Yields:
         This process among all; `Ranks.alone()` where `torchrun` did not start it.
@@ -56,12 +57,12 @@ def ranks_of_environment(*, cuda: bool = False) -> Iterator[Ranks]:
     if place is None or place.size == 1:
         yield Ranks(local_rank=place.local_rank) if place else Ranks.alone()
         return
-    backend = _backend(cuda)
     with _raising_at_sigterm():
-        store = _meet(place, backend)
+        store = _store(place)
         claim, done = _Claim(store), False
         try:
-            yield Ranks(place.rank, place.size, place.local_rank, claim)
+            _meet(place, store, _backend(cuda))
+            yield Ranks(place.rank, place.size, place.local_rank, by_host=not cuda, claim=claim)
             done = True
         except (KsError, OSError, MemoryError, KeyboardInterrupt) as error:
             _ignore_sigterm()
@@ -69,7 +70,7 @@ def ranks_of_environment(*, cuda: bool = False) -> Iterator[Ranks]:
                 raise SystemExit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else ENDED) from error
             raise
         finally:
-            if done or not cuda:  # NCCL would wait for those that are gone
+            if (done or not cuda) and dist.is_initialized():  # NCCL would wait for those that are gone
                 dist.destroy_process_group()
 
 
@@ -132,17 +133,28 @@ def _backend(cuda: bool) -> str:
     return "cpu:gloo,cuda:nccl" if cuda else "gloo"
 
 
-def _meet(place: Place, backend: str) -> Any:
-    try:
+def _store(place: Place) -> Any:
+    """What every process can write to and read from, before they meet."""
+    with _explained(place):
         store, *_ = next(rendezvous("env://", timeout=MEETING))
+    return store
+
+
+def _meet(place: Place, store: Any, backend: str) -> None:
+    with _explained(place):
         dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=SILENCE)
+
+
+@contextmanager
+def _explained(place: Place) -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, ValueError, OSError) as error:  # dist's own errors are RuntimeErrors
         raise ProcessError(
             f"process {place.rank} of {place.size} could not meet the others at {shown(os.environ['MASTER_ADDR'])} "
             f"({one_line(str(error).partition(chr(10))[0])}); expected all of them to start within "
             f"{MEETING.seconds // 60} minutes and that address to be reached from each: see that no firewall is between"
         ) from error
-    return store
 
 
 class _Claim:

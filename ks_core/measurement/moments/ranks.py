@@ -37,6 +37,7 @@ class Ranks:
         rank: of this process among all, from 0
         size: how many there are
         local_rank: of this process among those of its node
+        by_host: sums on GPUs go through the host's memory, where processes talk by gloo alone
         claim: whether this process is the one to say why the run ends; the first that asks is
 
     Example:
@@ -48,6 +49,7 @@ class Ranks:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    by_host: bool = True
     claim: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
 
     @classmethod
@@ -80,6 +82,18 @@ class Ranks:
             )
         return f"cuda:{self.local_rank}"
 
+    def require_own_node(self) -> None:
+        """Refuse to share a node's GPUs with other processes, where each would spread a model over all of them.
+
+        Raises:
+            InputError: it is not the only process of its node.
+        """
+        if self.local_rank > 0:
+            raise InputError(
+                f"process {self.rank} is the {self.local_rank + 1}. of its node, and with a device_map each would "
+                "spread the model over all of the node's GPUs; expected one process a node: --nproc-per-node 1"
+            )
+
     def reduce_to_first(self, tensors: Iterable[Tensor]) -> None:
         """Add tensors up over all processes, in place; the sums are the first process's, those of others are void.
 
@@ -96,7 +110,13 @@ class Ranks:
             if tensor.dtype != torch.float64 or not tensor.is_contiguous():
                 raise InputError(f"a sum is {tensor.dtype} with strides {tensor.stride()}; expected contiguous float64")
             for part in torch.split(tensor.view(-1), PART) if self.size > 1 else ():
-                _heard(partial(dist.reduce, part, 0))
+                self._reduce(part)
+
+    def _reduce(self, part: Tensor) -> None:
+        sent = part.cpu() if self.by_host else part
+        _heard(partial(dist.reduce, sent, 0))
+        if sent is not part:
+            part.copy_(sent)
 
     def agree(self, error: BaseException | None = None) -> None:
         """Go on where no process has an error; otherwise all raise, so that none waits for ever for one that stopped.
