@@ -52,10 +52,12 @@ if TYPE_CHECKING:
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
     from ks_core.front.results import judge as judge
+    from ks_core.front.text import plan_second_moments as plan_second_moments
     from ks_core.front.text import second_moments as second_moments
     from ks_core.front.text import superposition as superposition
     from ks_core.measurement.known import KnownFacts as KnownFacts
     from ks_core.measurement.known import known_facts as known_facts
+    from ks_core.measurement.moments.plan import MomentPlan as MomentPlan
     from ks_core.measurement.moments.second_moments import SecondMoments as SecondMoments
     from ks_core.measurement.values import ValueSettings as ValueSettings
     from ks_core.models.loaded import LoadedModel as LoadedModel
@@ -86,6 +88,7 @@ _HOMES = {
     "KnownFacts": "measurement.known",
     "KsError": "errors",
     "LoadedModel": "models.loaded",
+    "MomentPlan": "measurement.moments.plan",
     "NotApplicable": "claims.finding",
     "Results": "front.results",
     "SecondMoments": "measurement.moments.second_moments",
@@ -109,6 +112,7 @@ _HOMES = {
     "load_facts": "data.facts",
     "load_model": "models.loading",
     "measure": "front.measuring",
+    "plan_second_moments": "front.text",
     "save_edits": "patches.saving",
     "second_moments": "front.text",
     "superposition": "front.text",

@@ -12,6 +12,8 @@ from ks_core.data.corpus import Corpus, load_corpus
 from ks_core.data.facts import Facts, load_facts
 from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.plan import MomentPlan
+from ks_core.measurement.moments.planning import plan_by_name
 from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.measurement.whitening import text_of
 from ks_core.models.loading import Model, load_model
@@ -24,8 +26,10 @@ def second_moments(
     *,
     corpus: str | Path | Corpus = defaults.CORPUS,
     layers: Sequence[int] | None = None,
+    longest_text: int | None = defaults.LONGEST_TEXT,
+    memory: int | None = None,
 ) -> SecondMoments:
-    """Second moments of the keys of all layers over text, from one pass or from the cache.
+    """Second moments of the keys of all layers over text, from one pass or as many as fit, or from the cache.
 
         C = E[k kᵀ], k the input of the layer's last MLP projection, at every token       (Hu et al. 2025, §2)
 
@@ -34,13 +38,15 @@ def second_moments(
         tokens: of text that are read, a whole number; at least twice d_key.
         corpus: name, path or `Corpus`, as `load_corpus` takes it; the packaged text when left out.
         layers: which layers; default all, in the same pass.
+        longest_text: tokens after which a text is cut; at the model's context where this is None.
+        memory: bytes that the model's device may use, or the process where that is the CPU.
 
     Returns:
         `SecondMoments`; `.at(layer).matrix` is C, (d_key, d_key) float64, and the functions that need text take it as
         `moments`.
 
     Raises:
-        InputError: a model or text that cannot be used, or too little text.
+        InputError: a model or text that cannot be used, too little text, or memory that is too little for one layer.
         RankDeficientError: half the text has fewer tokens than d_key.
 
     Example:
@@ -52,7 +58,55 @@ def second_moments(
         >>> moments.layers, moments.at(1).matrix.shape
         ((0, 1), torch.Size([12, 12]))
     """
-    return collect_second_moments(load_model(model), load_corpus(corpus), tokens=tokens, layers=layers)
+    return collect_second_moments(
+        load_model(model), load_corpus(corpus), tokens=tokens, layers=layers, longest_text=longest_text, memory=memory
+    )
+
+
+def plan_second_moments(
+    model: str | Path,
+    tokens: int = defaults.TOKENS,
+    *,
+    layers: Sequence[int] | None = None,
+    device: str = defaults.DEVICE,
+    dtype: str = defaults.DTYPE,
+    memory: int | None = None,
+    revision: str | None = None,
+) -> MomentPlan:
+    """What `second_moments` will take: passes over the text, bytes on device, host and disk, operations.
+
+    Args:
+        model: name of a packaged model, a folder or a hub id, of which the config alone is read.
+        tokens, layers, memory: as `second_moments` takes them.
+        device: "cpu" or "cuda", which need not be there.
+        dtype: of the forward passes.
+        revision: of a hub model.
+
+    Returns:
+        A plan; its bytes are estimates.
+
+    Raises:
+        InputError: a model, layers, dtype or device that there is not, or memory that is too little for one layer.
+        AssetError: a hub model that cannot be reached.
+
+    Example:
+        >>> import tempfile
+        >>> from ks_core.models.tiny import tiny_model
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     tiny_model("gpt2").save_pretrained(folder)
+        ...     plan = plan_second_moments(folder, tokens=4096, device="cuda", memory=2 * 10**9)
+        >>> plan.passes, plan.placing.at_once, plan.seconds(rate=1000)
+        (((0, 1),), 2, 4.096)
+    """
+    return plan_by_name(
+        str(model),
+        revision=revision,
+        tokens=tokens,
+        layers=layers,
+        dtype=dtype,
+        device=device,
+        memory=memory,
+    )
 
 
 def superposition(
