@@ -1,116 +1,149 @@
-"""`ks audit` and `ks edit` with another project's statistics in the place of a pass over text."""
+"""`ks moments` from end to end on tiny models: plans, collections, enough text, exports, and what is refused."""
 
 import json
 
+import numpy as np
 import pytest
-from edits_on_disk import more, options, write_files
+from checkout import FIXTURES, MODELS
 from errors import says
+from measured import write_facts, write_text
+from tiny_models import save_tiny_checkpoint
 
-import ks_core as ks
 from ks_core.cli import main
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
-
-STATED = {"text": "our own words", "longest_text": 512, "revision": None, "dtype": "float32"}
-SAID = ("--stated-text", "our own words", "--stated-longest-text", 512, "--stated-dtype", "float32")
+from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.models.loading import load_model
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    folder = write_files(tmp_path_factory.mktemp("moments"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KS_CORE_CACHE", str(folder / "cache"))
-        model = ks.load_model(str(folder / "model"))
-        moments = ks.second_moments(model, 1600, corpus=folder / "text.txt")
-        ks.export_moments(moments, folder / "stats", model, samples=50, model_name="model", layout="easyedit")
-        yield folder
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
-def without_tokens(given):
-    given = list(given)
-    place = given.index("--tokens")
-    return given[:place] + given[place + 2 :]
+@pytest.fixture
+def model(tmp_path):
+    return str(save_tiny_checkpoint(tmp_path / "model"))
 
 
-def auditing(prepared, *given):
-    keep = ["--keep", prepared / "keep.json", "--model", prepared / "model"]
-    return [str(word) for word in ("audit", prepared / "edits.json", *keep, "--moments", prepared / "stats", *given)]
+@pytest.fixture
+def text(tmp_path):
+    return str(write_text(tmp_path / "text.txt", 500))
 
 
-def editing(prepared, *given):
-    return without_tokens(options(prepared, "--moments", prepared / "stats", *map(str, given)))
+def run(capsys, *arguments):
+    capsys.readouterr()  # what saving the model printed
+    status = main(["moments", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
 
 
-@pytest.mark.parametrize("which", [("--layer", 1), ("--layers", "0,1"), ()])
-def test_an_audit_takes_them_and_records_what_was_stated(prepared, tmp_path, capsys, which):
-    path = tmp_path / "audit.json"
-    assert main(auditing(prepared, *which, *SAID, "--json", path)) == 0
-    said = capsys.readouterr().out
-    assert "second moments imported, 1,600 tokens; stated, not checked: text our own words" in said
-    assert " ± ?" in said
-    record = json.loads(path.read_text())
-    assert record["tokens"] == 1600
-    assert record["second_moment"]["stated_not_checked"] == STATED
-    assert record["second_moment"]["samples"] == 50
+def test_a_plan_says_passes_bytes_and_time_and_touches_nothing(capsys, model, tmp_path):
+    status, out, _ = run(capsys, model, "--plan", "--tokens", 4096, "--rate", 100, "--memory", "2GB")
+    assert status == 0
+    assert "4,096 tokens in 1 pass, of layers 0-1" in out
+    assert "of 2.00 GB" in out
+    assert "41 s at 100 tokens a second, as given" in out
+    assert not (tmp_path / "cache").exists()
 
 
-def test_an_edit_takes_them_and_its_certificate_says_so(prepared, tmp_path, capsys):
-    folder = tmp_path / "edits"
-    assert main(editing(prepared, "--layer", 1, "--out", folder, *SAID)) == 0
-    made = json.loads((folder / "certificate.json").read_text())["made"][0]
-    assert made["second_moment"]["stated_not_checked"] == STATED
-    corpus = json.loads((folder / "certificate-inputs.json").read_text())["corpus"]
-    assert corpus["apart_from_second_moment"] == "not known"
-    assert main(["verify", str(folder)]) == 0
-    capsys.readouterr()
-    assert main(more(prepared, "--onto", folder)) == 2
-    says(capsys.readouterr().err, what="imported second moments", expected="the same files", remedy="--moments PATH")
-    again = ("--onto", folder, "--moments", prepared / "stats")
-    assert main(more(prepared, *again)) == 2
-    says(capsys.readouterr().err, what="text of the second moments", expected="the same")
-    assert main(more(prepared, *again, *SAID)) == 0
-    assert len(ks.load_edits(folder)[0]) == 4
+def test_a_plan_without_a_rate_says_so_and_a_measured_one_has_an_error(capsys, model, text):
+    assert "not estimated: give --rate" in run(capsys, model, "--plan")[1]
+    status, out, _ = run(
+        capsys, model, "--plan", "--batches", 3, "--corpus", text, "--tokens", 512, "--batch-tokens", 64
+    )
+    assert status == 0
+    assert "measured over 3 batches" in out
+    assert "±" in out
 
 
-def test_a_folder_of_collected_ones_takes_no_imported_ones(prepared, tmp_path, capsys):
-    folder = tmp_path / "edits"
-    assert main(options(prepared, "--layer", 1, "--out", folder, "--no-certificate")) == 0
-    capsys.readouterr()
-    assert main(more(prepared, "--onto", folder, "--moments", prepared / "stats")) == 2
-    says(capsys.readouterr().err, what="text of the second moments", expected="the same")
+def test_what_is_collected_is_what_the_call_collects(capsys, model, text):
+    status, out, _ = run(capsys, model, "--corpus", text, "--tokens", 512, "--longest-text", "context")
+    assert status == 0
+    assert "512 tokens of" in out
+    assert "2 layers, by one process" in out
+    from ks_core.data.corpus import load_corpus
+
+    again = collect_second_moments(load_model(model), load_corpus(text), tokens=512, longest_text=None)
+    assert str(again.folder) in out.replace("\n", "")
+    assert again.complete
+    assert f"of {again.texts:,} texts" in out
 
 
-@pytest.mark.parametrize("said", ["--stated-text", "--stated-longest-text", "--stated-revision", "--stated-dtype"])
-def test_something_stated_of_nothing_is_refused(prepared, tmp_path, capsys, said):
-    given = [word for word in auditing(prepared, said, "7") if word not in ("--moments", str(prepared / "stats"))]
-    assert main(given) == 2
-    says(capsys.readouterr().err, what=said, got="--moments, which is missing", expected="both")
-    assert main(options(prepared, "--out", tmp_path / "edits", said, "7")) == 2
-    says(capsys.readouterr().err, what=said, got="--moments, which is missing", expected="both")
+def test_an_export_is_the_sum_and_as_many_samples_as_texts_were_read(capsys, model, text, tmp_path):
+    status, out, _ = run(
+        capsys, model, "--corpus", text, "--tokens", 512, "--export", tmp_path / "stats", "--layout", "memit"
+    )
+    assert status == 0
+    files = sorted((tmp_path / "stats").rglob("*.npz"))
+    assert len(files) == 2
+    with np.load(files[0], allow_pickle=False) as stored:
+        assert stored["mom2.count"] == 512
+        assert f"mom2_n_samples {int(stored['sample_size']):,}" in out
 
 
-@pytest.mark.parametrize("more_text", [("--tokens", "4096"), ("--corpus", "text.txt")])
-def test_a_text_beside_them_is_refused(prepared, capsys, more_text):
-    assert main(auditing(prepared, *more_text)) == 2
-    says(capsys.readouterr().err, what=more_text[0], got="with --moments", expected="one of the two")
+def test_enough_text_is_traced(capsys, tmp_path):
+    trace = tmp_path / "trace.json"
+    arguments = [MODELS / "ks-gpt2-l2", "--corpus", FIXTURES / "facts", "--tokens", "auto", "--layers", "1"]
+    corpus = tmp_path / "statements.jsonl"
+    from reference_statistics import statements_corpus
+
+    corpus.write_text("".join(json.dumps({"text": each}) + "\n" for each in statements_corpus().texts()))
+    arguments[2] = corpus
+    status, out, err = run(
+        capsys, *arguments, "--num-facts", 16, "--share", 0.4, "--floor", 4, "--ridge", 1e-3, "--trace", trace
+    )
+    assert (status, err) == (0, "")
+    content = json.loads(trace.read_text())
+    steps = content["trace"]
+    assert [step["tokens"] for step in steps] == [steps[0]["tokens"] * 2**n for n in range(len(steps))]
+    for step in steps:
+        assert f"{step['tokens']:,}" in out
+    last = [of["share"] for of in steps[-1]["statistics"].values()]
+    assert content["reached"] == all(share <= 0.4 for share in last)
+    assert ("enough: the text error is at most 0.4" in out) == content["reached"]
+    for step in steps[:-1]:
+        assert any(of["share"] > 0.4 for of in step["statistics"].values())
 
 
-def test_an_amount_of_text_beside_them_is_refused_in_an_edit(prepared, tmp_path, capsys):
-    assert main(options(prepared, "--moments", prepared / "stats", "--out", tmp_path / "edits")) == 2
-    says(capsys.readouterr().err, what="--tokens", got="1600", expected="one of the two")
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--plan", "--memory", "1MB"], "memory is 0.00 GB, too little for one layer"),
+        (["--plan", "--layers", "5"], "layer 5 does not exist"),
+        (["--plan", "--device", "tpu"], "'tpu'"),
+        (["--plan", "--tokens", "auto"], "--tokens auto"),
+        (["--batches", "2"], "--batches was given without --plan"),
+        (["--rate", "-1", "--plan"], "--rate is -1"),
+        (["--trace", "t.json"], "--trace was given without"),
+        (["--corpus", "nowhere.txt"], "nowhere.txt"),
+        (["--tokens", "8"], "8 tokens"),
+        (["--export", "/dev/null/stats"], "--export"),
+        (["--dtype", "int4", "--plan"], "int4"),
+        (["--layout", "grace", "--export", "stats"], "grace"),
+        (["--device-map", "auto", "--device", "cuda"], "--device-map"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_before_any_work(capsys, model, tmp_path, monkeypatch, arguments, what):
+    monkeypatch.chdir(tmp_path)
+    text = write_text(tmp_path / "text.txt")
+    status, out, err = run(capsys, model, "--corpus", text, *arguments)
+    assert status == 2
+    assert out == ""
+    says(err, what=what)
 
 
-def test_no_output_is_written_over_them(prepared, capsys):
-    [path, *_] = sorted((prepared / "stats").rglob("*.npz"))
-    before = path.read_bytes()
-    assert main(auditing(prepared, "--csv", path)) == 2
-    says(capsys.readouterr().err, what="--csv", got="is read as --moments", expected="another file")
-    assert path.read_bytes() == before
+@pytest.mark.parametrize("size", ["40", "x GB", "-1GB", "0GB", "1e3GB", "GB"])
+def test_amounts_of_memory_that_are_none_are_refused(capsys, model, size):
+    if size == "40":
+        assert run(capsys, model, "--plan", f"--memory={size}")[0] == 2  # bytes: too little
+        return
+    with pytest.raises(SystemExit) as stopped:
+        run(capsys, model, "--plan", f"--memory={size}")
+    assert stopped.value.code == 2
+    assert "such as 40GB" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", ["nowhere", "model", "facts.json"])
-def test_what_is_no_statistics_is_refused(prepared, capsys, place):
-    given = auditing(prepared)
-    given[given.index("--moments") + 1] = str(prepared / place)
-    assert main(given) == 2
-    says(capsys.readouterr().err, what=place, expected=())
+def test_facts_are_used_where_they_are_given(capsys, model, text, tmp_path):
+    facts = write_facts(tmp_path / "facts.json")
+    status, _, err = run(capsys, model, "--corpus", text, "--tokens", "auto", "--facts", facts, "--num-facts", 900)
+    assert status == 2
+    says(err, expected="at least 900")

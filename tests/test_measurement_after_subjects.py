@@ -112,6 +112,6 @@ def test_what_does_not_change_is_run_once_and_nothing_stands_before_first_tokens
         hook.remove()
     steps = int(found.steps.max()) + 1
     assert passes == 3 + steps, "keys, what stands before the subjects, the blocks below, and the steps"
-    assert ran == {0: 3, 1: 1 + 1 + steps}, "keys and both parts of the rows below; keys, the one part and steps above"
+    assert ran == {0: 3, 1: 1 + steps}, "keys and both parts of the rows below; the one part and steps above"
     first = after_subjects(model.adapter, 1, object_rows(model, FACTS[2:3], ["c"]))
     assert first.past is None

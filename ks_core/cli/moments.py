@@ -65,6 +65,9 @@ def declare(add: Add) -> None:
         "--share", type=number, default=0.5, help="of the facts error that the text error may be (default: %(default)s)"
     )
     add("--floor", type=integer(2), default=10, metavar="N", help="tokens a dimension at least (default: %(default)s)")
+    add(
+        "--ridge", type=number, default=0.0, help="with --tokens auto: of P, in mean eigenvalues (default: %(default)g)"
+    )
     add("--trace", type=path, metavar="FILE", help="with --tokens auto: write how it was found, as JSON")
     add("--revision", type=given, help="branch, tag or commit of a hub model")
     add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
@@ -93,8 +96,11 @@ def _longest(text: str) -> int | None:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse before the work what could not be done after it."""
+    from ks_core.measurement.moments.peers.names import model_folder
     from ks_core.outputs import check_folder, check_output
+    from ks_core.theory.whitening import check_ridge
 
+    check_ridge(options.ridge)
     if options.rate is not None and not options.rate > 0:
         raise InputError(f"--rate is {options.rate}; expected tokens a second, more than 0")
     if options.batches and not options.plan:
@@ -105,6 +111,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("--plan was given with --tokens auto, which nobody knows before; expected a number of tokens")
     if options.export is not None:
         check_folder("--export", options.export)
+        model_folder(options.model, options.layout)  # raises where there is no such project
     if options.trace is not None:
         check_output("--trace", options.trace, {"--facts": options.facts, "--corpus": options.corpus})
 
@@ -205,7 +212,7 @@ def _enough(
     with ranks.first_then_others():  # the first asks what is known, the others find the answers cached
         facts = select_facts(model, load_facts(options.facts), options.num_facts).measured
     keys = subject_keys(model, facts, layers_of(model, options.layers))
-    found = enough_text(collect, keys, share=options.share, floor=options.floor, ranks=ranks)
+    found = enough_text(collect, keys, share=options.share, floor=options.floor, ridge=options.ridge, ranks=ranks)
     if ranks.is_first:
         print("\n".join(enough_lines(found, len(facts))))
         if options.trace is not None:
@@ -219,5 +226,5 @@ def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMome
     from ks_core.measurement.moments.peers.exported import export_moments
 
     samples = options.samples or moments.texts
-    paths = export_moments(moments, options.export, model, samples=samples, layout=options.layout, replace=True)
+    paths = export_moments(moments, options.export, model, samples=samples, layout=options.layout)
     print(f"written for {options.layout}: {len(paths)} files, mom2_n_samples {samples:,}, {printable(paths[0])} ...")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ks_core.formatting import plus_minus, printable
+from ks_core.measurement.moments.peers.stated import ImportedProvenance
 from ks_core.measurement.readable import LeftOut, summary
 from ks_core.patches.certificate import Certificate
 from ks_core.patches.patch import Patch
@@ -41,7 +42,7 @@ def report(
     """
     edits = " and ".join(f"{len(of)} in layer {of.layer} ({printable(of.method)})" for of in patch.edits)
     lines = [f"{printable(folder)}: an edited {patch.kind} of {printable(patch.base.name)}; edits: {edits}"]
-    lines += [f"  {line}" for line in not_asked(left_out)]
+    lines += [f"  {line}" for line in (*_imported(patch), *not_asked(left_out))]
     if found is not None:
         lines += [f"  {line}" for line in (*found.unreached, *_worst(found))]
     if certificate is not None:
@@ -55,6 +56,13 @@ def report(
 def not_asked(left_out: Sequence[LeftOut]) -> list[str]:
     """How many facts to keep are not asked about and why, in a line; none where all are."""
     return [f"of the facts to keep {printable(summary(left_out))}"] if left_out else []
+
+
+def _imported(patch: Patch) -> list[str]:
+    """Of second moments that were imported, what was stated and not checked; a line for all that are stated alike."""
+    of_edits = (edits.moments.provenance for edits in patch.edits)
+    stated = [printable(of.stated) for of in of_edits if isinstance(of, ImportedProvenance)]
+    return [f"second moments imported; stated, not checked: {said}" for said in dict.fromkeys(stated)]
 
 
 def _worst(found: Review) -> list[str]:

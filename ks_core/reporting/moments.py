@@ -63,7 +63,8 @@ def enough_lines(found: EnoughText, facts: int) -> list[str]:
     names = found.statistics
     lines = ["  tokens  " + "  ".join(f"{name + ': text/facts error':>30}" for name in names)]
     for step in found.trace:
-        lines.append(f"{step.tokens:8,}  " + "  ".join(f"{step.share(name):30.2f}" for name in names))
+        shares = "  ".join(f"{step.share(name):30.2f}" for name in names)
+        lines.append(f"{step.tokens:8,}  " + (f"no inverse: {printable(step.singular)}" if step.singular else shares))
     wanted = (
         f"at most {found.share:g} of the facts error, root mean squares over {len(found.layers)} layers, {facts} facts"
     )
@@ -92,7 +93,9 @@ def write_trace(path: Path, found: EnoughText, facts: int) -> None:
                     "text_error": step.text_errors[name],
                 }
                 for name in found.statistics
+                if not step.singular
             },
+            "singular": step.singular,
         }
         for step in found.trace
     ]

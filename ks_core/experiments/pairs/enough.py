@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ks_core import arguments, defaults
-from ks_core.errors import InputError, TooLittleTextError
+from ks_core.errors import InputError, RankDeficientError, TooLittleTextError
 from ks_core.experiments.pairs.layer import analyse
 from ks_core.experiments.pairs.statistics import pair_statistics
 from ks_core.formatting import shown
@@ -40,13 +40,15 @@ class Step:
     """What so much text gave.
 
     Attributes:
-        values, facts_errors, text_errors: by statistic of P, (layers,)
+        values, facts_errors, text_errors: by statistic of P, (layers,); empty where a second moment had no inverse
+        singular: the message of that, empty where all had one
     """
 
     tokens: int
     values: Mapping[str, Array]
     facts_errors: Mapping[str, Array]
     text_errors: Mapping[str, Array]
+    singular: str = ""
 
     def share(self, statistic: str) -> float:
         """The text error over the facts error, root mean squares over layers; NaN where one is undefined.
@@ -54,6 +56,8 @@ class Step:
         Over all layers together, because of one layer the text error is one difference of two halves: it is near 0 by
         chance in some, and the largest of thirty is large by chance.
         """
+        if self.singular:
+            return float("nan")
         squares = [(of[statistic] ** 2).mean() for of in (self.text_errors, self.facts_errors)]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.sqrt(np.divide(*squares)))
@@ -140,7 +144,10 @@ def _step(
     seed: int,
 ) -> Step:
     facts = len(next(iter(keys.values())))
-    pairs = analyse(keys, facts, TextWhitening(moments, ridge))
+    try:
+        pairs = analyse(keys, facts, TextWhitening(moments, ridge))
+    except RankDeficientError as error:  # too little text for an inverse is not enough
+        return Step(moments.provenance.tokens, {}, {}, {}, singular=str(error))
     of_p = pair_statistics(pairs, fact_weights(facts, resamples, seed), matrices=("P",))["P"]
     return Step(
         tokens=moments.provenance.tokens,

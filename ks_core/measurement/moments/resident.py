@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 from pathlib import Path
 
-_STATM = Path("/proc/self/statm")
+_STATM, _STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
 
 
 def resident_bytes() -> int:
@@ -18,7 +19,12 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The most bytes of memory that the process ever held."""
+    """The most bytes of memory that the process ever held.
+
+    On Linux not `ru_maxrss`, which begins with what the process that started this one held.
+    """
+    if _STATUS.exists() and (found := re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)):
+        return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it counts in kibibytes
 

@@ -96,7 +96,7 @@ def _check(path: Path, moments: SecondMoments, replace: bool) -> None:
 def _write(moments: SecondMoments, layer: int, samples: int, path: Path) -> None:
     moment = moments.at(layer)
     arrays = {
-        SUM: (moment.matrix * moment.count).numpy(),
+        SUM: moment.matrix.mul_(moment.count).numpy(),  # just read, for nobody else
         COUNT: np.array(moment.count, dtype=np.int64),
         SAMPLES: np.array(samples, dtype=np.int64),
     }

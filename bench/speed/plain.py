@@ -1,0 +1,45 @@
+"""The plain procedures that were replaced: whole rows through all layers, and the head after every token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ks_core.measurement.objects import ObjectRows, at_subjects
+from ks_core.measurement.places import LOGITS_AT_ONCE
+from ks_core.models.adapter import Adapter
+
+
+@dataclass(frozen=True, eq=False)
+class WholeRows:
+    """In the place of `AfterSubjects`: nothing is kept from one step of a search to the next."""
+
+    adapter: Adapter
+    layer: int
+    rows: ObjectRows
+
+    def of(self, owners: Tensor) -> WholeRows:
+        """The rows of some facts."""
+        return replace(self, rows=self.rows.of(owners))
+
+    def logits(self, added: Tensor) -> Tensor:
+        """After the tokens of `rows.read`, taken from those after every token."""
+        with self.adapter.shifted_values(self.layer, at_subjects(self.rows, added)):
+            return self.adapter.logits(*self.rows.inputs)[self.rows.read]
+
+
+def log_probabilities_everywhere(
+    adapter: Adapter, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor, tokens: Tensor
+) -> Tensor:
+    """In the place of `places.log_probabilities_at`: of all tokens at all places, as many rows at once as fit."""
+    at_once = max(1, LOGITS_AT_ONCE // (adapter.vocabulary * input_ids.shape[1]))
+    found = torch.empty(len(rows))
+    for start in range(0, len(input_ids), at_once):
+        some = slice(start, start + at_once)
+        with torch.inference_mode():
+            logs = torch.log_softmax(adapter.logits(input_ids[some], attention_mask[some]).float(), dim=-1)
+        here = (start <= rows) & (rows < start + at_once)
+        found[here] = logs[rows[here] - start, columns[here], tokens[here]]
+    return found
