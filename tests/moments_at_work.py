@@ -33,13 +33,15 @@ def main() -> int:
         with ranks.first_then_others():
             model = load_model(model_name)
             corpus = load_corpus(text)
-        if fault and ranks.rank == int(fault[1]) and fault[0] == "another plan":
+        settings: dict[str, Any] = {"batch_tokens": BATCH_TOKENS, "longest_text": LONGEST_TEXT}
+        if fault and ranks.rank == int(fault[1]) and fault[0] == "other batches":
+            settings["batch_tokens"] *= 2
+        elif fault and ranks.rank == int(fault[1]) and fault[0] == "another plan":
             plan_otherwise()
         elif fault and ranks.rank == int(fault[1]):
             happen_at(model, fault[0], int(fault[2]))
         if ranks.is_first:
             print("loaded", flush=True)
-        settings: dict[str, Any] = {"batch_tokens": BATCH_TOKENS, "longest_text": LONGEST_TEXT}
         collecting.collect_second_moments(
             model, corpus, tokens=int(tokens), folder=Path(folder).resolve(), ranks=ranks, **settings
         )
