@@ -11,12 +11,14 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ks_core.command import run
 from ks_core.data.corpus import load_corpus
-from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments import collecting
+from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.processes import ranks_of_environment
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import load_model
@@ -31,17 +33,28 @@ def main() -> int:
         with ranks.first_then_others():
             model = load_model(model_name)
             corpus = load_corpus(text)
-        if fault and ranks.rank == int(fault[1]):
+        settings: dict[str, Any] = {"batch_tokens": BATCH_TOKENS, "longest_text": LONGEST_TEXT}
+        if fault and ranks.rank == int(fault[1]) and fault[0] == "other batches":
+            settings["batch_tokens"] *= 2
+        elif fault and ranks.rank == int(fault[1]) and fault[0] == "another plan":
+            plan_otherwise()
+        elif fault and ranks.rank == int(fault[1]):
             happen_at(model, fault[0], int(fault[2]))
         if ranks.is_first:
             print("loaded", flush=True)
-        settings: dict[str, Any] = {"batch_tokens": BATCH_TOKENS, "longest_text": LONGEST_TEXT}
-        collect_second_moments(
+        collecting.collect_second_moments(
             model, corpus, tokens=int(tokens), folder=Path(folder).resolve(), ranks=ranks, **settings
         )
         if ranks.is_first:
             print("collected", flush=True)
     return 0
+
+
+def plan_otherwise() -> None:
+    """Let this process plan as one with less memory does: short sums, and chunks that are longer."""
+    planned = collecting.plan_of_model
+    other = Placing(at_once=1, short=True)
+    collecting.plan_of_model = lambda *given, **more: replace(planned(*given, **more), placing=other)
 
 
 def happen_at(model: LoadedModel, what: str, number: int) -> None:

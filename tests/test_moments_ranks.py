@@ -104,6 +104,20 @@ def test_moments_of_several_processes_are_those_of_one(model, processes, text, s
     assert_same(tmp_path / "moments", straight[model])
 
 
+def test_processes_of_different_memory_read_all_of_the_text_and_nothing_twice(text, straight, tmp_path):
+    assert collected(2, LLAMA, text, tmp_path / "moments", "another plan", 1, 0)[0] == 0
+    assert_same(tmp_path / "moments", straight[LLAMA])
+
+
+def test_processes_that_divide_the_text_otherwise_are_refused(text, tmp_path):
+    """As two versions of the package might: part of the text would be read twice, and part of it not at all."""
+    status, _, messages = collected(2, LLAMA, text, tmp_path / "moments", "other batches", 1, 0)
+    assert status != 0
+    (message,) = messages
+    says(message, what="counted", got="tokens of 512", expected="the same text", remedy="start again")
+    assert names(tmp_path / "moments") == set()
+
+
 def test_the_command_by_several_processes_prints_once_what_one_would(text, straight, capfd):
     given = [MODELS / LLAMA, "--corpus", text, "--tokens", TOKENS]
     given += ["--batch-tokens", BATCH_TOKENS, "--longest-text", LONGEST_TEXT]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
 from ks_core.errors import NotStoredError, OutOfMemoryError, RankDeficientError
 from ks_core.measurement.moments.passes import Pass, Reading, agreed, next_pass, read
+from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.plan import MomentPlan
 from ks_core.measurement.moments.planning import plan_of_model
 from ks_core.measurement.moments.ranks import Ranks
@@ -68,8 +69,13 @@ def collect_second_moments(
     with agreed(ranks):
         plan = plan_of_model(model, tokens, layers, read_at_once=at_once, memory=memory)
         text = StoredTokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
-    _read_all(Reading(model, text, moments, batch_tokens, plan.placing, ranks), plan)
+    _read_all(Reading(model, text, moments, batch_tokens, _placing_of_all(plan, ranks), ranks), plan)
     return moments
+
+
+def _placing_of_all(plan: MomentPlan, ranks: Ranks) -> Placing:
+    """The first process's: each has memory of its own, and would by that divide the text into chunks of its own."""
+    return Placing(**json.loads(ranks.text_of_first(json.dumps(asdict(plan.placing)))))
 
 
 def _read_all(reading: Reading, plan: MomentPlan) -> None:

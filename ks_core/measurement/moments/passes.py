@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.errors import InputError, OutOfMemoryError
+from ks_core.errors import InputError, OutOfMemoryError, ProcessError
 from ks_core.formatting import one_line
 from ks_core.measurement.moments.accumulator import (
     FLUSH_TOKENS,
@@ -107,12 +107,15 @@ def read(reading: Reading, of: Pass) -> None:
         for end, segment in zip(ends, segments(reading.tokens, ends), strict=True):
             if end <= of.start:
                 continue
+            counted = torch.zeros(1, dtype=torch.float64)
             with agreed(ranks):
-                _read_segment(reading, segment, sums, bar.update)
+                counted += _read_segment(reading, segment, sums, bar.update)
+            ranks.reduce_to_first([counted])
             for accumulator in sums.values():
                 ranks.reduce_to_first(accumulator.sums)
             with agreed(ranks):
                 if ranks.is_first:
+                    _check_counted(int(counted), segment)
                     _store(reading, sums, end)
                 else:
                     for accumulator in sums.values():
@@ -165,17 +168,35 @@ def _read_segment(
     segment: Sequence[Piece],
     sums: Mapping[int, SecondMomentAccumulator],
     seen: Callable[[int], object],
-) -> None:
-    """This process's share of a segment: every so many-th chunk of it, whose order no number of processes changes."""
+) -> int:
+    """This process's share of a segment: every so many-th chunk of it, whose order no number of processes changes.
+
+    Returns:
+        The tokens that it counted.
+    """
+    counted = 0
     whole = FLUSH_TOKENS if reading.placing.short else 1
     for number, chunk in enumerate(chunks(batches(segment, reading.batch_tokens), whole)):
         if number % reading.ranks.size != reading.ranks.rank:
             continue
         for batch in chunk:
             accumulate(reading.model, batch, sums)
-            seen(sum(piece.counted for piece in batch))
+            read_now = sum(piece.counted for piece in batch)
+            counted += read_now
+            seen(read_now)
         for accumulator in sums.values():
             accumulator.flush()
+    return counted
+
+
+def _check_counted(counted: int, segment: Sequence[Piece]) -> None:
+    """Refuse sums of processes that did not divide the text alike, and so read some of it twice or not at all."""
+    wanted = sum(piece.counted for piece in segment)
+    if counted != wanted:
+        raise ProcessError(
+            f"the processes of this run counted {counted:,} tokens of {wanted:,}; expected each to have the same text, "
+            "model and version of this package: see that all nodes have the same, and start again"
+        )
 
 
 def _store(reading: Reading, sums: Mapping[int, SecondMomentAccumulator], end: int) -> None:
