@@ -120,7 +120,7 @@ def test_other_layers_and_half_the_text_come_from_what_is_there(model, straight)
     half, read = passes_of(model, lambda: again(tokens=TOKENS // 2))
     _, of_all = passes_of(model, lambda: again(tokens=TOKENS, layers=None))
     assert of_all == 0
-    assert read > 0
+    assert 0 < read <= 2, "a sixteenth of the text"
     assert torch.equal(half.at(0).matrix, straight.at(0, TOKENS // 2).matrix)
 
 
@@ -213,9 +213,9 @@ def test_layers_that_are_furthest_behind_are_read_first_as_many_in_each_pass(str
     from dataclasses import replace
 
     empty = replace(straight, folder=tmp_path, layers=tuple(range(7)))
-    assert next_pass(empty, 3) == Pass((0, 1, 2), 0)
-    assert next_pass(empty, 6) == Pass((0, 1, 2, 3), 0)
-    assert next_pass(empty, 100) == Pass(tuple(range(7)), 0)
+    assert next_pass(empty, 3) == Pass((0, 1, 2), 0, TOKENS)
+    assert next_pass(empty, 6) == Pass((0, 1, 2, 3), 0, TOKENS)
+    assert next_pass(empty, 100) == Pass(tuple(range(7)), 0, TOKENS)
     assert next_pass(straight, 1) is None
 
 

@@ -28,7 +28,7 @@ SHARE = 0.5
 would shrink the error by 11 %."""
 
 FLOOR = 10
-"""Tokens for each dimension of the keys at least: with fewer, halves of the text are both so far from the second moment
+"""Tokens for each dimension of the keys at least, rounded up to a power of two: with fewer, halves of the text are both so far from the second moment
 that they may agree with each other and not with it."""
 
 MOST = 1 << 24
@@ -116,7 +116,7 @@ def enough_text(
     _check(statistics, share, floor)
     d_key = next(iter(keys.values())).shape[1]
     ranks = ranks or Ranks.alone()
-    tokens, trace, reached, ended = PARTS * -(-floor * d_key // PARTS), list[Step](), False, ""
+    tokens, trace, reached, ended = _first(floor * d_key), list[Step](), False, ""
     moments = collect(tokens)
     while True:
         with agreed(ranks):
@@ -133,6 +133,11 @@ def enough_text(
             break
     layers = tuple(sorted(keys))
     return EnoughText(moments, tuple(trace), layers, tuple(statistics), share, reached, ended)
+
+
+def _first(least: int) -> int:
+    """The power of two from there on: amounts that others collected too, whose files are shared."""
+    return max(PARTS, 1 << (least - 1).bit_length())
 
 
 def _step(

@@ -109,12 +109,12 @@ def _next_of_all(reading: Reading) -> Pass | None:
     said = ""
     with agreed(reading.ranks):
         if reading.ranks.is_first and (found := next_pass(reading.moments, reading.placing.at_once)):
-            said = json.dumps([found.layers, found.start])
+            said = json.dumps([found.layers, found.start, found.end])
     said = reading.ranks.text_of_first(said)
     if not said:
         return None
-    layers, start = json.loads(said)
-    return Pass(tuple(layers), start)
+    layers, start, end = json.loads(said)
+    return Pass(tuple(layers), start, end)
 
 
 def check_tokens(model: LoadedModel, tokens: int) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ks_core.errors import InputError, OutOfMemoryError, ProcessError
+from ks_core.files import is_stored
 from ks_core.formatting import one_line
 from ks_core.measurement.moments.accumulator import (
     FLUSH_TOKENS,
@@ -50,10 +51,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Pass:
-    """Layers that are read together, from the first token whose sums are not stored."""
+    """Layers that are read together.
+
+    Attributes:
+        start: tokens whose sums are stored
+        end: the last count that one of them lacks
+    """
 
     layers: tuple[int, ...]
     start: int
+    end: int
 
 
 def checkpoints(tokens: int) -> list[int]:
@@ -72,18 +79,19 @@ def next_pass(moments: SecondMoments, at_once: int) -> Pass | None:
         moments: with all their layers.
         at_once: layers a pass at most.
     """
-    starts = {layer: _start(moments, layer) for layer in moments.layers if moments.missing(layer)}
-    if not starts:
+    missing = {layer: gaps for layer in sorted(moments.layers) if (gaps := moments.missing(layer))}
+    if not missing:
         return None
+    starts = {layer: _start(moments, layer, gaps[0]) for layer, gaps in missing.items()}
     start = min(starts.values())
-    behind = [layer for layer in sorted(starts) if starts[layer] == start]
+    behind = [layer for layer, of_layer in starts.items() if of_layer == start]
     passes = -(-len(behind) // at_once)
-    return Pass(tuple(behind[: -(-len(behind) // passes)]), start)  # as many in each: a last one of few costs as much
+    layers = tuple(behind[: -(-len(behind) // passes)])  # as many in each: a last one of few costs as much
+    return Pass(layers, start, max(missing[layer][-1] for layer in layers))
 
 
-def _start(moments: SecondMoments, layer: int) -> int:
-    """The last stored count below the first that is missing, which cannot be made from a later one."""
-    wanted = moments.missing(layer)[0]
+def _start(moments: SecondMoments, layer: int, wanted: int) -> int:
+    """The last stored count below the one that is missing, which cannot be made from a later one."""
     return max((count for count in stored_counts(moments.folder, layer) if count < wanted), default=0)
 
 
@@ -97,12 +105,13 @@ def read(reading: Reading, of: Pass) -> None:
     """
     ranks, tokens = reading.ranks, reading.moments.provenance.tokens
     ends = sorted({*checkpoints(tokens), *reading.moments.counts, of.start} - {0})
+    ends = [end for end in ends if end <= of.end]
     sums: dict[int, SecondMomentAccumulator] = {}
     with agreed(ranks):
         sums = {layer: _accumulator(reading, layer) for layer in of.layers}
         if of.start and ranks.is_first:
             _restore(reading, of, sums)
-    bar = tqdm(total=tokens, initial=of.start, unit="tok", desc=_name(reading, of), disable=_silent(ranks))
+    bar = tqdm(total=of.end, initial=of.start, unit="tok", desc=_name(reading, of), disable=_silent(ranks))
     with bar:
         for end, segment in zip(ends, segments(reading.tokens, ends), strict=True):
             if end <= of.start:
@@ -212,7 +221,8 @@ def _store(reading: Reading, sums: Mapping[int, SecondMomentAccumulator], end: i
     texts, provenance = reading.tokens.texts_within(end), replace(moments.provenance, tokens=end)
     for layer, accumulator in sums.items():
         path = sum_path(moments.folder, layer, end, passing=passing)
-        save_sum(path, accumulator.packed(), layer, end, texts, provenance)
+        if not is_stored(path):  # what another layer of the pass lacks, this one may have
+            save_sum(path, accumulator.packed(), layer, end, texts, provenance)
     for layer in sums:  # when all are there: a pass goes on from one count
         for count, path in stored_counts(moments.folder, layer).items():
             if count < end and path == sum_path(moments.folder, layer, count, passing=True):
