@@ -28,8 +28,8 @@ SHARE = 0.5
 would shrink the error by 11 %."""
 
 FLOOR = 10
-"""Tokens for each dimension of the keys at least, rounded up to a power of two: with fewer, halves of the text are both so far from the second moment
-that they may agree with each other and not with it."""
+"""Tokens for each dimension of the keys at least, rounded up to a power of two: with fewer, halves of the text are both
+so far from the second moment that they may agree with each other and not with it."""
 
 MOST = 1 << 24
 """Tokens at which the search gives up where the text does not end before."""
