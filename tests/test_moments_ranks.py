@@ -44,10 +44,13 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "cache"))
 
 
-def collected(processes: int, model: str, text: Path, folder: Path, *fault: object) -> tuple[int, list[str], list[str]]:
+def collected(
+    processes: int, model: str, text: Path, folder: Path, *fault: object, restarts: int = 0
+) -> tuple[int, list[str], list[str]]:
     """Collect by torchrun; status, lines of the command's own and its messages."""
     script = Path(__file__).parent / "moments_at_work.py"
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), str(script)]
+    started = ["--nproc-per-node", str(processes), "--max-restarts", str(restarts), str(script)]
+    command = [sys.executable, "-m", "torch.distributed.run", *started]
     given = [str(word) for word in (MODELS / model, text, folder, TOKENS, *fault)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -143,6 +146,13 @@ def test_a_killed_process_ends_all_and_the_same_command_goes_on(processes, rank,
     else:
         assert collected(then, LLAMA, text, folder) == (0, ["loaded", "collected"], [])
     assert_same(folder, straight[LLAMA])
+
+
+def test_torchrun_starts_all_again_where_it_is_told_to(text, straight, tmp_path):
+    """The process is killed at its 25th pass of about 32; after that, from the last checkpoint, it has fewer."""
+    status, said, messages = collected(2, LLAMA, text, tmp_path / "moments", "killed", 1, 25, restarts=1)
+    assert (status, said, len(messages)) == (0, ["loaded", "loaded", "collected"], 1)
+    assert_same(tmp_path / "moments", straight[LLAMA])
 
 
 def assert_whole(folder: Path) -> None:

@@ -89,15 +89,17 @@ def one_kill(work: Work, straight: Work, processes: int, seconds: float, chance:
     _, errors = running.communicate(timeout=WAIT)
     ended = time.monotonic() - since
     messages = [line for line in errors.splitlines() if line.startswith("ks moments")]
-    stored = len(work.files())
-    whole = all(name.endswith(".safetensors") for name in work.files())
+    stored = work.files()
+    whole = all(name.endswith(".safetensors") for name in stored)
     collect(work, then)
     off = distance(work, straight)
-    wanted = 0 if processes == 1 or running.returncode == 0 else 1
-    good = off <= CLOSE and len(messages) == wanted and whole and work.files() == straight.files()
+    done = stored == straight.files()  # the others may have left by then, as they should
+    told = len(messages) == (0 if processes == 1 or running.returncode == 0 else 1) or (done and len(messages) <= 1)
+    good = off <= CLOSE and told and whole and work.files() == straight.files()
     print(
         f"{processes} processes, {victim} killed after {moment:5.2f} s: status {running.returncode}, "
-        f"{len(messages)} messages, over in {ended:.1f} s, {stored} files; {then} went on: off by {off:.1e}"
+        f"{len(messages)} messages, over in {ended:.1f} s, {len(stored)} files{' (all)' if done else ''}; "
+        f"{then} went on: off by {off:.1e}"
         f"{'' if good else '   NOT AS IT SHOULD BE'}",
         flush=True,
     )

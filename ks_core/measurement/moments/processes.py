@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from ks_core.errors import InputError, KsError, ProcessError
@@ -134,10 +135,17 @@ def _backend(cuda: bool) -> str:
 
 
 def _store(place: Place) -> Any:
-    """What every process can write to and read from, before they meet."""
+    """What every process can write to and read from, before they meet.
+
+    On one node torchrun has the same for each attempt (`--max-restarts`), with addresses of processes that are gone:
+    each attempt has names of its own in it. On several it has a new one, and nodes may have counted other attempts.
+    """
     with _explained(place):
         store, *_ = next(rendezvous("env://", timeout=MEETING))
-    return store
+    one_node = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    if not one_node:
+        return store
+    return PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT')}", store)
 
 
 def _meet(place: Place, store: Any, backend: str) -> None:
