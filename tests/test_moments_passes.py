@@ -82,7 +82,7 @@ def test_short_sums_are_within_their_bound_of_float64_ones(model, straight, tmp_
 
 def test_a_budget_of_memory_is_kept_by_passes(model, straight, tmp_path, monkeypatch):
     monkeypatch.setattr("ks_core.measurement.moments.planning.resident_bytes", lambda: 0)
-    need = collecting.plan_of_model(model, TOKENS, straight.layers, read_at_once=2048)
+    need = collecting.plan_of_model(model, TOKENS, straight.layers, batch_tokens=2048, longest=255)
     two_layers = sum(need.device.values()) - need.device["sums"] // len(straight.layers) * (len(straight.layers) - 2)
     of_layers = []
     real = passes.read

@@ -128,7 +128,7 @@ def test_bytes_on_disk_are_those_of_the_files(tmp_path):
     from ks_core.measurement.moments.collecting import collect_second_moments
 
     model = load_model(save_tiny_checkpoint(tmp_path / "model"))
-    plan = plan_of_model(model, 256, (0, 1), read_at_once=64)
+    plan = plan_of_model(model, 256, (0, 1), batch_tokens=64, longest=64)
     collect_second_moments(model, load_corpus(write_text(tmp_path / "t.txt")), tokens=256, folder=tmp_path / "moments")
     files = [path for path in (tmp_path / "moments").rglob("*") if path.is_file()]
     headers = sum(path.stat().st_size for path in files) - plan.disk["sums that stay"]

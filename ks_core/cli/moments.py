@@ -174,8 +174,8 @@ def _timed(options: argparse.Namespace, model: LoadedModel, corpus: Corpus) -> t
 
     longest = min(options.longest_text or model.context_length, model.context_length)
     layers = layers_of(model, options.layers)
-    at_once = max(options.batch_tokens, longest)
-    plan = plan_of_model(model, options.tokens, layers, read_at_once=at_once, memory=options.memory)
+    reads = {"batch_tokens": options.batch_tokens, "longest": longest}
+    plan = plan_of_model(model, options.tokens, layers, memory=options.memory, **reads)
     of_pass = {"batches_timed": options.batches, "batch_tokens": options.batch_tokens, "longest": longest}
     return plan, measured_rate(model, corpus, plan.passes[-1], **of_pass)
 

@@ -22,6 +22,9 @@ class ModelShape:
         d_key, d_value: widths of the edited projection
         context_length: tokens that it reads at once
         parameters: all of them, tied ones once
+        buffers: bytes of what a model holds besides, such as old families' causal masks
+        heads: of attention, in each block
+        scores: whether attention makes the scores of all pairs of tokens (transformers' eager attention)
         below: parameters before and in each block, (layers,), which a pass that ends there runs through; without the
             embedding, of which a token reads one row
         least: of the largest part that has to be on one device at once, a block or the embedding
@@ -33,6 +36,9 @@ class ModelShape:
     d_value: int
     context_length: int
     parameters: int
+    buffers: int
+    heads: int
+    scores: bool
     below: tuple[int, ...]
     least: int
 
@@ -53,6 +59,9 @@ def shape_of(model: PreTrainedModel, name: str) -> ModelShape:
         d_value=int(adapter.d_value),
         context_length=adapter.context_length,
         parameters=_numbers(model),
+        buffers=sum(buffer.nbytes for buffer in model.buffers()),
+        heads=int(getattr(model.config, "num_attention_heads", 1)),
+        scores=getattr(model.config, "_attn_implementation", "eager") in (None, "eager"),
         below=tuple(sum(blocks[: layer + 1]) for layer in range(len(blocks))),
         least=max(*blocks, embedding),
     )

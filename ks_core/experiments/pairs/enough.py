@@ -51,16 +51,18 @@ class Step:
     singular: str = ""
 
     def share(self, statistic: str) -> float:
-        """The text error over the facts error, root mean squares over layers; NaN where one is undefined.
+        """The text error over the facts error, root mean squares over the layers where both are defined; else NaN.
 
         Over all layers together, because of one layer the text error is one difference of two halves: it is near 0 by
         chance in some, and the largest of thirty is large by chance.
         """
         if self.singular:
             return float("nan")
-        squares = [(of[statistic] ** 2).mean() for of in (self.text_errors, self.facts_errors)]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.sqrt(np.divide(*squares)))
+        text, facts = self.text_errors[statistic], self.facts_errors[statistic]
+        known = np.isfinite(text) & np.isfinite(facts)
+        if not (facts[known] > 0).any():
+            return float("nan")
+        return float(np.sqrt((text[known] ** 2).mean() / (facts[known] ** 2).mean()))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ks_core.arrays import all_finite
 from ks_core.errors import InputError
 from ks_core.measurement.moments import blocks
 from ks_core.measurement.moments.mapped import mapped_zeros
@@ -84,6 +83,12 @@ class SecondMomentAccumulator:
         """
         if keys.ndim != 2 or keys.shape[1] != self.d_key:
             raise InputError(f"keys have shape {tuple(keys.shape)}; this second moment expects (n, {self.d_key})")
+        for part in torch.split(keys, FLUSH_TOKENS):  # a larger batch would leave the bound
+            self._update(part)
+            if len(keys) > FLUSH_TOKENS:
+                self.flush()
+
+    def _update(self, keys: Tensor) -> None:
         if keys.dtype not in (torch.float32, torch.float64):
             keys = keys.float()
         self.count += len(keys)
@@ -201,11 +206,6 @@ class FlushedAccumulator(SecondMomentAccumulator):
             short.zero_()
 
 
-def all_finite(sums: Sequence[Tensor]) -> bool:
-    """Whether numbers are neither NaN nor infinite; both survive an addition, so a sum of all mostly tells at once."""
-    return all(isfinite(float(each.sum())) or bool(torch.isfinite(each).all()) for each in sums)
-
-
 def _in_float64(keys: Tensor) -> Tensor:
     """Which keys of a batch are too long for a float32 product with the others, (n,) bool.
 
@@ -229,7 +229,7 @@ def moment_of(packed: Tensor, count: int) -> SecondMoment:
     """
     if count < 1:
         raise InputError(f"a second moment of {count} tokens is not defined; collect some text first")
-    if not all_finite([packed]):
+    if not all_finite(packed):
         raise InputError(
             f"the second moment over {count} tokens is not finite: some keys were NaN or infinite; "
             "run the model in float32 or bfloat16"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
 from ks_core import arguments, defaults
 from ks_core.data.corpus import Corpus
-from ks_core.errors import NotStoredError, OutOfMemoryError, RankDeficientError
+from ks_core.errors import NotStoredError, OutOfMemoryError
 from ks_core.measurement.moments.passes import Pass, Reading, agreed, next_pass, read
 from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.plan import MomentPlan
-from ks_core.measurement.moments.planning import plan_of_model
+from ks_core.measurement.moments.planning import check_halves, plan_of_model
 from ks_core.measurement.moments.ranks import Ranks
 from ks_core.measurement.moments.second_moments import SecondMoments, layers_of, moment_provenance, moments_folder
 from ks_core.measurement.moments.tokens import StoredTokens
@@ -65,9 +68,9 @@ def collect_second_moments(
     moments = SecondMoments(folder or moments_folder(provenance), provenance, layers)
     if ranks.number_of_first(int(moments.complete)):
         return moments
-    at_once = max(batch_tokens, provenance.longest_text)
+    longest = provenance.longest_text
     with agreed(ranks):
-        plan = plan_of_model(model, tokens, layers, read_at_once=at_once, memory=memory)
+        plan = plan_of_model(model, tokens, layers, batch_tokens=batch_tokens, longest=longest, memory=memory)
         text = StoredTokens(corpus.texts(), model.tokenizer, tokens, provenance.longest_text)
     _read_all(Reading(model, text, moments, batch_tokens, _placing_of_all(plan, ranks), ranks), plan)
     return moments
@@ -101,6 +104,10 @@ def _read_all(reading: Reading, plan: MomentPlan) -> None:
                     f"{error}; going on from the last checkpoint with batches of {reading.batch_tokens:,} tokens",
                     stacklevel=3,
                 )
+        if halved:
+            gc.collect()  # the error's traceback holds the old sums in a cycle
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
         last = following
 
 
@@ -123,9 +130,4 @@ def check_tokens(model: LoadedModel, tokens: int) -> None:
     Raises:
         RankDeficientError: half the text has fewer tokens than d_key.
     """
-    if tokens // 2 < model.adapter.d_key:
-        raise RankDeficientError(
-            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {model.adapter.d_key:,} and the "
-            "error over text needs two halves of full rank; "
-            f"expected at least {2 * model.adapter.d_key:,} tokens: ask for more"
-        )
+    check_halves(tokens, model.adapter.d_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,26 +11,30 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ks_core.errors import InputError, OutOfMemoryError, ProcessError
-from ks_core.files import is_stored
+from ks_core.arrays import all_finite
+from ks_core.errors import InputError, OutOfMemoryError
 from ks_core.formatting import one_line
 from ks_core.measurement.moments.accumulator import (
     FLUSH_TOKENS,
     FlushedAccumulator,
     SecondMomentAccumulator,
-    all_finite,
 )
 from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.ranks import Ranks
 from ks_core.measurement.moments.second_moments import PARTS, SecondMoments
-from ks_core.measurement.moments.store import load_sum, save_sum, stored_counts, sum_path
+from ks_core.measurement.moments.store import load_sum, passing_sums, save_sum, stored_counts, sum_path
 from ks_core.measurement.moments.text import Piece, batches, chunks, segments
 from ks_core.measurement.moments.tokens import StoredTokens
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.tokens import pad_rows, padding_id
 
 CHECKPOINT_TOKENS = 1 << 20
-"""Tokens between two checkpoints at most: minutes of a large model on one GPU, lost at most where a run is ended."""
+"""Tokens between two places for a checkpoint at most."""
+
+CHECKPOINT_SECONDS = 600.0
+"""Time since the last checkpoint from which on the next place is used; eighths of the text always are. One of a 13B
+model hashes 26 GB of weights and writes 30 GB of sums, about a minute: a tenth of the time at most, and ten minutes of
+work are what is lost where a run is ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,31 +111,45 @@ def read(reading: Reading, of: Pass) -> None:
     ranks, tokens = reading.ranks, reading.moments.provenance.tokens
     ends = sorted({*checkpoints(tokens), *reading.moments.counts, of.start} - {0})
     ends = [end for end in ends if end <= of.end]
+    always = {*reading.moments.counts, *(tokens * part // PARTS for part in range(1, PARTS + 1))}
     sums: dict[int, SecondMomentAccumulator] = {}
     with agreed(ranks):
         sums = {layer: _accumulator(reading, layer) for layer in of.layers}
         if of.start and ranks.is_first:
             _restore(reading, of, sums)
     bar = tqdm(total=of.end, initial=of.start, unit="tok", desc=_name(reading, of), disable=_silent(ranks))
+    counted, stored, at = torch.zeros(1, dtype=torch.float64), of.start, time.monotonic()
     with bar:
         for end, segment in zip(ends, segments(reading.tokens, ends), strict=True):
             if end <= of.start:
                 continue
-            counted = torch.zeros(1, dtype=torch.float64)
             with agreed(ranks):
                 counted += _read_segment(reading, segment, sums, bar.update)
-            ranks.reduce_to_first([counted])
-            for accumulator in sums.values():
-                ranks.reduce_to_first(accumulator.sums)
-            with agreed(ranks):
-                if ranks.is_first:
-                    _check_counted(int(counted), segment)
-                    _store(reading, sums, end)
-                else:
-                    for accumulator in sums.values():
-                        accumulator.clear()
-                reading.model.require(reading.moments.provenance.fingerprints)
             bar.update(end - bar.n)
+            due = end in always or time.monotonic() - at >= CHECKPOINT_SECONDS
+            if ranks.number_of_first(int(due)):
+                _checkpoint(reading, sums, counted, stored, end)
+                stored, at = end, time.monotonic()
+                counted.zero_()
+
+
+def _checkpoint(
+    reading: Reading, sums: Mapping[int, SecondMomentAccumulator], counted: Tensor, before: int, end: int
+) -> None:
+    """Bring the sums of all processes together and store them."""
+    ranks = reading.ranks
+    with agreed(ranks):
+        reading.model.require(reading.moments.provenance.fingerprints)
+    ranks.reduce_to_first([counted])
+    for accumulator in sums.values():
+        ranks.reduce_to_first(accumulator.sums)
+    with agreed(ranks):
+        if ranks.is_first:
+            _check_counted(int(counted), end - before)
+            _store(reading, sums, end)
+        else:
+            for accumulator in sums.values():
+                accumulator.clear()
 
 
 @contextmanager
@@ -198,11 +217,10 @@ def _read_segment(
     return counted
 
 
-def _check_counted(counted: int, segment: Sequence[Piece]) -> None:
+def _check_counted(counted: int, wanted: int) -> None:
     """Refuse sums of processes that did not divide the text alike, and so read some of it twice or not at all."""
-    wanted = sum(piece.counted for piece in segment)
     if counted != wanted:
-        raise ProcessError(
+        raise InputError(  # no ProcessError: of that, which a process that is gone causes, the others are not told
             f"the processes of this run counted {counted:,} tokens of {wanted:,}; expected each to have the same text, "
             "model and version of this package: see that all nodes have the same, and start again"
         )
@@ -212,20 +230,19 @@ def _store(reading: Reading, sums: Mapping[int, SecondMomentAccumulator], end: i
     """Write each layer's sum after `end` tokens, one at a time, and drop the passing ones before it."""
     moments, passing = reading.moments, end not in reading.moments.counts
     for layer, accumulator in sums.items():
-        if not all_finite(accumulator.sums):
+        if not all(map(all_finite, accumulator.sums)):
             raise InputError(
                 f"the keys of layer {layer} are NaN or infinite within the first {end:,} tokens; "
                 "expected finite keys: run the model in float32 or bfloat16"
             )
-    reading.model.require(moments.provenance.fingerprints)
     texts, provenance = reading.tokens.texts_within(end), replace(moments.provenance, tokens=end)
     for layer, accumulator in sums.items():
-        path = sum_path(moments.folder, layer, end, passing=passing)
-        if not is_stored(path):  # what another layer of the pass lacks, this one may have
+        if end not in stored_counts(moments.folder, layer):  # what another layer of the pass lacks, this one may have
+            path = sum_path(moments.folder, layer, end, passing=passing)
             save_sum(path, accumulator.packed(), layer, end, texts, provenance)
     for layer in sums:  # when all are there: a pass goes on from one count
-        for count, path in stored_counts(moments.folder, layer).items():
-            if count < end and path == sum_path(moments.folder, layer, count, passing=True):
+        for count, path in passing_sums(moments.folder, layer).items():
+            if count < end or (count == end and not passing):
                 path.unlink(missing_ok=True)
 
 

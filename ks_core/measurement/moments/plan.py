@@ -21,6 +21,11 @@ KEY_COPIES, STATE_COPIES = 4, 8
 gated MLP its gate, its other half, their product and what is taken of it; of a block its input, norms, queries, keys,
 values and what attention and MLP put out. Counted in the code of the families; peaks are measured in bench/speed."""
 
+SCORE_BYTES, MASK_BYTES = 12, 4
+"""For each pair of tokens of a row: of eager attention scores, what the softmax makes of them in float32 and a copy, a
+head; of fused attention the mask of padded rows, for all heads. Measured: 8 to 13 bytes for two eager families, 3 for a
+Llama with padding."""
+
 CUDA_CONTEXT = 600 << 20
 """What CUDA and its libraries take of a GPU before the first tensor: an estimate, measured on none here."""
 
@@ -72,6 +77,8 @@ class Need:
         tokens: of text
         layers: that are wanted
         read_at_once: tokens of a forward pass
+        longest: tokens of the longest row
+        weights: bytes of them on the device, where they are there already; all of them when left out
         memory: bytes of the device that may be used; None for as many as one pass takes
         host_memory: bytes of the host for sums beside a GPU; more are mapped from a file
         base: bytes that the process takes without a model
@@ -86,6 +93,8 @@ class Need:
     memory: int | None
     host_memory: int | None
     base: int
+    longest: int = 1024
+    weights: int | None = None
     offload: bool = False
 
 
@@ -131,7 +140,7 @@ def _passes(layers: Sequence[int], at_once: int) -> tuple[tuple[int, ...], ...]:
 def _options(shape: ModelShape, need: Need) -> list[Placing]:
     room = (need.memory or 0) - sum(_fixed(shape, need).values())
     if need.offload:
-        room += (shape.parameters - shape.least) * BYTES[need.dtype]
+        room += _weights(shape, need) - shape.least * BYTES[need.dtype]
     kinds = (False,) if need.kind == "cpu" else (False, True)
     return [Placing(max(0, room // _sum_bytes(shape, short)), short) for short in kinds]
 
@@ -146,14 +155,19 @@ def _fixed(shape: ModelShape, need: Need) -> dict[str, int]:
     states = need.read_at_once * (KEY_COPIES * d_key + STATE_COPIES * shape.d_value) * width
     keys = need.read_at_once * d_key * BYTES["float32"] * 3  # those that count, their squares, the short ones
     product = blocks.largest(d_key) * BYTES["float64"]
-    working = states + keys + product
+    attention = need.read_at_once * need.longest * (SCORE_BYTES * shape.heads if shape.scores else MASK_BYTES)
+    working = states + attention + keys + product
     if need.kind == "cpu":
         working = max(working, _checkpoint(shape))
     return {
         "process" if need.kind == "cpu" else "CUDA": need.base if need.kind == "cpu" else CUDA_CONTEXT,
-        "weights": shape.parameters * width,
+        "weights": _weights(shape, need),
         "a batch": working,
     }
+
+
+def _weights(shape: ModelShape, need: Need) -> int:
+    return shape.parameters * BYTES[need.dtype] + shape.buffers if need.weights is None else need.weights
 
 
 def _checkpoint(shape: ModelShape) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from ks_core import arguments, defaults
-from ks_core.errors import InputError, UnknownNameError
+from ks_core.errors import InputError, RankDeficientError, UnknownNameError
 from ks_core.formatting import shown
 from ks_core.measurement.moments.plan import BYTES, CUDA_CONTEXT, Kind, MomentPlan, Need, plan_moments
 from ks_core.measurement.moments.resident import host_memory, resident_bytes
@@ -16,7 +18,13 @@ from ks_core.models.shape import ModelShape, shape_by_name, shape_of
 
 
 def plan_of_model(
-    model: LoadedModel, tokens: int, layers: tuple[int, ...], *, read_at_once: int, memory: int | None = None
+    model: LoadedModel,
+    tokens: int,
+    layers: tuple[int, ...],
+    *,
+    batch_tokens: int,
+    longest: int,
+    memory: int | None = None,
 ) -> MomentPlan:
     """What collecting from a model in memory will take; on a GPU without `memory` what is free there may be used.
 
@@ -25,19 +33,22 @@ def plan_of_model(
     """
     kind: Kind = "cuda" if model.adapter.device.type == "cuda" else "cpu"
     shape = shape_of(model.model, model.name)
-    weights = shape.parameters * BYTES[model.dtype]
+    device = model.adapter.device
+    # of a model on several devices those on the first; it has the embedding, and no less than any other
+    weights = sum(tensor.nbytes for tensor in _tensors(model) if tensor.device.type == kind and _is_on(tensor, device))
     if kind == "cuda" and memory is None:
-        memory = torch.cuda.mem_get_info(model.adapter.device)[0] + weights + CUDA_CONTEXT
+        memory = torch.cuda.mem_get_info(device)[0] + weights + CUDA_CONTEXT
     need = Need(
         tokens=tokens,
         layers=layers,
-        read_at_once=read_at_once,
+        read_at_once=max(batch_tokens, longest),
+        longest=longest,
+        weights=weights,
         dtype=model.dtype,
         kind=kind,
         memory=memory,
-        host_memory=host_memory() // 2 if kind == "cuda" else None,
+        host_memory=_own_host_memory() if kind == "cuda" else None,
         base=max(0, resident_bytes() - (weights if kind == "cpu" else 0)),
-        offload=model.adapter.offloaded,
     )
     return plan_moments(shape, need)
 
@@ -68,6 +79,7 @@ def plan_by_name(
         offload: whether a part of the weights may stay on the host (`device_map`).
 
     Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
         InputError: a model, layers, dtype or device that there is not, or memory that is too little for one layer.
         AssetError: a hub model that cannot be reached.
 
@@ -83,19 +95,49 @@ def plan_by_name(
     if kind not in ("cpu", "cuda"):
         raise InputError(f"device is {shown(device)}; expected cpu or cuda, which are what a plan knows of")
     shape = shape_by_name(name, revision)
-    context = shape.context_length
+    check_halves(tokens, shape.d_key)
+    longest = shape.context_length if longest_text is None else min(longest_text, shape.context_length)
     need = Need(
         tokens=tokens,
         layers=_layers(shape, layers),
-        read_at_once=max(batch_tokens, context if longest_text is None else min(longest_text, context)),
+        read_at_once=max(batch_tokens, longest),
+        longest=longest,
         dtype=dtype,
         kind="cuda" if kind == "cuda" else "cpu",
         memory=memory,
-        host_memory=host_memory() // 2 if kind == "cuda" else None,
+        host_memory=_own_host_memory() if kind == "cuda" else None,
         base=resident_bytes(),
         offload=offload,
     )
     return plan_moments(shape, need)
+
+
+def check_halves(tokens: int, d_key: int) -> None:
+    """Refuse an amount of text whose halves could not have full rank.
+
+    Raises:
+        RankDeficientError: half the text has fewer tokens than d_key.
+    """
+    if tokens // 2 < d_key:
+        raise RankDeficientError(
+            f"{tokens:,} tokens of text were asked for, but the keys have d_key = {d_key:,} and the error over text "
+            f"needs two halves of full rank; expected at least {2 * d_key:,} tokens: ask for more"
+        )
+
+
+def _tensors(model: LoadedModel) -> Iterator[Tensor]:
+    yield from model.model.parameters()
+    yield from model.model.buffers()
+
+
+def _is_on(tensor: Tensor, device: torch.device) -> bool:
+    return tensor.device.index in (None, device.index)
+
+
+def _own_host_memory() -> int:
+    """Half of the machine's memory, of which every process on it has its share."""
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # torchrun's
+    return host_memory() // 2 // max(1, int(processes) if processes.isdecimal() else 1)
 
 
 def _layers(shape: ModelShape, layers: Sequence[int] | None) -> tuple[int, ...]:

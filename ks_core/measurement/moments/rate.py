@@ -43,13 +43,15 @@ def measured_rate(
         raise InputError(f"batches is {batches_timed}; expected 1 or more to be timed")
     texts = take_tokens(corpus.texts(), model.tokenizer, (batches_timed + 1) * batch_tokens, longest)
     sums = {layer: SecondMomentAccumulator(model.adapter.d_key, model.adapter.layer_device(layer)) for layer in layers}
-    rates = []
+    timed = []
     for batch in islice(batches([Piece(ids, 0) for ids in texts], batch_tokens), batches_timed + 1):
         start = time.perf_counter()
         accumulate(model, batch, sums)
         if model.adapter.device.type == "cuda":
-            torch.cuda.synchronize()
-        rates.append(sum(map(len, batch)) / (time.perf_counter() - start))
-    timed = np.array(rates[1:] or rates)  # the first one warms up
-    error = timed.std(ddof=1) / len(timed) ** 0.5 if len(timed) > 1 else np.nan
-    return Rate(float(timed.mean()), float(error), len(timed))
+            torch.cuda.synchronize(model.adapter.device)
+        timed.append((sum(map(len, batch)), time.perf_counter() - start))
+    tokens, seconds = np.array(timed[1:] or timed).T  # the first one warms up
+    rate = tokens.sum() / seconds.sum()
+    # of a ratio of sums: batches of short texts are slower, and count by their tokens
+    spread = np.std(tokens - rate * seconds, ddof=1) if len(tokens) > 1 else np.nan
+    return Rate(float(rate), float(spread * len(tokens) ** 0.5 / seconds.sum()), len(tokens))

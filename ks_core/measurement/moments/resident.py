@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import sys
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows, which tells neither: plans then count nothing for the process
+    resource = None  # type: ignore[assignment]
 
 _STATM, _STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
 
@@ -14,7 +18,7 @@ _STATM, _STATUS = Path("/proc/self/statm"), Path("/proc/self/status")
 def resident_bytes() -> int:
     """Bytes of memory that the process holds now; where the system does not tell, the most it ever held."""
     if _STATM.exists():
-        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return peak_bytes()
 
 
@@ -25,10 +29,14 @@ def peak_bytes() -> int:
     """
     if _STATUS.exists() and (found := re.search(r"^VmHWM:\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)):
         return int(found[1]) * 1024
+    if resource is None:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # elsewhere it counts in kibibytes
 
 
 def host_memory() -> int:
-    """Bytes of the machine's memory."""
+    """Bytes of the machine's memory; where it does not tell, as if there were none to be sure of."""
+    if not hasattr(os, "sysconf"):
+        return 0
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -38,13 +38,17 @@ def sum_path(folder: Path, layer: int, count: int, *, passing: bool = False) -> 
 
 def stored_counts(folder: Path, layer: int) -> dict[int, Path]:
     """Token counts whose sums of a layer are on disk, passing ones too, each with its file."""
-    found: dict[int, Path] = {}
-    for kind in (PASSING, COUNTED):
-        for path in sum_path(folder, layer, 0).parent.glob(f"*-{kind}.safetensors"):
-            digits = path.name.partition("-")[0]
-            if digits.isdecimal():
-                found[int(digits)] = path
-    return found
+    return {**passing_sums(folder, layer), **_of_kind(folder, layer, COUNTED)}
+
+
+def passing_sums(folder: Path, layer: int) -> dict[int, Path]:
+    """The passing ones alone."""
+    return _of_kind(folder, layer, PASSING)
+
+
+def _of_kind(folder: Path, layer: int, kind: str) -> dict[int, Path]:
+    paths = sum_path(folder, layer, 0).parent.glob(f"*-{kind}.safetensors")
+    return {int(digits): path for path in paths if (digits := path.name.partition("-")[0]).isdecimal()}
 
 
 def save_sum(path: Path, packed: Tensor, layer: int, count: int, texts: int, provenance: MomentProvenance) -> None:
@@ -86,7 +90,10 @@ def load_sum(path: Path, layer: int, count: int, provenance: MomentProvenance) -
 def load_texts(path: Path, layer: int, count: int, provenance: MomentProvenance) -> int:
     """How many texts a sum is over; errors as for `load_sum`."""
     with _checked(path, layer, count, provenance) as stored:
-        return int(stored.about["texts"])
+        texts = stored.about.get("texts")
+    if not isinstance(texts, int):
+        raise ProvenanceError(f"{path} says {texts!r} of how many texts it is; expected a number: remove it")
+    return texts
 
 
 def load_moment(path: Path, layer: int, count: int, provenance: MomentProvenance) -> SecondMoment:

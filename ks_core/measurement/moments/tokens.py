@@ -35,9 +35,9 @@ class StoredTokens:
     """
 
     def __init__(self, texts: Iterable[str], tokenizer: Any, tokens: int, longest: int) -> None:
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=_existing_cache(tokens))  # noqa: SIM115
         lengths = array("q")
         try:
+            self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=_existing_cache(tokens))  # noqa: SIM115
             for ids in taken_tokens(texts, tokenizer, tokens, longest):
                 self._file.write(ids.tobytes())
                 lengths.append(len(ids))

@@ -89,10 +89,10 @@ def differs(before: Number, now: Number) -> bool | None:
 
 def _freedom(*numbers: Number) -> float:
     """Welch and Satterthwaite's degrees of freedom."""
-    parts = [((of.error or 0.0) ** 2, of.count) for of in numbers]
-    scale = max(square for square, _ in parts)
-    below = sum((square / scale) ** 2 / max(count - 1, 1) for square, count in parts if count is not None)
-    return sum(square / scale for square, _ in parts) ** 2 / below if below else math.inf
+    largest = max(of.error or 0.0 for of in numbers)  # by which they are divided: squares leave a float's range
+    parts = [(((of.error or 0.0) / largest) ** 2 if largest else 0.0, of.count) for of in numbers]
+    below = sum(square**2 / max(count - 1, 1) for square, count in parts if count is not None)
+    return sum(square for square, _ in parts) ** 2 / below if below else math.inf
 
 
 def change(before: Number, now: Number) -> float | None:
