@@ -160,6 +160,23 @@ def test_a_collection_goes_on_on_another_device(device, back, tmp_path):
         assert torch.equal(found.at(layer, TOKENS // 2).matrix, whole.at(layer, TOKENS // 2).matrix)
 
 
+def test_where_memory_ran_out_the_sums_of_that_try_are_gone_before_the_next(device, tmp_path):
+    """Held by the traceback of the failure, they would be on the device twice, and a smaller batch would not help."""
+    model, seen = load_model(MODELS / "ks-llama-l3", device=device), []
+
+    def fail_at_the_third(*_):
+        seen.append(sum(type(each) is SecondMomentAccumulator for each in gc.get_objects()))
+        if len(seen) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    gc.collect()
+    hook = model.adapter.block(1).register_forward_pre_hook(fail_at_the_third)
+    with pytest.warns(UserWarning, match="memory ran out"):
+        collect_second_moments(model, statements_corpus(), tokens=TOKENS, batch_tokens=256, folder=tmp_path)
+    hook.remove()
+    assert seen == [model.adapter.num_layers] * len(seen)
+
+
 class TestMemory:
     """A model whose sums are most of its memory: 21 MB each in float64, of weights of 6 MB."""
 
