@@ -10,7 +10,9 @@ from measured import write_facts, write_text
 from tiny_models import save_tiny_checkpoint
 
 from ks_core.cli import main
+from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.collecting import collect_second_moments
+from ks_core.measurement.moments.planning import plan_by_name
 from ks_core.models.loading import load_model
 
 
@@ -60,12 +62,29 @@ def test_what_is_collected_is_what_the_call_collects(capsys, model, text):
     assert status == 0
     assert "512 tokens of" in out
     assert "2 layers, by one process" in out
-    from ks_core.data.corpus import load_corpus
-
     again = collect_second_moments(load_model(model), load_corpus(text), tokens=512, longest_text=None)
     assert str(again.folder) in out.replace("\n", "")
     assert again.complete
     assert f"of {again.texts:,} texts" in out
+
+
+def test_half_precision_is_planned_and_collected_on_the_cpu(capsys, model, text):
+    plans = [plan_by_name(model, tokens=1024, dtype=dtype) for dtype in ("float32", "bfloat16")]
+    # the buffers are float32 in both
+    assert plans[0].device["weights"] - plans[1].device["weights"] == 2 * plans[0].shape.parameters
+    assert plans[0].device["sums"] == plans[1].device["sums"]
+    asked = ("--corpus", text, "--tokens", 1024)
+    assert "in bfloat16" in run(capsys, model, "--plan", "--dtype", "bfloat16", *asked)[1]
+    found = {}
+    for dtype in ("float32", "bfloat16"):
+        assert run(capsys, model, *asked, "--dtype", dtype)[::2] == (0, "")
+        moments = collect_second_moments(load_model(model, dtype=dtype), load_corpus(text), tokens=1024)
+        assert moments.provenance.dtype == dtype
+        found[dtype] = moments.at(1).matrix
+    scale = found["float32"].diagonal().sqrt()
+    apart = (found["bfloat16"] - found["float32"]).abs() / scale[:, None] / scale
+    # keys of two blocks, some ten roundings of 2⁻⁹ at most one after another, each of which moves both factors
+    assert 0 < float(apart.max()) <= 2 * 10 * 2.0**-9
 
 
 def test_an_export_is_the_sum_and_as_many_samples_as_texts_were_read(capsys, model, text, tmp_path):

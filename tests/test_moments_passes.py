@@ -195,6 +195,41 @@ def test_a_full_disk_midway_leaves_the_last_checkpoint_to_go_on_from(model, stra
     assert torch.equal(found.at(1).matrix, straight.at(1).matrix)
 
 
+def test_a_passing_checkpoint_does_not_stay_beside_the_file_of_another_amount(model, straight, tmp_path):
+    def again(tokens, layers=None):
+        return collect_second_moments(model, statements_corpus(), tokens=tokens, layers=layers, folder=tmp_path)
+
+    again(TOKENS * 3 // 4, [1])  # its half is three eighths of all, which is a passing count of the next
+    before = again(TOKENS * 3 // 4, [1]).at(1, TOKENS * 3 // 8).matrix
+    whole = again(TOKENS)
+    assert not list(tmp_path.rglob("*passing*"))
+    assert torch.equal(again(TOKENS * 3 // 4, [1]).at(1, TOKENS * 3 // 8).matrix, before)
+    assert furthest(whole, straight) < ROUNDING
+
+
+def test_places_between_eighths_are_used_when_enough_time_has_passed(model, straight, tmp_path, monkeypatch):
+    monkeypatch.setattr(passes, "CHECKPOINT_TOKENS", TOKENS // 32)
+    stored = []
+    real = passes._store
+    monkeypatch.setattr(passes, "_store", lambda reading, sums, end: (stored.append(end), real(reading, sums, end)))
+    for seconds, expected in ((600.0, 8), (0.0, 32)):
+        monkeypatch.setattr(passes, "CHECKPOINT_SECONDS", seconds)
+        found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / str(seconds))
+        assert len(stored) == expected
+        stored.clear()
+        assert furthest(found, straight) < ROUNDING
+
+
+def test_weights_are_hashed_once_at_each_checkpoint(model, tmp_path, monkeypatch):
+    from ks_core.models import loaded
+
+    hashed = []
+    real = loaded.weights_sha256
+    monkeypatch.setattr(loaded, "weights_sha256", lambda of: (hashed.append(1), real(of))[1])
+    collect_second_moments(model, statements_corpus(), tokens=2048, folder=tmp_path)
+    assert len(hashed) == 1 + 8
+
+
 def test_an_unreadable_checkpoint_is_named_and_nothing_is_read(model, straight, tmp_path):
     shutil.copytree(straight.folder, tmp_path / "moments")
     found = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "moments")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny_models import save_tiny_checkpoint
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from ks_core.errors import InputError
+from ks_core.errors import InputError, RankDeficientError
 from ks_core.measurement.moments import blocks
 from ks_core.measurement.moments.accumulator import FlushedAccumulator, SecondMomentAccumulator
 from ks_core.measurement.moments.plan import Need, plan_moments
@@ -84,6 +84,9 @@ SHAPES = st.builds(
     d_value=st.integers(1, 1024),
     context_length=st.just(1024),
     parameters=st.integers(10**5, 10**9),
+    buffers=st.integers(0, 10**8),
+    heads=st.integers(1, 32),
+    scores=st.booleans(),
     below=st.just(()),
     least=st.just(10**5),
 )
@@ -110,6 +113,41 @@ def test_no_plan_takes_more_than_its_budget_or_more_passes_than_it_must(shape, k
         fewer = -(-len(layers) // more) < len(plan.passes)
         one = blocks.numbers(shape.d_key) * (4 if plan.placing.short else 8)
         assert not fewer or sum(plan.device.values()) + one > memory
+
+
+def test_eager_attention_has_the_scores_of_all_pairs_and_buffers_are_held():
+    from ks_core.models.tiny import tiny_model
+
+    eager, fused = (shape_of(tiny_model(family), family) for family in ("gpt_neo", "llama"))
+    assert (eager.scores, fused.scores) == (True, False)
+    assert eager.buffers > fused.buffers
+    of_batch = [
+        plan_moments(shape, need(shape, kind="cpu", memory=None, read_at_once=2048, longest=longest)).device["a batch"]
+        for shape in (eager, fused)
+        for longest in (1024, 2048)
+    ]
+    assert of_batch[1] - of_batch[0] >= 8 * 2048 * 1024 * eager.heads
+    assert of_batch[3] - of_batch[2] >= 2048 * 1024
+
+
+def test_weights_on_the_device_are_those_that_are_there_and_halves_need_full_rank(tmp_path):
+    shape = shape_like("13b", LLAMA_2_13B)
+    part = plan_moments(shape, need(shape, memory=24 * GB, weights=4 * GB))
+    assert part.device["weights"] == 4 * GB
+    assert sum(part.device.values()) <= 24 * GB
+    with refused(RankDeficientError, what="8 tokens", expected="at least 24", remedy="ask for more"):
+        plan_by_name(str(save_tiny_checkpoint(tmp_path / "model")), tokens=8)
+
+
+def test_every_process_of_a_node_has_its_share_of_the_hosts_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("ks_core.measurement.moments.planning.host_memory", lambda: 10**7)
+    folder = str(save_tiny_checkpoint(tmp_path / "model"))
+    planned = []
+    monkeypatch.setattr("ks_core.measurement.moments.planning.plan_moments", lambda _, need: planned.append(need))
+    for processes in ("1", "4", "none"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        plan_by_name(folder, tokens=512, device="cuda")
+    assert [need.host_memory for need in planned] == [5 * 10**6, 1_250_000, 5 * 10**6]
 
 
 def test_bytes_of_sums_are_those_of_the_accumulators():

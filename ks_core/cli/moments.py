@@ -118,10 +118,16 @@ def _check(options: argparse.Namespace) -> None:
 
 def _planned(options: argparse.Namespace) -> int:
     """What it would take, from the model's config alone."""
-    from ks_core.measurement.moments.planning import plan_by_name
     from ks_core.reporting.moments import plan_text
 
-    plan = plan_by_name(
+    print(plan_text(_plan(options), options.memory, options.rate))
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> MomentPlan:
+    from ks_core.measurement.moments.planning import plan_by_name
+
+    return plan_by_name(
         options.model,
         revision=options.revision,
         tokens=options.tokens,
@@ -133,8 +139,16 @@ def _planned(options: argparse.Namespace) -> int:
         memory=options.memory,
         offload=options.device_map is not None,
     )
-    print(plan_text(plan, options.memory, options.rate))
-    return 0
+
+
+def _room_for_weights(options: argparse.Namespace) -> dict[int | str, int]:
+    """What a map may put on each GPU, so that sums find room beside: of all layers, however many GPUs share them."""
+    import torch
+
+    from ks_core.measurement.moments.resident import host_memory
+
+    weights = _plan(options).device["weights"]
+    return {**dict.fromkeys(range(torch.cuda.device_count()), weights), "cpu": host_memory()}
 
 
 def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
@@ -145,6 +159,8 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     asked = loading(options)
     if asked["device"] is not None:
         asked["device"] = ranks.device(asked["device"])
+    elif options.memory is not None and options.tokens is not None:
+        asked["max_memory"] = _room_for_weights(options)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         with ranks.first_then_others():

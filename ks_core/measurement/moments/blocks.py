@@ -9,6 +9,8 @@ from math import isqrt
 import torch
 from torch import Tensor
 
+from ks_core.measurement.moments.ieee import ieee_products
+
 FEWEST = 4
 """Blocks of a sum at least. Only what is on and right of the diagonal is computed: (1 + 1/4) / 2 = 62 % of the
 multiplications of K^T K. On two CPU cores at d_key 1536 more blocks cost more in smaller products than they save."""
@@ -64,15 +66,16 @@ def views_of(flat: Tensor, d_key: int) -> list[Tensor]:
 
 
 def add_products(blocks: Sequence[Tensor], keys: Tensor) -> None:
-    """Add K^T K to a sum, block by block; products are taken in the keys' dtype, (n, d_key)."""
+    """Add K^T K to a sum, block by block; products are taken in the keys' dtype, (n, d_key), with all of its bits."""
     start = 0
-    for block in blocks:
-        left, right = keys[:, start : start + len(block)].T, keys[:, start:]
-        if block.dtype == keys.dtype:
-            block.addmm_(left, right)
-        else:
-            block += left @ right
-        start += len(block)
+    with ieee_products(keys.device):
+        for block in blocks:
+            left, right = keys[:, start : start + len(block)].T, keys[:, start:]
+            if block.dtype == keys.dtype:
+                block.addmm_(left, right)
+            else:
+                block += left @ right
+            start += len(block)
 
 
 def pack(blocks: Sequence[Tensor]) -> Tensor:

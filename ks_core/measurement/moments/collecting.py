@@ -85,6 +85,7 @@ def _read_all(reading: Reading, plan: MomentPlan) -> None:
     """Pass after pass until all is stored; where memory runs out, once more with batches of half the size."""
     last, halved = None, False
     while (following := _next_of_all(reading)) is not None:
+        ran_out = False
         try:
             read(reading, following)
         except NotStoredError:  # another process went on from these sums and dropped them: look again
@@ -97,18 +98,23 @@ def _read_all(reading: Reading, plan: MomentPlan) -> None:
                     f"{error}, with batches of {reading.batch_tokens:,} tokens too; expected room for {planned}: give "
                     "a lower batch_tokens or longest_text, a budget (memory) that fits, or a dtype of fewer bytes"
                 ) from error
-            halved = True
+            halved = ran_out = True
             reading = replace(reading, batch_tokens=reading.batch_tokens // 2)
             if reading.ranks.is_first:
                 warnings.warn(
                     f"{error}; going on from the last checkpoint with batches of {reading.batch_tokens:,} tokens",
                     stacklevel=3,
                 )
-        if halved:
-            gc.collect()  # the error's traceback holds the old sums in a cycle
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+        if ran_out:  # the traceback held that try's sums and batch; only now, outside of the handler, can they go
+            _free_memory()
         last = following
+
+
+def _free_memory() -> None:
+    """Give back what nothing refers to any more, which an error and its frames may do in a circle."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _next_of_all(reading: Reading) -> Pass | None:
