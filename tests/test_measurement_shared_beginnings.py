@@ -1,6 +1,7 @@
 """Continuations whose rows share beginnings, against one unpadded row at a time, in every family."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -140,7 +141,8 @@ def run(monkeypatch):
     return seen
 
 
-def test_a_shared_beginning_is_run_once(model, run):
+def test_a_shared_beginning_is_run_once(model, run, monkeypatch):
+    monkeypatch.setattr(shared_beginnings, "LEAST_SPARED", 0)
     prompt, continuations = "The city of Paris lies in", ["the south of Portugal", "the north", "France", "Oslo"]
     questions = questions_of(model, [prompt] * 4, continuations)
     before = len(model.tokenizer(prompt)["input_ids"]) - 1
@@ -157,6 +159,15 @@ def test_rows_that_share_nothing_are_run_as_before(model, run):
     rows = [question.row for question in questions_of(model, prompts, continuations)]
     assert run["pasts"] == 0
     assert run["tokens"] == [sum(map(len, rows))], "one pass"
+
+
+@pytest.mark.parametrize(("least", "pasts"), [(0, 1), (1, 1), (1000, 0)])
+def test_where_little_is_spared_no_past_is_made(model, run, monkeypatch, least, pasts):
+    monkeypatch.setattr(shared_beginnings, "LEAST_SPARED", least)
+    assert_plain(
+        model, [("The city of Paris lies in", "the south of Portugal"), ("The city of Paris lies in", "no one")]
+    )
+    assert run["pasts"] == pasts
 
 
 def test_a_prompt_alone_is_read_in_a_row_that_goes_on(model, run):
@@ -194,7 +205,8 @@ def test_each_row_is_run_in_one_that_begins_with_it_and_no_row_twice(rows):
 def test_batches_hold_each_row_once_and_only_shared_beginnings_have_a_past(adapter_rows, batch_tokens):
     first_read = {row: min(column, len(row) - 1) for row, column in adapter_rows.items()}
     adapter = Adapter(tiny_model("gpt2"))
-    batches = list(batches_of(adapter, first_read, batch_tokens, 0))
+    with patch.object(shared_beginnings, "LEAST_SPARED", 0):
+        batches = list(batches_of(adapter, first_read, batch_tokens, 0))
     assert sorted(row for batch in batches for row in batch.rows) == sorted(first_read)
     groups = beginnings_of(first_read)
     for batch in batches:

@@ -18,6 +18,9 @@ Tokens = tuple[int, ...]
 PAST_AT_ONCE = 1 << 26
 """Entries of a past that are held at once: 256 MiB in float32, however deep the model is."""
 
+LEAST_SPARED = 64
+"""Tokens that pasts must spare to be made: the pass more that they take costs some twenty tokens on a CPU."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -84,6 +87,8 @@ def beginnings_of(first_read: Mapping[Tokens, int]) -> dict[Tokens, list[Tokens]
 def batches_of(adapter: Adapter, first_read: Mapping[Tokens, int], batch_tokens: int, pad_id: int) -> Iterator[Batch]:
     """Each row once. Those that share a beginning with another come with its past, others whole.
 
+    Where fewer than `LEAST_SPARED` tokens could be spared, all come whole.
+
     Args:
         adapter: runs the beginnings, each once.
         first_read: distinct rows, each with the column of the first token after which something is read.
@@ -92,6 +97,8 @@ def batches_of(adapter: Adapter, first_read: Mapping[Tokens, int], batch_tokens:
     """
     groups = beginnings_of(first_read)
     shared = {beginning: rows for beginning, rows in groups.items() if beginning and len(rows) > 1}
+    if sum(len(beginning) * (len(rows) - 1) for beginning, rows in shared.items()) < LEAST_SPARED:
+        shared = {}
     lone = [row for beginning, rows in groups.items() if beginning not in shared for row in rows]
     for batch in batches(lone, batch_tokens):
         yield Batch(tuple(batch), (0,) * len(batch))
