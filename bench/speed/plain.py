@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ks_core.measurement.moments.text import batches
 from ks_core.measurement.objects import ObjectRows, at_subjects
 from ks_core.measurement.places import LOGITS_AT_ONCE
+from ks_core.measurement.shared_beginnings import Batch, Tokens
 from ks_core.models.adapter import Adapter
 
 
@@ -31,7 +34,13 @@ class WholeRows:
 
 
 def log_probabilities_everywhere(
-    adapter: Adapter, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor, tokens: Tensor
+    adapter: Adapter,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    tokens: Tensor,
+    _past: None,
 ) -> Tensor:
     """In the place of `places.log_probabilities_at`: of all tokens at all places, as many rows at once as fit."""
     at_once = max(1, LOGITS_AT_ONCE // (adapter.vocabulary * input_ids.shape[1]))
@@ -43,3 +52,9 @@ def log_probabilities_everywhere(
         here = (start <= rows) & (rows < start + at_once)
         found[here] = logs[rows[here] - start, columns[here], tokens[here]]
     return found
+
+
+def whole_rows(_adapter: Adapter, first_read: Mapping[Tokens, int], batch_tokens: int, _pad_id: int) -> Iterator[Batch]:
+    """In the place of `shared_beginnings.batches_of`: every row from its first token on."""
+    for batch in batches(first_read, batch_tokens):
+        yield Batch(tuple(batch), (0,) * len(batch))

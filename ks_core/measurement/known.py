@@ -11,7 +11,7 @@ from ks_core.data.facts import PACKAGED_FACTS, Fact, Facts, FactSet, load_facts,
 from ks_core.errors import ProvenanceError
 from ks_core.files import cache_dir, is_stored, short_hash
 from ks_core.measurement.readable import LeftOut, readable_facts
-from ks_core.measurement.scoring import continuation_log_probabilities
+from ks_core.measurement.scoring import continuation_log_probabilities, questions_of
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, load_model
 
@@ -93,28 +93,38 @@ def _cached(model: LoadedModel, facts: FactSet) -> KnownFacts:
 def ask(model: LoadedModel, facts: FactSet) -> KnownFacts:
     """The same without the cache.
 
-    No object is more probable than its first token. That bound costs one row of a forward pass for each fact, and only
-    the objects whose bound beats the true object's probability are then read to their end: for the packaged facts a
-    tenth of the rows.
+    No object is more probable than its first token. That bound costs no token beside the true object's row, and only
+    the objects of several tokens whose bound beats the true object's probability are then read to their end, where none
+    of one token, whose bound is its own probability, has beaten it already.
     """
     objects = {relation: facts.objects(relation) for relation in facts.relations}
     contested = [fact for fact in facts if len(objects[fact.relation_id]) > 1]  # a lone object would win unasked
-    everything = [(fact, candidate) for fact in contested for candidate in objects[fact.relation_id]]
-    bounds = _scores(model, everything, first_token_only=True)
-    own = {case_id: score for (case_id, _), score in _scores(model, [(f, f.target_true) for f in contested]).items()}
-    rivals = [
+    own = [(fact, fact.target_true) for fact in contested]
+    others = [
         (fact, candidate)
-        for fact, candidate in everything
-        if not same_text(candidate, fact.target_true) and bounds[fact.case_id, candidate] >= own[fact.case_id]
+        for fact in contested
+        for candidate in objects[fact.relation_id]
+        if not same_text(candidate, fact.target_true)
     ]
-    beaten = {case_id for (case_id, _), score in _scores(model, rivals).items() if score >= own[case_id]}
+    # In one call: a prompt that only bounds are read after is the beginning of its true object's row.
+    scores = _scores(model, [*own, *others], [False] * len(own) + [True] * len(others))
+    truths = {fact.case_id: scores[fact.case_id, fact.target_true] for fact in contested}
+    rivals = [
+        (fact, candidate) for fact, candidate in others if scores[fact.case_id, candidate] >= truths[fact.case_id]
+    ]
+    questions = questions_of(model, [fact.text for fact, _ in rivals], [candidate for _, candidate in rivals])
+    decided = [len(question.ids) == question.start + 1 for question in questions]  # the first token is the whole object
+    beaten = {fact.case_id for (fact, _), beats in zip(rivals, decided, strict=True) if beats}
+    rivals = [(fact, candidate) for fact, candidate in rivals if fact.case_id not in beaten]
+    wholes = _scores(model, rivals, [False] * len(rivals))
+    beaten |= {case_id for (case_id, _), score in wholes.items() if score >= truths[case_id]}
     return KnownFacts(tuple(fact for fact in contested if fact.case_id not in beaten), len(facts))
 
 
 def _scores(
-    model: LoadedModel, questions: Sequence[tuple[Fact, str]], *, first_token_only: bool = False
+    model: LoadedModel, questions: Sequence[tuple[Fact, str]], first_token_only: Sequence[bool]
 ) -> dict[tuple[int, str], float]:
-    """By case id and object: the log-probability of the object after the fact's prompt."""
+    """By case id and object: the log-probability of the object, or of its first token, after the fact's prompt."""
     if not questions:
         return {}
     scores = continuation_log_probabilities(

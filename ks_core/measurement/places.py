@@ -6,13 +6,20 @@ import torch
 from torch import Tensor
 
 from ks_core.models.adapter import Adapter
+from ks_core.models.past import Past
 
 LOGITS_AT_ONCE = 1 << 26
 """Entries of the logits that are made at once: 256 MiB in float32, whatever the size of the vocabulary."""
 
 
 def log_probabilities_at(
-    adapter: Adapter, input_ids: Tensor, attention_mask: Tensor, rows: Tensor, columns: Tensor, tokens: Tensor
+    adapter: Adapter,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    tokens: Tensor,
+    past: Past | None = None,
 ) -> Tensor:
     """log p(token | what a row holds up to a column), natural logarithm, for some tokens; without gradients.
 
@@ -23,6 +30,8 @@ def log_probabilities_at(
         rows: (n,) int64, of each token that is asked for.
         columns: (n,) int64, of the last token before it. The head runs once for each place, however often it is asked.
         tokens: (n,) int64, what may stand there.
+        past: of the tokens before those that are run, as `Passes.past_of` gives it, where some stand before them;
+            the batch is then padded on the right.
 
     Returns:
         (n,) float32 on the model's device.
@@ -31,7 +40,7 @@ def log_probabilities_at(
     places, which = torch.unique(rows * width + columns, return_inverse=True)
     found = torch.empty(len(rows), dtype=torch.float32, device=input_ids.device)
     with torch.inference_mode():
-        hidden = adapter.hidden_states(input_ids, attention_mask)[places // width, places % width]
+        hidden = adapter.hidden_states(input_ids, attention_mask, past)[places // width, places % width]
         for start in range(0, len(places), at_once):
             here = torch.nonzero((start <= which) & (which < start + at_once)).flatten()
             logits = adapter.head(hidden[start : start + at_once]).float()

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -15,10 +14,10 @@ from ks_core.arguments import texts
 from ks_core.data.joining import join
 from ks_core.errors import InputError
 from ks_core.formatting import quoted
-from ks_core.measurement.moments.text import batches
 from ks_core.measurement.places import log_probabilities_at
+from ks_core.measurement.shared_beginnings import batches_of, longer_rows
 from ks_core.models.loaded import LoadedModel
-from ks_core.models.tokens import Span, pad_rows, padding_id, split_byte_runs
+from ks_core.models.tokens import Span, padding_id, split_byte_runs
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def continuation_log_probabilities(
     prompts: Sequence[str],
     continuations: Sequence[str],
     *,
-    first_token_only: bool = False,
+    first_token_only: bool | Sequence[bool] = False,
     per_token: bool = False,
     batch_tokens: int = defaults.BATCH_TOKENS,
 ) -> list[float]:
@@ -68,14 +67,15 @@ def continuation_log_probabilities(
         prompts: n texts, none ending in white space.
         continuations: n texts, not starting with white space; between the two stands what `joining.separator` says.
         first_token_only: leave out all tokens of a continuation but its first: an upper bound of the whole, and
-            all continuations of one prompt then share one row.
+            all continuations of one prompt then share one row. One answer for all, or one for each question.
         per_token: the mean over the continuation's tokens instead of their sum, so that long objects are not at a
             disadvantage beside short ones.
         batch_tokens: rows × longest row of one forward pass.
 
     Returns:
         n numbers, at most 0 unless a token joins prompt and continuation. Questions that differ in their last token
-        only share one row of the forward pass.
+        only share one row of the forward pass, one that begins another's row is read there, and where several rows of
+        one prompt are left, what stands before its last token is run once.
 
     Raises:
         InputError: not as many prompts as continuations, white space where the two meet, a continuation of no tokens,
@@ -85,8 +85,11 @@ def continuation_log_probabilities(
     if len(prompts) != len(continuations):
         raise InputError(f"got {len(prompts)} prompts and {len(continuations)} continuations; expected as many")
     questions = questions_of(model, prompts, continuations)
-    if first_token_only:
-        questions = [replace(question, ids=question.ids[: question.start + 1]) for question in questions]
+    bounds = [first_token_only] * len(questions) if isinstance(first_token_only, bool) else first_token_only
+    questions = [
+        replace(question, ids=question.ids[: question.start + 1]) if bound else question
+        for question, bound in zip(questions, bounds, strict=True)
+    ]
     asked = [(question.ids, question.start) for question in questions]
     # The prompt's own end, where a token joins it to the continuation.
     alone = [(question.ids[: question.start] + question.prompt_end, question.start) for question in questions]
@@ -101,26 +104,28 @@ def continuation_log_probabilities(
 
 def _sums(model: LoadedModel, asked: Sequence[tuple[tuple[int, ...], int]], batch_tokens: int) -> list[float]:
     """Σ log p of the tokens from `start` to the end of each row of ids; 0 where there are none."""
+    run_in = longer_rows({ids[:-1] for ids, start in asked if start < len(ids)})
     rows: dict[tuple[int, ...], list[int]] = {}
     for number, (ids, start) in enumerate(asked):
         if start < len(ids):
-            rows.setdefault(ids[:-1], []).append(number)
+            rows.setdefault(run_in[ids[:-1]], []).append(number)
+    first_read = {row: min(asked[number][1] for number in numbers) - 1 for row, numbers in rows.items()}
     sums = torch.zeros(len(asked), dtype=torch.float64)
+    pad_id, device = padding_id(model.tokenizer), model.adapter.device
     with tqdm(total=len(rows), unit="prompt", desc="log-probabilities", disable=None) as bar:
-        for batch in batches([np.asarray(row, dtype=np.int32) for row in rows], batch_tokens):
+        for batch in batches_of(model.adapter, first_read, batch_tokens, pad_id):
             wanted = [
-                (index, start - 1 + place, token, number)
-                for index, row in enumerate(batch)
-                for number in rows[tuple(row.tolist())]
+                (index, start - 1 + place - cut, token, number)
+                for index, (row, cut) in enumerate(zip(batch.rows, batch.cut, strict=True))
+                for number in rows[row]
                 for ids, start in [asked[number]]
                 for place, token in enumerate(ids[start:])
             ]
-            *at, numbers = torch.tensor(wanted).T
-            # Padding is right of the text: causal models never see it.
-            device = model.adapter.device
-            ids, mask, *at = (of.to(device) for of in (*pad_rows(batch, padding_id(model.tokenizer)), *at))
-            sums.index_add_(0, numbers, log_probabilities_at(model.adapter, ids, mask, *at).double().cpu())
-            bar.update(len(batch))
+            at = torch.tensor(wanted, device=device).T
+            input_ids, mask = (of.to(device) for of in batch.inputs(pad_id))
+            found = log_probabilities_at(model.adapter, input_ids, mask, at[0], at[1], at[2], batch.past)
+            sums.index_add_(0, at[3].cpu(), found.double().cpu())
+            bar.update(len(batch.rows))
     return sums.tolist()
 
 
