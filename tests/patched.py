@@ -18,7 +18,7 @@ MODELS = Path(__file__).parents[1] / "fixtures" / "models"
 TRAINED = ("ks-gpt2-l4", "ks-neox-l4", "ks-llama-l4")
 SEARCH = ks.ValueSettings(steps=2)
 LAYER = 1
-EPS32 = torch.finfo(torch.float32).eps
+EPS, EPS32 = torch.finfo(torch.float64).eps, torch.finfo(torch.float32).eps
 
 
 def text() -> Corpus:
@@ -48,3 +48,20 @@ def dense(edits: Edits) -> Tensor:
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by its name."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def condition_of(terms):
+    """Of the keys' overlaps in the space that is written in, with every key of length 1."""
+    overlaps = terms.directions @ terms.keys.T
+    lengths = overlaps.diagonal().sqrt()
+    return float(torch.linalg.cond(overlaps / lengths[:, None] / lengths))
+
+
+def same_up_to_rounding(found, expected):
+    """Of two computations of one closed form in float64: what its factors add up, times the condition of their keys."""
+    assert found.facts == expected.facts
+    terms = expected.terms
+    added_up = expected.edit.left.abs() @ expected.edit.right.abs()
+    off = (dense(found) - dense(expected)).abs()
+    assert bool((off <= EPS * sum(terms.keys.shape) * condition_of(terms) * added_up).all())
+    assert float(dense(expected).abs().max()) > 1e3 * float(off.max())

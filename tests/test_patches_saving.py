@@ -8,7 +8,20 @@ from dataclasses import replace
 import pytest
 import torch
 from errors import refused
-from patched import LAYER, MODELS, SEARCH, TRAINED, dense, moments_of, snapshot, some_edits, text, tiny
+from patched import (
+    LAYER,
+    MODELS,
+    SEARCH,
+    TRAINED,
+    condition_of,
+    dense,
+    moments_of,
+    same_up_to_rounding,
+    snapshot,
+    some_edits,
+    text,
+    tiny,
+)
 
 import ks_core as ks
 from ks_core.errors import InputError
@@ -32,23 +45,6 @@ def _own_cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model():
     return tiny()
-
-
-def condition_of(terms):
-    """Of the keys' overlaps in the space that is written in, with every key of length 1."""
-    overlaps = terms.directions @ terms.keys.T
-    lengths = overlaps.diagonal().sqrt()
-    return float(torch.linalg.cond(overlaps / lengths[:, None] / lengths))
-
-
-def same_up_to_rounding(found, expected):
-    """Of two computations of one closed form in float64: what its factors add up, times the condition of their keys."""
-    assert found.facts == expected.facts
-    terms = expected.terms
-    added_up = expected.edit.left.abs() @ expected.edit.right.abs()
-    off = (dense(found) - dense(expected)).abs()
-    assert bool((off <= EPS * sum(terms.keys.shape) * condition_of(terms) * added_up).all())
-    assert float(dense(expected).abs().max()) > 1e3 * float(off.max())
 
 
 @pytest.mark.parametrize("name", TRAINED)
