@@ -39,7 +39,7 @@ def plan_text(plan: MomentPlan, memory: int | None, rate: float | None, measured
         f"{where:7} {_gb(sum(plan.device.values()))}{budget}: {_parts(plan.device)}",
         *([f"host    {_parts(plan.host)}"] if plan.host else []),
         f"disk    {_gb(sum(plan.disk.values()))}: {_parts(plan.disk)}",
-        f"work    {plan.operations / 1e15:.3g} PFLOP",
+        f"work    {_operations(plan.operations)}",
     ]
     if rate is None:
         return "\n".join([*lines, "time    not estimated: give --rate TOKENS a second, or let --batches N be timed"])
@@ -125,6 +125,11 @@ def _parts(parts: Mapping[str, int]) -> str:
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
+def _operations(count: float) -> str:
+    unit, name = (1e15, "PFLOP") if count >= 1e15 else (1e12, "TFLOP")
+    return f"{count / unit:,.0f} {name}" if count >= 10 * unit else f"{count / unit:.2g} {name}"
 
 
 def _duration(seconds: float) -> str:
