@@ -20,7 +20,7 @@ PASSES_OF = (0, 10, 29)
 
 
 STEP = 4
-"""Of the batches each fourth is read, short texts and long ones: six readings of all would take a quarter of an hour."""
+"""Of the batches each fourth is read, short texts and long: six readings of all would take a quarter of an hour."""
 
 
 def forward_only(model, batch):
