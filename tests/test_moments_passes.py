@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from ks_core.measurement.moments import collecting, passes, tokens
 from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.passes import Pass, checkpoints, next_pass
 from ks_core.measurement.moments.placing import Placing
+from ks_core.measurement.moments.store import sum_path
 from ks_core.measurement.moments.text import Piece, chunks
 from ks_core.measurement.moments.tokens import StoredTokens
 from ks_core.models.loading import load_model
@@ -58,8 +60,6 @@ def placed(monkeypatch, placing):
     real = collecting.plan_of_model
 
     def plan(*arguments, **settings):
-        from dataclasses import replace
-
         return replace(real(*arguments, **settings), placing=placing)
 
     monkeypatch.setattr(collecting, "plan_of_model", plan)
@@ -207,6 +207,35 @@ def test_a_passing_checkpoint_does_not_stay_beside_the_file_of_another_amount(mo
     assert furthest(whole, straight) < ROUNDING
 
 
+def test_a_killed_runs_passing_checkpoint_is_not_taken_for_the_file_of_another_amount(model, tmp_path):
+    def again(tokens):
+        return collect_second_moments(model, statements_corpus(), tokens=tokens, folder=tmp_path)
+
+    found = again(TOKENS // 2)
+    for layer in found.layers:
+        path = found.file(layer, TOKENS // 2)
+        path.rename(sum_path(tmp_path, layer, TOKENS // 2, passing=True))  # as a run over more text had left it
+    whole = again(TOKENS // 2)
+    assert whole.complete
+    assert not list(tmp_path.rglob("*passing*"))
+
+
+def test_layers_that_a_kill_left_behind_go_on_with_the_others(model, straight, tmp_path, monkeypatch):
+    shutil.copytree(straight.folder, tmp_path / "moments")
+    behind = replace(straight, folder=tmp_path / "moments")
+    for layer in behind.layers:
+        for count in behind.counts[2 if layer else 1 :]:
+            behind.file(layer, count).unlink()
+    taken = []
+    real = collecting.read
+    monkeypatch.setattr(collecting, "read", lambda reading, of: (taken.append(of), real(reading, of)))
+    again = collect_second_moments(model, statements_corpus(), tokens=TOKENS, folder=tmp_path / "moments")
+    eighth, quarter = behind.counts[:2]
+    assert taken == [Pass((0,), eighth, quarter), Pass(behind.layers, quarter, TOKENS)]
+    for layer in behind.layers:
+        assert torch.equal(again.at(layer).matrix, straight.at(layer).matrix)
+
+
 def test_places_between_eighths_are_used_when_enough_time_has_passed(model, straight, tmp_path, monkeypatch):
     monkeypatch.setattr(passes, "CHECKPOINT_TOKENS", TOKENS // 32)
     stored = []
@@ -245,8 +274,6 @@ def test_an_unreadable_checkpoint_is_named_and_nothing_is_read(model, straight, 
 
 
 def test_layers_that_are_furthest_behind_are_read_first_as_many_in_each_pass(straight, tmp_path):
-    from dataclasses import replace
-
     empty = replace(straight, folder=tmp_path, layers=tuple(range(7)))
     assert next_pass(empty, 3) == Pass((0, 1, 2), 0, TOKENS)
     assert next_pass(empty, 6) == Pass((0, 1, 2, 3), 0, TOKENS)

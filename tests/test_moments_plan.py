@@ -192,6 +192,7 @@ def test_operations_are_those_of_the_blocks_up_to_the_last_layer_of_each_pass():
     assert whole.operations == 10**8 * (2 * 32 * block + 32 * of_sums)
     assert first.operations == 10**8 * (2 * 2 * block + 2 * of_sums)
     assert first.seconds(1000) == pytest.approx(whole.seconds(1000) / 16)
+    assert first.seconds(1000, first.passes[-1]) == pytest.approx(10**8 / 1000)  # a rate of its own pass
 
 
 @pytest.mark.parametrize(

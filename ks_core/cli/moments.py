@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ks_core import defaults
@@ -30,6 +31,9 @@ DESCRIPTION = (
     "checkpoints; what was collected stays in the cache, and more text goes on where less ended. Several processes: "
     "torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
 )
+
+
+MANY = 1 << 20
 
 
 def declare(add: Add) -> None:
@@ -58,6 +62,7 @@ def declare(add: Add) -> None:
     add("--batches", type=integer(0), default=0, metavar="N", help="with --plan: load the model and time N batches")
     add("--export", type=path, metavar="DIR", help="write files of another project below DIR, its stats_dir")
     add("--layout", type=given, default="rome", help="rome, memit, pmet, kis, alphaedit, easyedit or anyedit")
+    add("--replace", action="store_true", help="with --export: write over files that are there")
     add("--samples", type=integer(1), metavar="N", help="articles that it asks for (default: as many as were read)")
     add("--facts", metavar="FILE", type=given, default=PACKAGED_FACTS, help="with --tokens auto: whose P is looked at")
     add("--num-facts", type=integer(3), default=defaults.NUM_FACTS, metavar="N", help="of them (default: %(default)s)")
@@ -130,7 +135,7 @@ def _plan(options: argparse.Namespace) -> MomentPlan:
     return plan_by_name(
         options.model,
         revision=options.revision,
-        tokens=options.tokens,
+        tokens=options.tokens or MANY,  # of 'auto', which memory does not go by
         layers=options.layers,
         batch_tokens=options.batch_tokens,
         longest_text=options.longest_text,
@@ -159,10 +164,9 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     asked = loading(options)
     if asked["device"] is not None:
         asked["device"] = ranks.device(asked["device"])
-    elif options.memory is not None and options.tokens is not None:
+    elif options.memory is not None:
         asked["max_memory"] = _room_for_weights(options)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", UserWarning)
+    with _said_by_the_first(ranks):
         with ranks.first_then_others():
             if asked["device_map"] is not None:
                 ranks.require_own_node()
@@ -176,14 +180,25 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
         moments = _moments(options, model, corpus, ranks)
         seconds = time.perf_counter() - start
     if ranks.is_first:
-        warn(said)
         print(collection_text(moments, seconds, ranks.size))
         _export(options, model, moments)
     return 0
 
 
+@contextmanager
+def _said_by_the_first(ranks: Ranks) -> Iterator[None]:
+    """Print warnings when the block ends, however it does."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        finally:
+            if ranks.is_first:
+                warn(said)
+
+
 def _timed(options: argparse.Namespace, model: LoadedModel, corpus: Corpus) -> tuple[MomentPlan, Rate]:
-    """The plan of the model as it is loaded, and how fast a few batches of its first pass were."""
+    """The plan of the model as it is loaded, and how fast a few batches of its last pass were."""
     from ks_core.measurement.moments.planning import plan_of_model
     from ks_core.measurement.moments.rate import measured_rate
     from ks_core.measurement.moments.second_moments import layers_of
@@ -193,7 +208,7 @@ def _timed(options: argparse.Namespace, model: LoadedModel, corpus: Corpus) -> t
     reads = {"batch_tokens": options.batch_tokens, "longest": longest}
     plan = plan_of_model(model, options.tokens, layers, memory=options.memory, **reads)
     of_pass = {"batches_timed": options.batches, "batch_tokens": options.batch_tokens, "longest": longest}
-    return plan, measured_rate(model, corpus, plan.passes[-1], **of_pass)
+    return plan, measured_rate(model, corpus, plan.passes[-1], plan.placing, **of_pass)
 
 
 def _moments(options: argparse.Namespace, model: LoadedModel, corpus: Corpus, ranks: Ranks) -> SecondMoments:
@@ -242,5 +257,7 @@ def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMome
     from ks_core.measurement.moments.peers.exported import export_moments
 
     samples = options.samples or moments.texts
-    paths = export_moments(moments, options.export, model, samples=samples, layout=options.layout)
+    paths = export_moments(
+        moments, options.export, model, samples=samples, layout=options.layout, replace=options.replace
+    )
     print(f"written for {options.layout}: {len(paths)} files, mom2_n_samples {samples:,}, {printable(paths[0])} ...")

@@ -37,7 +37,7 @@ def second_moments(
         model: as `load_model` takes it.
         tokens: of text that are read, a whole number; at least twice d_key.
         corpus: name, path or `Corpus`, as `load_corpus` takes it; the packaged text when left out.
-        layers: which layers; default all, in the same pass.
+        layers: which layers; default all.
         longest_text: tokens after which a text is cut; at the model's context where this is None.
         memory: bytes that the model's device may use, or the process where that is the CPU.
 

@@ -85,7 +85,9 @@ def continuation_log_probabilities(
     if len(prompts) != len(continuations):
         raise InputError(f"got {len(prompts)} prompts and {len(continuations)} continuations; expected as many")
     questions = questions_of(model, prompts, continuations)
-    bounds = [first_token_only] * len(questions) if isinstance(first_token_only, bool) else first_token_only
+    bounds = [first_token_only] * len(questions) if isinstance(first_token_only, bool) else list(first_token_only)
+    if len(bounds) != len(questions):
+        raise InputError(f"first_token_only has {len(bounds)} entries for {len(questions)} prompts; expected as many")
     questions = [
         replace(question, ids=question.ids[: question.start + 1]) if bound else question
         for question, bound in zip(questions, bounds, strict=True)

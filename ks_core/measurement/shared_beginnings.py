@@ -16,7 +16,7 @@ from ks_core.models.tokens import pad_rows
 Tokens = tuple[int, ...]
 
 PAST_AT_ONCE = 1 << 26
-"""Entries of a past that are held at once: 256 MiB in float32, however deep the model is."""
+"""Entries of a past that are held at once: 256 MiB in float32, and some copies of it."""
 
 LEAST_SPARED = 64
 """Tokens that pasts must spare to be made: the pass more that they take costs some twenty tokens on a CPU."""
@@ -99,11 +99,13 @@ def batches_of(adapter: Adapter, first_read: Mapping[Tokens, int], batch_tokens:
     shared = {beginning: rows for beginning, rows in groups.items() if beginning and len(rows) > 1}
     if sum(len(beginning) * (len(rows) - 1) for beginning, rows in shared.items()) < LEAST_SPARED:
         shared = {}
+    # Keys and values of each layer, which are no wider than the model but in few families.
+    most = min(batch_tokens, PAST_AT_ONCE // (2 * adapter.num_layers * adapter.d_value))
+    if most < batch_tokens // 2:  # of a large model: many small passes would cost more than what they spare
+        shared, most = {}, batch_tokens
     lone = [row for beginning, rows in groups.items() if beginning not in shared for row in rows]
     for batch in batches(lone, batch_tokens):
         yield Batch(tuple(batch), (0,) * len(batch))
-    # Keys and values of each layer, which are no wider than the model but in few families.
-    most = min(batch_tokens, PAST_AT_ONCE // (2 * adapter.num_layers * adapter.d_value))
     for beginnings in batches(shared, most):
         yield from _after(adapter, beginnings, shared, most, pad_id)
 

@@ -25,8 +25,8 @@ def plan_text(plan: MomentPlan, memory: int | None, rate: float | None, measured
     Args:
         plan: what is planned.
         memory: the budget, bytes.
-        rate: tokens a second, for the time; none is told without it.
-        measured: where that is from, if it was measured.
+        rate: tokens a second, for the time, of a pass for all layers; none is told without it.
+        measured: where that is from, if it was measured, in the plan's last pass.
     """
     shape, budget = plan.shape, "" if memory is None else f" of {_gb(memory)}"
     where = {"cpu": "process", "cuda": "device"}[plan.kind]
@@ -46,7 +46,8 @@ def plan_text(plan: MomentPlan, memory: int | None, rate: float | None, measured
     of = "as given"
     if measured is not None:
         of = f"{plus_minus(measured.tokens_per_second, measured.error)} measured over {measured.batches} batches"
-    return "\n".join([*lines, f"time    about {_duration(plan.seconds(rate))} at {rate:,.0f} tokens a second, {of}"])
+    seconds = plan.seconds(rate, None if measured is None else plan.passes[-1])
+    return "\n".join([*lines, f"time    about {_duration(seconds)} at {rate:,.0f} tokens a second, {of}"])
 
 
 def collection_text(moments: SecondMoments, seconds: float, processes: int) -> str:

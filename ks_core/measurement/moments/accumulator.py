@@ -11,6 +11,7 @@ from torch import Tensor
 from ks_core.arrays import all_finite
 from ks_core.errors import InputError
 from ks_core.measurement.moments import blocks
+from ks_core.measurement.moments.ieee import ieee_products
 from ks_core.measurement.moments.mapped import mapped_zeros
 
 LONG_KEY = 64.0
@@ -214,6 +215,11 @@ def _in_float64(keys: Tensor) -> Tensor:
     """
     if len(keys) < FEW:
         return torch.ones(len(keys), dtype=torch.bool, device=keys.device)
+    with ieee_products(keys.device):  # in half precision, lengths of long keys may be infinite
+        return _are_long(keys)
+
+
+def _are_long(keys: Tensor) -> Tensor:
     squares = keys.square()
     unit = squares.mean(dim=0)
     lengths = squares @ torch.stack([torch.ones_like(unit), torch.where(unit > 0, 1 / unit, 0)], dim=1)

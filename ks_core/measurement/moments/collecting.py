@@ -59,6 +59,7 @@ def collect_second_moments(
             tokens, keys are not finite, the model was changed meanwhile, or memory that is too little.
         ProvenanceError: a file in `folder` was made from something else.
         StorageError: a checkpoint cannot be written.
+        OutOfMemoryError: memory ran out, with batches of half the size too.
         ProcessError: another process of these ended.
     """
     tokens, layers = arguments.whole_number("tokens", tokens, 1), layers_of(model, layers)

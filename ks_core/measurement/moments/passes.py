@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from tqdm.auto import tqdm
 
 from ks_core.arrays import all_finite
 from ks_core.errors import InputError, OutOfMemoryError
+from ks_core.files import is_stored
 from ks_core.formatting import one_line
 from ks_core.measurement.moments.accumulator import (
     FLUSH_TOKENS,
@@ -33,8 +35,8 @@ CHECKPOINT_TOKENS = 1 << 20
 
 CHECKPOINT_SECONDS = 600.0
 """Time since the last checkpoint from which on the next place is used; eighths of the text always are. One of a 13B
-model hashes 26 GB of weights and writes 30 GB of sums, about a minute: a tenth of the time at most, and ten minutes of
-work are what is lost where a run is ended."""
+model hashes 26 GB of weights and writes 30 GB of sums, about a minute: a tenth of the time at most. Ten minutes of
+work, and the way to the next place, are what is lost where a run is ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class Pass:
 
     Attributes:
         start: tokens whose sums are stored
-        end: the last count that one of them lacks
+        end: the last count that one of them lacks, or where other layers stand that go on with them
     """
 
     layers: tuple[int, ...]
@@ -69,7 +71,7 @@ class Pass:
 
 
 def checkpoints(tokens: int) -> list[int]:
-    """Token counts after which sums are stored: eighths of the text, or more often where those are long.
+    """Token counts after which sums may be stored: eighths of the text, or more often where those are long.
 
     Where they are changes no number: a text that crosses one is read on with all of its context.
     """
@@ -92,7 +94,9 @@ def next_pass(moments: SecondMoments, at_once: int) -> Pass | None:
     behind = [layer for layer, of_layer in starts.items() if of_layer == start]
     passes = -(-len(behind) // at_once)
     layers = tuple(behind[: -(-len(behind) // passes)])  # as many in each: a last one of few costs as much
-    return Pass(layers, start, max(missing[layer][-1] for layer in layers))
+    end = max(missing[layer][-1] for layer in layers)
+    ahead = [of_layer for of_layer in starts.values() if start < of_layer < end]
+    return Pass(layers, start, min(ahead, default=end))  # to where others wait, with whom they go on
 
 
 def _start(moments: SecondMoments, layer: int, wanted: int) -> int:
@@ -110,11 +114,11 @@ def read(reading: Reading, of: Pass) -> None:
     """
     ranks, tokens = reading.ranks, reading.moments.provenance.tokens
     ends = sorted({*checkpoints(tokens), *reading.moments.counts, of.start} - {0})
-    ends = [end for end in ends if end <= of.end]
-    always = {*reading.moments.counts, *(tokens * part // PARTS for part in range(1, PARTS + 1))}
+    ends = sorted({*(end for end in ends if end < of.end), of.end})
+    always = {of.end, *reading.moments.counts, *(tokens * part // PARTS for part in range(1, PARTS + 1))}
     sums: dict[int, SecondMomentAccumulator] = {}
     with agreed(ranks):
-        sums = {layer: _accumulator(reading, layer) for layer in of.layers}
+        sums = {layer: new_sum(reading.model, layer, reading.placing, reading.moments.folder) for layer in of.layers}
         if of.start and ranks.is_first:
             _restore(reading, of, sums)
     bar = tqdm(total=of.end, initial=of.start, unit="tok", desc=_name(reading, of), disable=_silent(ranks))
@@ -237,8 +241,9 @@ def _store(reading: Reading, sums: Mapping[int, SecondMomentAccumulator], end: i
             )
     texts, provenance = reading.tokens.texts_within(end), replace(moments.provenance, tokens=end)
     for layer, accumulator in sums.items():
-        if end not in stored_counts(moments.folder, layer):  # what another layer of the pass lacks, this one may have
-            path = sum_path(moments.folder, layer, end, passing=passing)
+        path = sum_path(moments.folder, layer, end, passing=passing)
+        # what another layer of the pass lacks, this one may have
+        if not (is_stored(path) or is_stored(moments.file(layer, end))):
             save_sum(path, accumulator.packed(), layer, end, texts, provenance)
     for layer in sums:  # when all are there: a pass goes on from one count
         for count, path in passing_sums(moments.folder, layer).items():
@@ -246,10 +251,11 @@ def _store(reading: Reading, sums: Mapping[int, SecondMomentAccumulator], end: i
                 path.unlink(missing_ok=True)
 
 
-def _accumulator(reading: Reading, layer: int) -> SecondMomentAccumulator:
-    adapter, placing = reading.model.adapter, reading.placing
+def new_sum(model: LoadedModel, layer: int, placing: Placing, folder: Path) -> SecondMomentAccumulator:
+    """The empty sum of a layer, where it is to be; a mapped one in a file of the folder."""
+    adapter = model.adapter
     if placing.short:
-        home = reading.moments.folder if placing.mapped else None
+        home = folder if placing.mapped else None
         return FlushedAccumulator(adapter.d_key, adapter.layer_device(layer), home=home)
     return SecondMomentAccumulator(adapter.d_key, adapter.layer_device(layer))
 

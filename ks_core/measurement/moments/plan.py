@@ -59,14 +59,20 @@ class MomentPlan:
     @property
     def operations(self) -> float:
         """Floating point operations of all passes: two for each parameter that a token meets, and the sums' own."""
-        forward = sum(2.0 * self.shape.below[max(layers)] for layers in self.passes)
-        products = 2.0 * blocks.numbers(self.shape.d_key) * sum(map(len, self.passes))
-        return self.tokens * (forward + products)
+        return self.tokens * sum(map(self._of_token, self.passes))
 
-    def seconds(self, rate: float) -> float:
-        """Time of all passes at so many tokens a second in a pass over all blocks for all layers."""
-        whole = 2.0 * (self.shape.below[-1] + blocks.numbers(self.shape.d_key) * self.shape.layers)
-        return self.operations / whole / rate
+    def seconds(self, rate: float, layers: Sequence[int] | None = None) -> float:
+        """Time of all passes.
+
+        Args:
+            rate: tokens a second in a pass for some layers.
+            layers: which these are; all of the model when left out.
+        """
+        return self.operations / self._of_token(range(self.shape.layers) if layers is None else layers) / rate
+
+    def _of_token(self, layers: Sequence[int]) -> float:
+        """Operations of a token in a pass for these layers."""
+        return 2.0 * (self.shape.below[max(layers)] + blocks.numbers(self.shape.d_key) * len(layers))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def plan_by_name(
 ) -> MomentPlan:
     """What collecting will take, of a model by name, folder or hub id; of its files the config alone is read.
 
-    Nothing is asked of the device, which may be another machine's.
+    Nothing is asked of the device, which may be another machine's; of this one the memory is, for sums on the host.
 
     Args:
         name, revision: of the model.

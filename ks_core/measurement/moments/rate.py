@@ -11,8 +11,9 @@ import torch
 
 from ks_core.data.corpus import Corpus
 from ks_core.errors import InputError
-from ks_core.measurement.moments.accumulator import SecondMomentAccumulator
-from ks_core.measurement.moments.passes import accumulate
+from ks_core.files import cache_dir
+from ks_core.measurement.moments.passes import accumulate, new_sum
+from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.text import Piece, batches, take_tokens
 from ks_core.models.loaded import LoadedModel
 
@@ -32,9 +33,19 @@ class Rate:
 
 
 def measured_rate(
-    model: LoadedModel, corpus: Corpus, layers: tuple[int, ...], *, batches_timed: int, batch_tokens: int, longest: int
+    model: LoadedModel,
+    corpus: Corpus,
+    layers: tuple[int, ...],
+    placing: Placing,
+    *,
+    batches_timed: int,
+    batch_tokens: int,
+    longest: int,
 ) -> Rate:
-    """Read a few batches as a collection does, and keep nothing.
+    """Read a few batches as a pass over these layers does, and keep nothing.
+
+    Short sums are flushed once after them, which a pass does after many more: their time is told too long, not too
+    short.
 
     Raises:
         InputError: fewer than one batch, or less text than that takes.
@@ -42,11 +53,13 @@ def measured_rate(
     if batches_timed < 1:
         raise InputError(f"batches is {batches_timed}; expected 1 or more to be timed")
     texts = take_tokens(corpus.texts(), model.tokenizer, (batches_timed + 1) * batch_tokens, longest)
-    sums = {layer: SecondMomentAccumulator(model.adapter.d_key, model.adapter.layer_device(layer)) for layer in layers}
+    sums = {layer: new_sum(model, layer, placing, cache_dir()) for layer in layers}
     timed = []
     for batch in islice(batches([Piece(ids, 0) for ids in texts], batch_tokens), batches_timed + 1):
         start = time.perf_counter()
         accumulate(model, batch, sums)
+        for each in sums.values():
+            each.flush()
         if model.adapter.device.type == "cuda":
             torch.cuda.synchronize(model.adapter.device)
         timed.append((sum(map(len, batch)), time.perf_counter() - start))
