@@ -18,8 +18,8 @@ from ks_core.models.loading import load_model
 pytestmark = pytest.mark.speed
 
 EDITS, ROUNDS = 32, 2
-VALUES_LARGEST_RATIO = 0.5
-"""In layer 10 of 30 the plain way runs 30 layers forward and 20 back over 11 tokens an edit and a head of 28 million
+VALUES_LARGEST_RATIO = {10: 0.5}
+"""By layer; below 1 in the others, as the lower the layer the less is spared. In layer 10 of 30 the plain way runs 30 layers forward and 20 back over 11 tokens an edit and a head of 28 million
 weights after each; what is left are 20 and 20 over 4.5 tokens, and the head after 1.3: a quarter of the arithmetic. The
 rest of the half is for products of a third as many rows, and for what is done once."""
 
@@ -111,7 +111,7 @@ def test_target_values(benchmark, model, layer, monkeypatch):
     )
     assert error < SEARCH_ROUNDING
     assert torch.equal(found.steps, expected.steps)
-    assert noted.to_replaced.value < VALUES_LARGEST_RATIO
+    assert noted.to_replaced.value < VALUES_LARGEST_RATIO.get(layer, 1.0)
 
 
 @pytest.fixture(scope="module")
