@@ -19,9 +19,10 @@ pytestmark = pytest.mark.speed
 
 EDITS, ROUNDS = 32, 2
 VALUES_LARGEST_RATIO = {10: 0.5}
-"""By layer; below 1 in the others, as the lower the layer the less is spared. In layer 10 of 30 the plain way runs 30 layers forward and 20 back over 11 tokens an edit and a head of 28 million
-weights after each; what is left are 20 and 20 over 4.5 tokens, and the head after 1.3: a quarter of the arithmetic. The
-rest of the half is for products of a third as many rows, and for what is done once."""
+"""By layer; below 1 in the others, as the lower the layer the less is spared. In layer 10 of 30 the plain way runs 30
+layers forward and 20 back over 11 tokens an edit and a head of 28 million weights after each; what is left are 20 and
+20 over 4.5 tokens, and the head after 1.3: a quarter of the arithmetic. The rest of the half is for products of a third
+as many rows, and for what is done once."""
 
 KNOWN_FACTS = 24
 VOCABULARY = 262_144
