@@ -215,7 +215,8 @@ def _too_little(shape: ModelShape, need: Need) -> InputError:
     one = _sum_bytes(shape, short=need.kind == "cuda")
     if need.offload:
         fixed["weights"] = shape.least * BYTES[need.dtype]
-    spread = ", or leave a part of the weights on the host (device_map)" if need.kind == "cuda" else ""
+    alone = need.kind == "cuda" and not need.offload
+    spread = ", or leave a part of the weights on the host (device_map)" if alone else ""
     said = ", ".join(f"{name} {size / 1e9:.2f} GB" for name, size in fixed.items())
     return InputError(
         f"memory is {(need.memory or 0) / 1e9:.2f} GB, too little for one layer of {shape.name}: {said}, and the sums "
