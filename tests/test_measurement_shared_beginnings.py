@@ -182,11 +182,18 @@ def test_a_prompt_alone_is_read_in_a_row_that_goes_on(model, run):
 def test_no_more_of_a_past_is_held_than_fits(model, run, monkeypatch, most):
     entries = 2 * model.adapter.num_layers * model.adapter.d_value
     monkeypatch.setattr(shared_beginnings, "PAST_AT_ONCE", most * entries)
-    assert_plain(model)
+    assert_plain(model, batch_tokens=2 * most)
     pasts = [size for size in run["after"] if size > most]
     longest = max(len(question.ids) for question in questions_of(model, *zip(*QUESTIONS, strict=True)))
     assert run["pasts"] > 1
     assert all(size <= longest for size in pasts), "one row alone excepted"
+
+
+def test_where_less_than_half_a_batch_of_pasts_fits_rows_come_whole(model, run, monkeypatch):
+    entries = 2 * model.adapter.num_layers * model.adapter.d_value
+    monkeypatch.setattr(shared_beginnings, "PAST_AT_ONCE", 49 * entries)
+    assert_plain(model, batch_tokens=100)
+    assert run["pasts"] == 0
 
 
 tokens = st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple)

@@ -8,19 +8,16 @@ import pytest
 import torch
 from checkout import MODELS
 from errors import refused
-from measured import passes_of, write_text
+from measured import passes_of
 from reference_statistics import statements_corpus
-from tiny_models import save_tiny_checkpoint
 
-from ks_core.data.corpus import corpus_of, load_corpus
-from ks_core.errors import InputError, OutOfMemoryError, StorageError, TooLittleTextError
-from ks_core.measurement.moments import collecting, passes, tokens
+from ks_core.errors import InputError, OutOfMemoryError, StorageError
+from ks_core.measurement.moments import collecting, passes
 from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.passes import Pass, checkpoints, next_pass
 from ks_core.measurement.moments.placing import Placing
 from ks_core.measurement.moments.store import sum_path
 from ks_core.measurement.moments.text import Piece, chunks
-from ks_core.measurement.moments.tokens import StoredTokens
 from ks_core.models.loading import load_model
 
 TOKENS = 8192
@@ -296,31 +293,3 @@ def test_chunks_hold_all_batches_in_their_order_within_what_a_flush_waits_for():
     assert [batch for group in grouped for batch in group] == batched
     assert [sum(len(batch) * len(batch[0]) for batch in group) for group in grouped] == [29, 40, 13]
     assert [len(group) for group in chunks(batched, 1)] == [1] * 5
-
-
-class TestStoredTokens:
-    """Tokens that are taken once and read from disk."""
-
-    @pytest.fixture
-    def tokenizer(self, tmp_path):
-        return load_model(save_tiny_checkpoint(tmp_path / "model")).tokenizer
-
-    @pytest.mark.parametrize("in_memory", [1 << 20, 64])
-    def test_they_come_back_text_by_text_as_often_as_asked(self, tmp_path, monkeypatch, tokenizer, in_memory):
-        monkeypatch.setattr(tokens, "IN_MEMORY", in_memory)
-        texts = list(load_corpus(write_text(tmp_path / "text.txt")).texts())
-        expected = [ids[:20] for ids in tokenizer(texts)["input_ids"]]
-        stored = StoredTokens(texts, tokenizer, 700, 20)
-        for _ in range(2):
-            found = [ids.tolist() for ids in stored]
-            assert sum(map(len, found)) == 700
-            assert found[:-1] == expected[: len(found) - 1]
-            assert found[-1] == expected[len(found) - 1][: len(found[-1])]
-        ends = [sum(map(len, found[: number + 1])) for number in range(len(found))]
-        for count in (1, ends[0], ends[0] + 1, ends[-1]):
-            assert stored.texts_within(count) == next(n for n, end in enumerate(ends, 1) if end >= count)
-        assert not [path for path in tmp_path.rglob("*") if path.is_file() and "cache" in path.parts]
-
-    def test_too_little_text_is_an_error_of_its_own(self, tokenizer):
-        with refused(TooLittleTextError, what="the text has", remedy="ask for fewer"):
-            StoredTokens(corpus_of(["Nara lies in Japan."], "one").texts(), tokenizer, 10**4, 64)

@@ -101,7 +101,7 @@ def batches_of(adapter: Adapter, first_read: Mapping[Tokens, int], batch_tokens:
         shared = {}
     # Keys and values of each layer, which are no wider than the model but in few families.
     most = min(batch_tokens, PAST_AT_ONCE // (2 * adapter.num_layers * adapter.d_value))
-    if most < batch_tokens // 2:  # of a large model: many small passes would cost more than what they spare
+    if most < batch_tokens // 2:  # of a large model, where many small passes would cost more than they spare
         shared, most = {}, batch_tokens
     lone = [row for beginning, rows in groups.items() if beginning not in shared for row in rows]
     for batch in batches(lone, batch_tokens):
