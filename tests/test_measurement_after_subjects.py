@@ -25,44 +25,49 @@ FACTS = (
     Fact(4, "town 東", "P4", "In the {}", "大", "京"),  # one token holds the subject's end and the object
 )
 SETTINGS = ValueSettings(steps=6, kl_weight=0.5, prefixes=("Apple.",), target_probability=0.9)
-# Log-probabilities and their gradients are float32 (some 8 roundings), and so are norms or attention of some families.
-# Adam moves an entry by the rate times a ratio of gradients, so each step adds that relative error once to the change.
-RTOL = SETTINGS.steps * 8 * torch.finfo(torch.float32).eps
+ROUNDING = 1e-4
+"""Of a log-probability's size, and of the longest gradient: one of an edit that reaches nothing is rounding alone. Both
+are float32 in some 8 roundings, 5e-7, of which an improbable object may lose two digits by cancellation; a fault moves
+them by their own size. Whole searches are not compared: Adam divides an entry by its own size, so one near 0 moves by
+what rounding made of it."""
 
 
 def loaded(model_type, side="right"):
     return load_model(tiny_model(model_type), byte_level_tokenizer(padding_side=side))
 
 
-def plainly(monkeypatch, model, layer, settings):
-    with monkeypatch.context() as patch:
-        patch.setattr(values, "after_subjects", WholeRows)
-        return target_values(model, FACTS, layer, settings)
+def objective_at(model, layer, settings, change):
+    """Log-probabilities and the gradient of the search's objective, after some change."""
+    search = values._Search(model, FACTS, layer, torch.ones(len(FACTS), dtype=torch.float64), settings)
+    with torch.no_grad():
+        search._change.copy_(change)
+    means, penalties = search._objective(torch.arange(len(FACTS)))
+    (gradient,) = torch.autograd.grad((penalties - means).sum(), [search._change])
+    return means.detach(), gradient
 
 
-def assert_same(found, expected, weight):
-    before = expected.keys @ weight.T
-    allowed = RTOL * float(expected.values.abs().max() + (expected.values - before).abs().max())
-    torch.testing.assert_close(found.values, expected.values, rtol=0, atol=allowed)
-    torch.testing.assert_close(found.probabilities, expected.probabilities, rtol=RTOL, atol=0)
-    assert torch.equal(found.steps, expected.steps)
+def assert_plain(monkeypatch, model, layer, settings=SETTINGS):
+    generator = torch.Generator().manual_seed(layer)
+    for size in (0.0, 1.0):
+        change = size * torch.randn(len(FACTS), model.adapter.d_value, generator=generator, dtype=torch.float64)
+        found, gradient = objective_at(model, layer, settings, change)
+        with monkeypatch.context() as patch:
+            patch.setattr(values, "after_subjects", WholeRows)
+            expected, plain = objective_at(model, layer, settings, change)
+        torch.testing.assert_close(found, expected, rtol=ROUNDING, atol=0)
+        longest = float(plain.norm(dim=1).max())  # in the last layer nothing reaches tokens after the subject
+        assert float((gradient - plain).norm(dim=1).max()) <= ROUNDING * longest
+        assert longest > 0
 
 
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("model_type", FAMILIES)
-def test_a_search_equals_the_plain_way(monkeypatch, model_type, layer):
-    model = loaded(model_type)
-    expected = plainly(monkeypatch, model, layer, SETTINGS)
-    found = target_values(model, FACTS, layer, SETTINGS)
-    assert_same(found, expected, model.adapter.weight(layer))
-    changes = (found.values - found.keys @ model.adapter.weight(layer).T).abs()
-    assert float(changes.max()) > 100 * RTOL * float(found.values.abs().max()), "something was searched"
+def test_what_a_search_climbs_is_that_of_the_plain_way(monkeypatch, model_type, layer):
+    assert_plain(monkeypatch, loaded(model_type), layer)
 
 
 def test_padding_on_the_left_is_no_other(monkeypatch):
-    model = loaded("gemma3_text", "left")
-    expected = plainly(monkeypatch, model, 1, SETTINGS)
-    assert_same(target_values(model, FACTS, 1, SETTINGS), expected, model.adapter.weight(1))
+    assert_plain(monkeypatch, loaded("gemma3_text", "left"), 1)
 
 
 FAULTS = {
@@ -78,10 +83,9 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_caught(monkeypatch, fault):
     model, settings = loaded("llama"), replace(SETTINGS, prefixes=(), kl_weight=0.0)
-    expected = plainly(monkeypatch, model, 1, settings)
     monkeypatch.setattr(values, "after_subjects", lambda *of: FAULTS[fault](fast.after_subjects(*of)))
     with pytest.raises(AssertionError):
-        assert_same(target_values(model, FACTS, 1, settings), expected, model.adapter.weight(1))
+        assert_plain(monkeypatch, model, 1, settings)
 
 
 def test_the_rest_goes_from_the_subject_to_the_last_token_that_is_read():
