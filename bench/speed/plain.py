@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from values_oracles import WholeRows
 
 from ks_core.measurement.moments.text import batches
-from ks_core.measurement.objects import ObjectRows, at_subjects
 from ks_core.measurement.places import LOGITS_AT_ONCE
 from ks_core.measurement.shared_beginnings import Batch, Tokens
 from ks_core.models.adapter import Adapter
 
-
-@dataclass(frozen=True, eq=False)
-class WholeRows:
-    """In the place of `AfterSubjects`: nothing is kept from one step of a search to the next."""
-
-    adapter: Adapter
-    layer: int
-    rows: ObjectRows
-
-    def of(self, owners: Tensor) -> WholeRows:
-        """The rows of some facts."""
-        return replace(self, rows=self.rows.of(owners))
-
-    def logits(self, added: Tensor) -> Tensor:
-        """After the tokens of `rows.read`, taken from those after every token."""
-        with self.adapter.shifted_values(self.layer, at_subjects(self.rows, added)):
-            return self.adapter.logits(*self.rows.inputs)[self.rows.read]
+__all__ = ["WholeRows", "log_probabilities_everywhere", "whole_rows"]
 
 
 def log_probabilities_everywhere(
