@@ -71,7 +71,8 @@ def compute(here: bool, what: str) -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    """Write a line in one piece: processes share the pipe, and print may end its line after another's began."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 if __name__ == "__main__":
