@@ -13,7 +13,7 @@ from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, bits, law
 from ks_core.conformance.problems import INDEPENDENT, one_constraint, problems
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.tolerances import allowed, effect, free_rows
+from ks_core.conformance.tolerances import allowed, at_keys, effect, free_rows
 from ks_core.theory.interference import measured_original, predicted_original
 from ks_core.theory.superposition import superposition
 from ks_core.theory.traits import Traits
@@ -64,8 +64,7 @@ def direction_is_whitened(editor: Editor, problem: EditProblem) -> Iterator[Gap]
 )
 def orthogonal_keys_are_edited_without_loss(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """Whitened-orthogonal keys do not feel each other's edits."""
-    after, limit = editor.edited(problem), allowed(problem, editor.traits)
-    change = effect(problem, editor.traits)
+    after, limit, change = editor.edited(problem), *at_keys(problem, editor.traits)
     yield Gap("the values at other keys", problem.others @ after.T, problem.others @ problem.weight.T, limit, change)
     if "exact" in editor.words:
         yield Gap("the values at the edited keys", problem.keys @ after.T, problem.values, limit, change)
@@ -87,8 +86,8 @@ def interference_is_as_predicted(editor: Editor, problem: EditProblem) -> Iterat
     """
     measured = measured_original(problem.weight, editor.edited(problem), problem.others)
     predicted = _predicted(problem, editor.traits)
-    limit, change = 2 * allowed(problem, editor.traits), effect(problem, editor.traits)
-    yield Gap("the change at other keys", measured, predicted, limit, change)
+    limit, change = at_keys(problem, editor.traits)
+    yield Gap("the change at other keys", measured, predicted, 2 * limit, change)
 
 
 def _predicted(problem: EditProblem, traits: Traits) -> Tensor:

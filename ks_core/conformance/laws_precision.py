@@ -16,14 +16,14 @@ from ks_core.conformance.law import Gap, bits, law
 from ks_core.conformance.laws_values import formula_gap
 from ks_core.conformance.problems import problems
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.tolerances import effect, value_scale
+from ks_core.conformance.tolerances import effect, weight_scale
 from ks_core.theory.traits import Traits
 
 COARSER = {torch.float64: torch.float32, torch.float32: torch.bfloat16}
 """what arithmetic is narrowed to, without or against one's will"""
 
 COARSE_ROUNDINGS = 8
-"""Of one edit at d_key 5 and a condition of 4 at most, in units of u · value scale: a product, a solve and a sum."""
+"""Of one edit at d_key 5 and a condition of 4 at most, in units of u · weight scale: a product, a solve and a sum."""
 
 MILD_CONDITION = 4.0
 
@@ -70,7 +70,7 @@ def arithmetic_is_as_precise_as_claimed(editor: Editor, problem: EditProblem) ->
     """
     gap = formula_gap("the values at the text's keys", editor, problem)
     coarser = torch.finfo(COARSER[editor.traits.arithmetic]).eps / 2
-    limit = COARSE_ROUNDINGS * coarser * value_scale(problem)
+    limit = COARSE_ROUNDINGS * coarser * weight_scale(problem)
     if gap.size <= limit:
         yield replace(gap, effect=limit)
 

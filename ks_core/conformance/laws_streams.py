@@ -83,7 +83,7 @@ def calls_of_a_stream_follow_each_other(editor: Editor, problem: EditProblem) ->
         call = in_dtype(replace(some_edits(problem, slice(start, start + size)), weight=weight), editor.traits)
         weight = stream(call)
         alone, claims = after_earlier(call, editor.traits, problem.keys[:start])
-        expected, root = closed_form(alone, claims), problem.moment.root
+        expected, root = closed_form(alone, claims), alone.moment.root
         what = f"the values at the text's keys after call {start // size + 1}"
         limit, change = allowed(alone, claims), effect(alone, claims)
         yield Gap(what, weight @ root, expected @ root, limit, change)

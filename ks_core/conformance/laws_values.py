@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from ks_core.conformance.editors import Editor
@@ -10,7 +11,7 @@ from ks_core.conformance.law import Gap, law
 from ks_core.conformance.oracles import closed_form
 from ks_core.conformance.problems import problems
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.tolerances import allowed, effect, free_rows, whitened_norms
+from ks_core.conformance.tolerances import allowed, at_keys, effect, free_rows
 
 
 def formula_gap(what: str, editor: Editor, problem: EditProblem) -> Gap:
@@ -32,7 +33,7 @@ def formula_gap(what: str, editor: Editor, problem: EditProblem) -> Gap:
 def last_edit_is_exact(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """The last key of a stream has its value."""
     got = problem.keys[-1] @ editor.edited(problem).T
-    limit, change = allowed(problem, editor.traits), effect(problem, editor.traits)
+    limit, change = at_keys(problem, editor.traits)
     yield Gap("the value at the last key", got, problem.values[-1], limit, change)
 
 
@@ -47,7 +48,7 @@ def last_edit_is_exact(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
 def every_edit_holds(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """All keys of a joint edit have their values."""
     got = problem.keys @ editor.edited(problem).T
-    limit, change = allowed(problem, editor.traits), effect(problem, editor.traits)
+    limit, change = at_keys(problem, editor.traits)
     yield Gap("the values at the keys", got, problem.values, limit, change)
 
 
@@ -76,7 +77,7 @@ def share_of_the_residual_is_as_claimed(editor: Editor, problem: EditProblem) ->
     traits, start = editor.traits, problem.values - problem.keys @ problem.weight.T
     size = float(free_rows(problem).square().sum())
     moved = problem.keys @ (editor.edited(problem) - problem.weight).T
-    limit, change = allowed(problem, traits), effect(problem, traits)
+    limit, change = at_keys(problem, traits)
     yield Gap("the change at the key", moved, traits.share * start * size / (size + traits.ridge), limit, change)
 
 
@@ -144,7 +145,5 @@ def protected_keys_are_untouched(editor: Editor, problem: EditProblem) -> Iterat
     if problem.protected is None:
         return
     before, after = (problem.protected @ weight.T for weight in (problem.weight, editor.edited(problem)))
-    longest, edited = (float(whitened_norms(problem, keys).max()) for keys in (problem.protected, problem.keys))
-    limit = max(1.0, longest / edited) * allowed(problem, editor.traits)
-    change = effect(problem, editor.traits)
+    limit, change = at_keys(replace(problem, others=problem.protected), editor.traits)
     yield Gap("the values at the protected keys", after, before, limit, change)

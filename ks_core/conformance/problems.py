@@ -162,7 +162,7 @@ def after_earlier(problem: EditProblem, traits: Traits, earlier: Tensor) -> tupl
 
     With a ridge, earlier keys count as text: A = ridge · C + K_pᵀK_p stands for ridge · C, with the ridge 1. As the
     first call's W_1 is a minimum, ‖(W − W_1) K_pᵀ‖² + ridge ‖(W − W_1) C^½‖² is the first objective but for a constant,
-    and two calls are one call with all edits. Without a ridge earlier keys are protected.
+    and two calls are one call with all edits, where all of the residual is written.
 
     Args:
         problem: of the later call.
@@ -171,11 +171,8 @@ def after_earlier(problem: EditProblem, traits: Traits, earlier: Tensor) -> tupl
     """
     if not (traits.remembers and len(earlier)):
         return problem, traits
-    if traits.ridge:
-        system = traits.ridge * problem.moment.matrix + earlier.T @ earlier
-        return replace(problem, moment=spectrum_of((system + system.T) / 2)), replace(traits, ridge=1.0)
-    kept = earlier if problem.protected is None else torch.cat([problem.protected, earlier])
-    return replace(problem, protected=kept), traits
+    system = traits.ridge * problem.moment.matrix + earlier.T @ earlier
+    return replace(problem, moment=spectrum_of((system + system.T) / 2)), replace(traits, ridge=1.0)
 
 
 def some_edits(problem: EditProblem, chosen: slice | list[int]) -> EditProblem:

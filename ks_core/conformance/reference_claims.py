@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ks_core.errors import InputError
 from ks_core.theory.key_spaces import protect
-from ks_core.theory.traits import Traits, traits
+from ks_core.theory.traits import DTYPES, Traits, traits
 from ks_core.theory.whitening import whiten
 
 
@@ -53,24 +53,37 @@ def editor_claiming(**claims: Any) -> Callable[..., Any]:
     return traits(**claims)(named)
 
 
+def refuse_singular(claimed: Traits, moment: Tensor) -> None:
+    """A C that is used and, in the digits of its dtype, has no inverse.
+
+    Raises:
+        InputError: the condition number is not below 1 / (d eps).
+    """
+    spectrum = torch.linalg.eigvalsh(moment)
+    least = len(moment) * torch.finfo(DTYPES[claimed.dtype]).eps * float(spectrum[-1])
+    if claimed.metric == "second_moment" and float(spectrum[0]) <= least:
+        raise InputError(
+            f"the second moment has an eigenvalue of {float(spectrum[0]):.2g}; expected above {least:.2g}, the "
+            f"rounding of its {claimed.dtype} entries: collect more text, or pass more digits"
+        )
+
+
 def _edited(
     claimed: Traits, earlier: Tensor, weight: Tensor, keys: Tensor, values: Tensor, moment: Tensor, *protected: Tensor
 ) -> Tensor:
     """One call: the closed form, with the metric, the memory and the protected keys that are claimed."""
     if not len(keys):
         return weight
+    refuse_singular(claimed, moment)
     metric, ridge = (torch.eye(len(moment)).double() if claimed.metric == "identity" else moment), claimed.ridge
-    kept = list(protected)
-    if len(earlier) and ridge:
+    if len(earlier):
         metric, ridge = ridge * metric + earlier.T @ earlier, 1.0
-    elif len(earlier):
-        kept.append(earlier)
-    whitening = whiten(metric)
-    space = protect(whitening, torch.cat(kept)) if kept else whitening
+    space = protect(whiten(metric), *protected) if protected else whiten(metric)
     directions, sizes = space.solve(keys), space.whiten(keys)
     if claimed.order == "joint":
         system = sizes @ sizes.T + ridge * torch.eye(len(keys)).double()
-        return weight + claimed.share * torch.linalg.solve(system, values - keys @ weight.T).T @ directions
+        jointly: Tensor = weight + claimed.share * torch.linalg.solve(system, values - keys @ weight.T).T @ directions
+        return jointly
     for key, value, direction, row in zip(keys, values, directions, sizes, strict=True):
         weight = weight + claimed.share * torch.outer(value - weight @ key, direction) / (ridge + row.dot(row))
     return weight

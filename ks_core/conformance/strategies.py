@@ -90,7 +90,8 @@ def spectra(
 ) -> Tensor:
     """Positive eigenvalues, largest first, with λ_max / λ_min ≤ max_condition and a scale of 10^±magnitude at most."""
     kind = kind or draw(st.sampled_from(SPECTRUM_KINDS))
-    condition = 10.0 ** draw(st.floats(0.5, np.log10(max_condition)))
+    most = float(np.log10(max_condition))
+    condition = 10.0 ** draw(st.floats(min(0.5, most), most))
     scale = 10.0 ** draw(st.integers(-magnitude, magnitude))
     values: NDArray[Any]
     if kind == "flat":

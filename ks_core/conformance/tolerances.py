@@ -28,26 +28,35 @@ def rounding(problem: EditProblem) -> float:
     return tolerance(problem.moment.condition_number, problem.moment.dim, len(problem.keys))
 
 
-def value_scale(problem: EditProblem) -> float:
-    """A bound on every value and residual of the stream.
+def weight_scale(problem: EditProblem) -> float:
+    """A bound on ‖W_i C^½‖, the values of whitened keys of length 1, through the whole stream.
 
     In whitened coordinates W_i = W_{i−1} (I − aaᵀ/aᵀa) + v aᵀ/aᵀa, so each edit adds at most ‖v‖ / ‖a‖ to ‖W‖. With
     protected keys only a' is written, a without their span; the rest of a then counts as a part of the value to reach.
     """
-    norms = whitened_norms(problem, torch.cat([problem.keys, problem.others]))
     values = torch.linalg.vector_norm(problem.values, dim=1)
     start = torch.linalg.matrix_norm(problem.weight, 2) * problem.moment.eigenvalues.max().sqrt()
-    shortest = norms.min()
+    shortest = whitened_norms(problem, torch.cat([problem.keys, problem.others])).min()
     if problem.protected is not None:
-        values = values + start * norms[: len(values)]
+        values = values + start * whitened_norms(problem, problem.keys)
         shortest = torch.linalg.vector_norm(free_rows(problem), dim=1).min()
-    return float((start + values.sum() / shortest) * norms.max())
+    return float(start + values.sum() / shortest)
+
+
+def longest(problem: EditProblem) -> float:
+    """‖L⁻¹k‖ of the longest key that is edited or felt: what values at keys are larger by than at keys of length 1."""
+    return float(whitened_norms(problem, torch.cat([problem.keys, problem.others])).max())
+
+
+def value_scale(problem: EditProblem) -> float:
+    """A bound on every value and residual of the stream."""
+    return weight_scale(problem) * longest(problem)
 
 
 def allowed(problem: EditProblem, traits: Traits) -> float:
-    """Rounding error that values may have after the edits of any editor with these traits, in units of values.
+    """Rounding error that W'C^½ may have after the edits of any editor with these traits; times `longest` at keys.
 
-        (4 d (3 d + 1) u · κ^{3/2} · amplification + u' κ^{1/2}) · n · value scale
+        (4 d (3 d + 1) u · κ^{3/2} · amplification + u' κ^{1/2}) · n · weight scale
 
     with u of the arithmetic and u' of the arrays, where these are narrower: what is returned is rounded to them, by u'
     ‖W'‖ ‖C^½‖ ≤ u' κ^½ ‖W'C^½‖ of its values, and the edits before it may have been.
@@ -62,7 +71,7 @@ def allowed(problem: EditProblem, traits: Traits) -> float:
     stored = max(torch.finfo(dtype).eps / 2 for dtype in (traits.result, DTYPES[traits.dtype]))
     if stored > unit_roundoff:
         relative += stored * condition**0.5 * edits
-    return relative * value_scale(problem)
+    return relative * weight_scale(problem)
 
 
 def update_of_values(problem: EditProblem, traits: Traits) -> Tensor:
@@ -90,6 +99,12 @@ def effect(problem: EditProblem, traits: Traits) -> float:
     """The largest change that the edits make to a value of the text, in the units of `allowed`."""
     update = update_of_values(problem, traits) @ problem.moment.basis.T
     return float(update.abs().max()) if update.numel() else 0.0
+
+
+def at_keys(problem: EditProblem, traits: Traits) -> tuple[float, float]:
+    """`allowed` and `effect` at the problem's keys, which are longer or shorter than 1."""
+    length = longest(problem)
+    return allowed(problem, traits) * length, effect(problem, traits) * length
 
 
 def amplification(problem: EditProblem, traits: Traits) -> float:
