@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ks_core.conformance import Traits, check_collector, reference
+from ks_core.conformance.checking import hold
 from ks_core.conformance.collectors import (
     COARSER,
     Collected,
@@ -35,6 +36,7 @@ from ks_core.conformance.collectors import (
     texts,
     unit_roundoff,
 )
+from ks_core.conformance.registry import LAWS
 from ks_core.theory.traits import DTYPES
 
 PRECISION = "collector_sums_are_as_precise_as_claimed"
@@ -163,6 +165,15 @@ def test_bound_does_not_grow_with_the_text_but_by_the_precision_of_sums() -> Non
         claims = Traits(dtype="float32", accumulates=accumulates)
         ratio = rounding_of_long_sums(two, claims, got) / rounding_of_long_sums(one, claims, got)
         assert ratio == pytest.approx(growth, rel=2e-3)  # the constant roundings, two of 2,000
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("computes", ["float64", "float32"])
+@pytest.mark.parametrize("accumulates", COARSER)
+def test_law_of_sums_has_the_power_to_judge_every_example(dtype: str, computes: str, accumulates: str) -> None:
+    claims = Traits(dtype=dtype, computes=computes, accumulates=accumulates)
+    result = hold(LAWS[PRECISION], Collector.of(as_float32, claims), max_examples=20)
+    assert (result.outcome, result.unjudged) == ("passed", 0)
 
 
 def test_message_says_what_to_claim_instead() -> None:

@@ -36,8 +36,8 @@ def laws_table(subject: str) -> str:
 
 
 def whom(law: Law) -> str:
-    """The claims that a law asks for."""
-    return " and ".join(law.needs) or "all"
+    """The claims that a law asks for, and whether others rest on it."""
+    return (" and ".join(law.needs) or "all") + (" · first" if law.first else "")
 
 
 def escaped(text: str) -> str:

@@ -13,6 +13,7 @@ from ks_core.conformance.collectors import (
     Collector,
     Layout,
     Text,
+    lost_to_a_massive_key,
     massive_keys,
     mean_of_outer_products,
     rounding,
@@ -33,6 +34,40 @@ def _same(what: str, collector: Collector, text: Text, one: Layout, other: Layou
 @law(
     "collector",
     texts,
+    first=True,
+    formula="keys and masks are after the call what they were before",
+    why="The keys belong to the forward pass; changed in place, they change the model's output.",
+    usual_cause="keys *= mask, or a centring in place",
+)
+def collector_leaves_keys_alone(collector: Collector, text: Text) -> Iterator[Gap]:
+    """Every array keeps its bits."""
+    shards, kept = (collector.shards(text, Layout(rows=2, filler=LOUD)) for _ in range(2))
+    called(collector.implementation, "the collector", shards)
+    for shard, before in zip(shards, kept, strict=True):
+        for batch, was in zip(shard, before, strict=True):
+            for name, array, old in zip(("keys", "mask"), batch, was, strict=True):
+                yield bits(name, torch.as_tensor(array), torch.as_tensor(old))
+
+
+@law(
+    "collector",
+    texts,
+    first=True,
+    formula="collect(text) is the same before and after another text was collected",
+    why="The second layer's or model's statistics would hold the first one's.",
+    usual_cause="a sum kept in a module, a class or a default argument",
+)
+def collector_keeps_no_state(collector: Collector, text: Text) -> Iterator[Gap]:
+    """A collection does not see those before it."""
+    alone = collector.collected(text, Layout())
+    collector.collected(replace(text, keys=2 * text.keys), Layout())
+    yield bits("the second moment", collector.collected(text, Layout()).matrix, alone.matrix)
+
+
+@law(
+    "collector",
+    texts,
+    first=True,
     formula="C = (1/n) Σ k kᵀ over all n tokens",
     why="The scale of C is the unit of every ridge, and centring removes a direction that keys do have.",
     usual_cause="a covariance instead of a second moment (mean subtracted), n − 1 for n, or the last batch dropped",
@@ -47,6 +82,7 @@ def collector_takes_the_uncentred_mean(collector: Collector, text: Text) -> Iter
 @law(
     "collector",
     massive_keys,
+    first=True,
     formula="|Ĉ − C| is within the rounding of n sums in the claimed precision, n the number of tokens",
     why="A float32 sum of 10⁸ tokens takes up no small keys any more, and C⁻¹ is large where they alone are.",
     usual_cause="a running sum, or a running mean, in the dtype of the keys; else claim accumulates='float32'",
@@ -55,7 +91,8 @@ def collector_sums_are_as_precise_as_claimed(collector: Collector, text: Text) -
     """One massive key before, amid or after many small ones, a key a batch, against exact sums."""
     got = collector.collected(text, Layout())
     limit = rounding_of_long_sums(text, collector.traits, got)
-    yield Gap("the second moment, one key massive", got.matrix, mean_of_outer_products(text), limit)
+    lost = lost_to_a_massive_key(text)
+    yield Gap("the second moment, one key massive", got.matrix, mean_of_outer_products(text), limit, lost)
 
 
 @law(
@@ -139,34 +176,3 @@ def collector_is_symmetric(collector: Collector, text: Text) -> Iterator[Gap]:
     got = collector.collected(text, Layout(rows=2))
     limit = rounding(text, collector.traits, got, got)
     yield Gap("the second moment and its transpose", got.matrix, got.matrix.T, limit)
-
-
-@law(
-    "collector",
-    texts,
-    formula="keys and masks are after the call what they were before",
-    why="The keys belong to the forward pass; changed in place, they change the model's output.",
-    usual_cause="keys *= mask, or a centring in place",
-)
-def collector_leaves_keys_alone(collector: Collector, text: Text) -> Iterator[Gap]:
-    """Every array keeps its bits."""
-    shards, kept = (collector.shards(text, Layout(rows=2, filler=LOUD)) for _ in range(2))
-    called(collector.implementation, "the collector", shards)
-    for shard, before in zip(shards, kept, strict=True):
-        for batch, was in zip(shard, before, strict=True):
-            for name, array, old in zip(("keys", "mask"), batch, was, strict=True):
-                yield bits(name, torch.as_tensor(array), torch.as_tensor(old))
-
-
-@law(
-    "collector",
-    texts,
-    formula="collect(text) is the same before and after another text was collected",
-    why="The second layer's or model's statistics would hold the first one's.",
-    usual_cause="a sum kept in a module, a class or a default argument",
-)
-def collector_keeps_no_state(collector: Collector, text: Text) -> Iterator[Gap]:
-    """A collection does not see those before it."""
-    alone = collector.collected(text, Layout())
-    collector.collected(replace(text, keys=2 * text.keys), Layout())
-    yield bits("the second moment", collector.collected(text, Layout()).matrix, alone.matrix)
