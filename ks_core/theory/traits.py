@@ -82,10 +82,10 @@ class Traits:
         Raises:
             InputError: names both claims.
         """
-        if self.remembers and not (self.stateful and self.order == "joint"):
+        if self.remembers and not (self.stateful and self.order == "joint" and self.ridge):
             raise InputError(
-                "trait remembers is True; expected order='joint' and stateful=True with it: a memory belongs to one "
-                "stream, so a factory must give each stream an editor of its own"
+                "trait remembers is True; expected order='joint', a ridge and stateful=True with it: earlier keys count "
+                "as text beside the ridge, and belong to one stream, which a factory gives an editor of its own"
             )
         if self.array == "numpy" and "bfloat16" in (self.dtype, self.returns):
             raise InputError("trait array is 'numpy' with 'bfloat16'; expected 'torch': NumPy has no such numbers")
