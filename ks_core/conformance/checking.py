@@ -48,13 +48,19 @@ class Broken(Exception):  # noqa: N818 - not an error of this package but a find
 class _Trials:
     """What was seen on the way: how many examples, the worst gap that was still allowed, the last that broke it."""
 
-    judged: int = 0
+    tried: int = 0
     unjudged: int = 0
     worst: Gap | None = None
     weakest: Gap | None = None
     broken: Broken | None = None
 
+    @property
+    def judged(self) -> int:
+        """How many examples told something."""
+        return self.tried - self.unjudged
+
     def measure(self, law: Law, subject: Subject, example: Any) -> None:
+        self.tried += 1
         try:
             gaps = list(law.check(subject, example))
         except Misbehaviour as finding:
@@ -69,7 +75,6 @@ class _Trials:
             self.unjudged += 1
             self.weakest = weak[0]
             return
-        self.judged += 1
         self.worst = max([*gaps, *filter(None, [self.worst])], key=lambda gap: gap.ratio, default=None)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, law
-from ks_core.conformance.problems import MAX_CONDITIONS, in_dtype, problems, spectrum_of
+from ks_core.conformance.problems import MAX_CONDITIONS, Spectra, in_dtype, problems, spectrum_of
 from ks_core.conformance.strategies import EditProblem, invertible_matrices
 from ks_core.conformance.tolerances import allowed, effect
 from ks_core.theory.traits import Traits
@@ -39,7 +39,7 @@ def _value_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
 
 @st.composite
 def _key_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
-    problem = draw(problems(traits, condition=MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2))
+    problem = draw(problems(traits, spectra=Spectra(MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2)))
     return ChangeOfBasis(problem, draw(invertible_matrices(problem.moment.dim, BASIS_CONDITION)))
 
 

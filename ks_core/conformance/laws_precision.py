@@ -12,20 +12,18 @@ from hypothesis import strategies as st
 
 from ks_core.conformance.arrays import Misbehaviour, called, refused
 from ks_core.conformance.editors import Editor
-from ks_core.conformance.law import Gap, bits, law
+from ks_core.conformance.law import POWER, Gap, bits, law
 from ks_core.conformance.laws_values import formula_gap
-from ks_core.conformance.problems import problems
+from ks_core.conformance.problems import Spectra, problems
 from ks_core.conformance.strategies import EditProblem
 from ks_core.conformance.tolerances import effect, weight_scale
 from ks_core.theory.traits import Traits
 
-COARSER = {torch.float64: torch.float32, torch.float32: torch.bfloat16}
-"""what arithmetic is narrowed to, without or against one's will"""
-
 COARSE_ROUNDINGS = 8
 """Of one edit at d_key 5 and a condition of 4 at most, in units of u · weight scale: a product, a solve and a sum."""
 
-MILD_CONDITION = 4.0
+MILD = Spectra(condition=4.0, magnitude=0)
+"""With which no arithmetic has trouble: a constant that is added to C shows at this size as what it is."""
 
 WORST_CONDITION = 1e8
 """Of second moments of real layers: 1e4 to 1e7, and more with less text."""
@@ -57,21 +55,21 @@ def _name(dtype: torch.dtype) -> str:
 
 @law(
     "editor",
-    partial(problems, most=1, condition=MILD_CONDITION, magnitude=0),
+    partial(problems, most=1, spectra=MILD),
+    needs=("computes float64",),
     first=True,
-    formula="|edit − exact| ≤ rounding of the arithmetic that is claimed, and not of the next coarser one",
+    formula="|edit − exact| ≤ rounding of float64, where float64 is claimed, and not that of float32",
     why="An editor that computes in float32 and takes float64 loses digits silently, and the more the worse C is.",
     usual_cause="float32 inside where float64 is claimed: say computes='float32', or widen C before it is inverted",
 )
 def arithmetic_is_as_precise_as_claimed(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """One edit with a C that no arithmetic has trouble with: an error of the coarser dtype's size is that dtype's.
+    """One edit with a C that no arithmetic has trouble with: an error of float32's size is float32's.
 
     Errors that are larger have another cause, and are for other laws to name.
     """
     gap = formula_gap("the values at the text's keys", editor, problem)
-    coarser = torch.finfo(COARSER[editor.traits.arithmetic]).eps / 2
-    limit = COARSE_ROUNDINGS * coarser * weight_scale(problem)
-    if gap.size <= limit:
+    limit = COARSE_ROUNDINGS * torch.finfo(torch.float32).eps / 2 * weight_scale(problem)
+    if gap.size <= min(limit, POWER * gap.effect):
         yield replace(gap, effect=limit)
 
 
@@ -94,7 +92,7 @@ def float32_agrees_with_exact_arithmetic(editor: Editor, problem: EditProblem) -
 @st.composite
 def _hard_problems(draw: st.DrawFn, traits: Traits) -> EditProblem:
     condition = draw(st.sampled_from((WORST_CONDITION, 1e7, 1e6, 1e5)))
-    problem = draw(problems(traits, most=1, condition=condition, spectrum="log_spaced"))
+    problem = draw(problems(traits, most=1, spectra=Spectra(condition, condition / 3, "log_spaced")))
     # Rounded to float32 a matrix of this condition may have lost what makes it positive: it is no second moment then.
     assume(float(problem.moment.eigenvalues[-1]) > 0 and problem.moment.condition_number <= WORST_CONDITION * 1.01)
     return problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ks_core.conformance.strategies import (
     KEY_KINDS,
+    MIN_CONDITION,
     EditProblem,
     SecondMomentCase,
     generators,
@@ -31,6 +32,24 @@ stays below 2 %; most faults change values by their own size."""
 MAGNITUDES = {"float64": 6, "float32": 6, "bfloat16": 6, "float16": 1}
 """Powers of ten that C may be large or small by; float16 has no numbers above 65,504 and few below 1e-5."""
 
+
+@dataclass(frozen=True)
+class Spectra:
+    """Which second moments are drawn.
+
+    Attributes:
+        condition: number, at most.
+        least_condition: at least.
+        kind: one of `SPECTRUM_KINDS`; drawn where None.
+        magnitude: powers of ten that C may be large or small by, if the dtype has them.
+    """
+
+    condition: float
+    least_condition: float = MIN_CONDITION
+    kind: str | None = None
+    magnitude: int = 6
+
+
 INDEPENDENT = ("generic", "clustered", "whitened_orthogonal")
 
 
@@ -44,9 +63,7 @@ def problems(
     fewest: int = 1,
     most: int = MAX_WIDTH,
     height: str = "low",
-    condition: float | None = None,
-    spectrum: str | None = None,
-    magnitude: int | None = None,
+    spectra: Spectra | None = None,
 ) -> EditProblem:
     """A weight, edits and other keys, all of them numbers of the editor's dtype.
 
@@ -61,14 +78,12 @@ def problems(
         most: edits at most.
         height: of the weight, d_value: "low" (4 at most) or "high" (above d_key), never d_key itself, so that a
             transposition cannot be taken for a weight; or "square".
-        condition: bound on the condition number of C; that of the dtype where left out.
-        spectrum: of C, one of `SPECTRUM_KINDS`; drawn where left out.
-        magnitude: of C, powers of ten at most; that of the dtype where left out.
+        spectra: of C; of any kind within the dtype's bounds where left out.
     """
     joint_and_exact = traits.order == "joint" and not traits.ridge
     kind = draw(st.sampled_from(tuple(k for k in kinds if k in INDEPENDENT) if joint_and_exact else kinds))
     width = draw(st.integers(3, MAX_WIDTH))
-    moment, unused = draw(_metrics(width, traits, condition, spectrum, magnitude))
+    moment, unused = draw(_metrics(width, traits, spectra or Spectra(MAX_CONDITIONS[traits.dtype])))
     spanned = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
     room = moment.dim - spanned
     fits = joint_and_exact or kind == "whitened_orthogonal"
@@ -94,17 +109,10 @@ def heights(width: int, height: str = "low") -> st.SearchStrategy[int]:
 
 
 @st.composite
-def _metrics(
-    draw: st.DrawFn,
-    width: int,
-    traits: Traits,
-    condition: float | None,
-    spectrum: str | None,
-    magnitude: int | None,
-) -> tuple[SecondMomentCase, Tensor | None]:
+def _metrics(draw: st.DrawFn, width: int, traits: Traits, wanted: Spectra) -> tuple[SecondMomentCase, Tensor | None]:
     """What edits are least in, and what stands in C's place where C is not used."""
-    most = MAGNITUDES[traits.dtype] if magnitude is None else magnitude
-    text = draw(second_moments(width, spectrum, condition or MAX_CONDITIONS[traits.dtype], most))
+    magnitude = min(wanted.magnitude, MAGNITUDES[traits.dtype])
+    text = draw(second_moments(width, wanted.kind, wanted.condition, magnitude, wanted.least_condition))
     return (text, None) if traits.metric == "second_moment" else (plain_metric(width), text.matrix)
 
 

@@ -20,6 +20,7 @@ MAX_DIM = 7
 # High enough that C and C⁻¹ differ by orders of magnitude, low enough that rounding (eps · condition · d² ≈ 1e-7)
 # stays far below the order-one errors that the laws are there to catch.
 MAX_CONDITION = 1e6
+MIN_CONDITION = 10.0**0.5
 
 SPECTRUM_KINDS = ("flat", "log_spaced", "clustered", "near_degenerate")
 KEY_KINDS = ("generic", "duplicates", "clustered", "whitened_orthogonal")
@@ -86,12 +87,20 @@ def dims(smallest: int = 1) -> st.SearchStrategy[int]:
 @cache
 @st.composite
 def spectra(
-    draw: st.DrawFn, dim: int, kind: str | None = None, max_condition: float = MAX_CONDITION, magnitude: int = 6
+    draw: st.DrawFn,
+    dim: int,
+    kind: str | None = None,
+    max_condition: float = MAX_CONDITION,
+    magnitude: int = 6,
+    min_condition: float = MIN_CONDITION,
 ) -> Tensor:
-    """Positive eigenvalues, largest first, with λ_max / λ_min ≤ max_condition and a scale of 10^±magnitude at most."""
+    """Positive eigenvalues, largest first, of a condition number λ_max / λ_min and a scale 10^±magnitude in bounds.
+
+    Those of kinds "flat" and "near_degenerate" are alike, whatever the bounds.
+    """
     kind = kind or draw(st.sampled_from(SPECTRUM_KINDS))
-    most = float(np.log10(max_condition))
-    condition = 10.0 ** draw(st.floats(min(0.5, most), most))
+    least, most = (float(np.log10(bound)) for bound in (min(min_condition, max_condition), max_condition))
+    condition = 10.0 ** draw(st.floats(least, most))
     scale = 10.0 ** draw(st.integers(-magnitude, magnitude))
     values: NDArray[Any]
     if kind == "flat":
@@ -127,10 +136,12 @@ def second_moments(
     kind: str | None = None,
     max_condition: float = MAX_CONDITION,
     magnitude: int = 6,
+    min_condition: float = MIN_CONDITION,
 ) -> SecondMomentCase:
     """Positive definite, in any basis."""
     dim = dim or draw(dims())
-    eigenvalues, basis = draw(spectra(dim, kind, max_condition, magnitude)), draw(orthogonal_matrices(dim))
+    eigenvalues = draw(spectra(dim, kind, max_condition, magnitude, min_condition))
+    basis = draw(orthogonal_matrices(dim))
     return SecondMomentCase(symmetric(basis, eigenvalues), eigenvalues, basis)
 
 
