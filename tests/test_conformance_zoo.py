@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from conformance_mutants import SEQUENTIAL, ZOO, edited
+from conformance_mutants_extractors import EXTRACTORS
 from conformance_mutants_joint import JOINT, JOINT_ZOO, jointly
-from conformance_mutants_of_others import COLLECTORS, EXTRACTORS
+from conformance_mutants_of_others import COLLECTORS
 
 from ks_core.conformance import Traits, reference
 from ks_core.conformance.checking import Subject, hold
