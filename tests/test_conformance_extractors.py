@@ -90,7 +90,6 @@ def test_failure_names_the_model_on_which_it_was_seen(family: str) -> None:
         ("counted_up_to_the_subjects_end", {"extractor_reads_subjects_joined_to_other_text"}),
         ("first_place_in_the_prompt", {"extractor_reads_the_place_that_the_span_gives"}),
         ("no_positions_given", {POSITIONS, "extractor_ignores_the_padding_side"}),
-        ("hook_left_behind", {"extractor_leaves_the_model_alone"}),
     ],
 )
 def test_fault_is_named_by_its_law_and_by_no_law_of_other_things(name: str, only: set[str]) -> None:

@@ -61,22 +61,24 @@ def lent_model(family: str, dtype: str) -> Iterator[Any]:
 
 def hooks(model: torch.nn.Module) -> int:
     """How many hooks of forward passes there are on all modules."""
-    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+    return sum(map(_hooks_of, model.modules()))
 
 
 def unchanged(model: Any, kept: Any) -> bool:
     """Whether a copy still has the weights, modes, hooks, attributes and settings of its original."""
-    if hooks(model) or vars(model.config) != vars(kept.config):
-        return False
-    modules, originals = list(model.modules()), list(kept.modules())
-    if [_face(module) for module in modules] != [_face(original) for original in originals]:
+    if vars(model.config) != vars(kept.config) or _faces(model) != _faces(kept):
         return False
     weights, wanted = list(model.parameters()), list(kept.parameters())
     return len(weights) == len(wanted) and all(map(_same, weights, wanted))
 
 
-def _face(module: torch.nn.Module) -> tuple[Any, ...]:
-    return type(module), module.training, len(vars(module))
+def _hooks_of(module: torch.nn.Module) -> int:
+    return len(module._forward_hooks) + len(module._forward_pre_hooks)
+
+
+def _faces(model: torch.nn.Module) -> list[tuple[Any, ...]]:
+    """Of each module what calls may change; an overridden method is one more attribute."""
+    return [(type(part), part.training, len(vars(part)), _hooks_of(part)) for part in model.modules()]
 
 
 def _same(weight: torch.Tensor, wanted: torch.Tensor) -> bool:
