@@ -41,13 +41,6 @@ def residual_and_size_in_float32(weight: Tensor, keys: Tensor, values: Tensor, s
     return edited(weight, keys, values, second_moment, residual=residual_in_float32, size=size)
 
 
-def inverse_stored_in_half(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
-    """C inverted in float32, and the inverse kept in the model's dtype; the rest in float32."""
-    inverse = torch.linalg.inv(second_moment.float()).to(weight.dtype).float()
-    wide = (array.float() for array in (weight, keys, values, second_moment))
-    return edited(*wide, solve=lambda _, rows: rows @ inverse)
-
-
 def summed_in_half(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
     """C inverted in float32, as there is no other way; every product after that in the dtype of the arrays."""
     solve = lambda moment, rows: rows @ torch.linalg.inv(moment.float()).to(rows.dtype)  # noqa: E731
@@ -119,9 +112,6 @@ PRECISION_ZOO: dict[str, Mutant] = {
     "float32_inverse_where_float32_is_claimed": Mutant(
         partial(edited, solve=inverted), "ill_conditioned_second_moments_are_survived", FLOAT32
     ),
-    **{
-        f"{name}_{fault.__name__}": Mutant(fault, _AS_CLAIMED, traits[name])
-        for name in HALF
-        for fault, traits in ((inverse_stored_in_half, WIDENED), (summed_in_half, HALVES))
-    },
+    "bfloat16_summed_in_bfloat16": Mutant(summed_in_half, "single_edit_is_the_formula", HALVES["bfloat16"]),
+    "float16_summed_in_float16": Mutant(summed_in_half, "orthogonal_keys_are_edited_without_loss", HALVES["float16"]),
 }
