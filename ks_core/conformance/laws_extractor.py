@@ -12,6 +12,25 @@ from ks_core.conformance.lending import hooks
 from ks_core.conformance.prompts import APART, JOINED, TWICE, Prompts, batches, prompts_of
 
 
+@law(
+    "extractor",
+    batches,
+    formula="weights and hooks are after the call what they were before",
+    why="Hooks left behind collect every later pass; changed weights change every later result.",
+    usual_cause="a hook that is never removed",
+    first=True,
+)
+def extractor_leaves_the_model_alone(extractor: Extractor, example: Prompts) -> Iterator[Gap]:
+    """No hook stays, no weight changes."""
+    for family in example.families:
+        with extractor.lent(family) as model:
+            before = [parameter.detach().clone() for parameter in model.parameters()]
+            extractor.extracted_from(model, example, family)
+            yield bits(f"the number of hooks of the {family} model", torch.tensor(hooks(model)), torch.tensor(0))
+            for (name, parameter), was in zip(model.named_parameters(), before, strict=True):
+                yield bits(f"{name} of the {family} model", parameter.detach(), was)
+
+
 def _against_offsets(extractor: Extractor, example: Prompts) -> Iterator[Gap]:
     """One prompt at a time, so that no padding is in play, against a plain forward pass."""
     for family in example.families:
@@ -116,21 +135,3 @@ def extractor_keeps_the_order_of_prompts(extractor: Extractor, example: Prompts)
         expected = extractor.extracted(example, family)
         got = extractor.extracted(backwards, family).flip(0)
         yield Gap(_keys_of(family), got, expected, extractor.rounding(expected))
-
-
-@law(
-    "extractor",
-    batches,
-    formula="weights and hooks are after the call what they were before",
-    why="Hooks left behind collect every later pass; changed weights change every later result.",
-    usual_cause="a hook that is never removed",
-)
-def extractor_leaves_the_model_alone(extractor: Extractor, example: Prompts) -> Iterator[Gap]:
-    """No hook stays, no weight changes."""
-    for family in example.families:
-        with extractor.lent(family) as model:
-            before = [parameter.detach().clone() for parameter in model.parameters()]
-            extractor.extracted_from(model, example, family)
-            yield bits(f"the number of hooks of the {family} model", torch.tensor(hooks(model)), torch.tensor(0))
-            for (name, parameter), was in zip(model.named_parameters(), before, strict=True):
-                yield bits(f"{name} of the {family} model", parameter.detach(), was)
