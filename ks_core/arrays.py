@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ks_core.errors import InputError, ReturnedError
+from ks_core.errors import InputError, NotFiniteError, ReturnedError
 
 
 def as_float64(name: str, array: Any, ndim: int) -> Tensor:
@@ -103,7 +103,8 @@ def returned(result: Any, what: str, shape: tuple[int, ...], hint: str = "") -> 
         A float64 copy on the CPU: it stays what it is if the implementation writes into its own later.
 
     Raises:
-        ReturnedError: not an array of real numbers, another shape, or NaN or infinity inside.
+        ReturnedError: not an array of real numbers, or another shape.
+        NotFiniteError: NaN or infinity inside.
 
     Example:
         >>> returned(torch.ones(2, requires_grad=True), "the editor", (2,))
@@ -122,5 +123,5 @@ def returned(result: Any, what: str, shape: tuple[int, ...], hint: str = "") -> 
         raise ReturnedError(f"{what} returned complex numbers; expected real ones")
     bad = int((~torch.isfinite(tensor)).sum())
     if bad:
-        raise ReturnedError(f"{what} returned {bad} NaN or infinite entries of {tensor.numel()}")
+        raise NotFiniteError(f"{what} returned {bad} NaN or infinite entries of {tensor.numel()}")
     return tensor.to(torch.float64, copy=True)

@@ -27,6 +27,10 @@ class ReturnedError(InputError):
     """What someone's own function returned, where it is of no use."""
 
 
+class NotFiniteError(ReturnedError):
+    """Someone's own function returned NaN or infinity."""
+
+
 class InfeasibleEditError(InputError):
     """An edit that no update can make without changing what must stay."""
 

@@ -195,6 +195,8 @@ def _reported(report: pytest.TestReport) -> dict[str, Any] | None:
     reason = getattr(report, "wasxfail", "").removeprefix("reason: ")
     expected = {"skipped": "xfailed", "passed": "xpassed"}
     outcome = expected[report.outcome] if hasattr(report, "wasxfail") else report.outcome
+    if row["outcome"] == "undecided" and outcome == "skipped":
+        outcome = "undecided"
     if not reason and report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2].removeprefix("Skipped: ")
     return {**row, "outcome": outcome, "reason": reason or row["reason"]}

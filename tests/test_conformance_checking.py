@@ -175,6 +175,16 @@ def test_numpy_editor_gets_numpy_arrays_of_its_dtype() -> None:
         ({"ridge": -1.0}, "ridge", "-1.0", ("finite number", "0 for exact edits")),
         ({"ridge": "much"}, "ridge", "'much'", "a finite number"),
         ({"protected": 1}, "protected", "1", "True or False"),
+        ({"share": 0.0}, "share", "0.0", ("above 0", "1 for all of it")),
+        ({"share": 2}, "share", "2", "at most 1"),
+        ({"metric": "C"}, "metric", "'C'", ("'second_moment'", "'identity'")),
+        ({"computes": "float16"}, "computes", "'float16'", ("'float64'", "'float32'")),
+        ({"returns": "int8"}, "returns", "'int8'", "'bfloat16'"),
+        ({"accumulates": "bfloat16"}, "accumulates", "'bfloat16'", "'float32'"),
+        ({"families": ("bert",)}, "families", "('bert',)", ("'llama'", "'gpt2'")),
+        ({"families": ()}, "families", "()", "a tuple of some"),
+        ({"remembers": True}, "remembers", "True", ("order='joint'", "a ridge", "stateful=True")),
+        ({"dtype": "bfloat16", "array": "numpy"}, "array", "'numpy'", "'torch'"),
         ({"exact": True}, "unknown", "'exact'", ("order", "ridge", "protected")),
     ],
 )
@@ -208,8 +218,8 @@ def test_every_law_says_what_holds_why_it_matters_and_what_breaks_it() -> None:
     for law in LAWS.values():
         assert all((law.formula, law.why, law.usual_cause)), law.name
         assert law.check.__doc__, law.name
-    assert len(laws_for("editor")) == 26
-    assert len(laws_for("collector")) == 9
+    assert len(laws_for("editor")) == 32
+    assert len(laws_for("collector")) == 10
     assert len(laws_for("extractor")) == 5
 
 

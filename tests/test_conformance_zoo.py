@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from conformance_mutants import SEQUENTIAL, ZOO, edited
+from conformance_mutants_claims import CLAIMS_ZOO, IDENTITY, MEMIT, MEMIT_FLOAT32, memit, unwhitened
+from conformance_mutants_collectors import COLLECTORS
 from conformance_mutants_extractors import EXTRACTORS
 from conformance_mutants_joint import JOINT, JOINT_ZOO, jointly
-from conformance_mutants_of_others import COLLECTORS
+from conformance_mutants_precision import CORRECT, PRECISION_ZOO
+from conformance_mutants_streams import REMEMBERS, STREAM_ZOO, UNWHITENED, Remembering, Unwhitened
 
 from ks_core.conformance import Traits, reference
 from ks_core.conformance.checking import Subject, hold
@@ -16,9 +19,10 @@ from ks_core.conformance.collectors import Collector
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.extractors import Extractor
 from ks_core.conformance.registry import LAWS, laws_for
+from ks_core.conformance.results import LawResult
 
 FLOAT32 = Traits(dtype="float32")
-EDITORS = ZOO | JOINT_ZOO
+EDITORS = ZOO | JOINT_ZOO | PRECISION_ZOO | STREAM_ZOO | CLAIMS_ZOO
 REFERENCES = [
     reference.sequential,
     reference.joint,
@@ -28,13 +32,30 @@ REFERENCES = [
     reference.sequential_protected,
     reference.joint_protected,
 ]
+SCAFFOLDS = {
+    "edited": (edited, SEQUENTIAL),
+    "jointly": (jointly, JOINT),
+    "memit": (memit, MEMIT),
+    "memit_in_float32": (memit, MEMIT_FLOAT32),
+    "unwhitened": (unwhitened, IDENTITY),
+    "remembering": (Remembering, REMEMBERS),
+    "remembering_unwhitened": (Unwhitened, UNWHITENED),
+    **CORRECT,
+}
+MAY_INVERT = "rank_deficient_second_moments_are_not_inverted"  # scaffolds that solve plainly do, and say nothing of it
+
+
+def held(subject: Subject, *, seed: int = 0, max_examples: int = 20) -> list[LawResult]:
+    """All laws of a subject, but those that do not apply."""
+    laws = laws_for(subject.subject)
+    results = [hold(law, subject, seed=seed, max_examples=max_examples, shrink=False) for law in laws]
+    return [result for result in results if result.outcome != "skipped"]
 
 
 def broken(subject: Subject, *, seed: int = 0, max_examples: int = 20) -> list[str]:
-    """Messages of all laws that a subject breaks."""
-    laws = laws_for(subject.subject)
-    results = [hold(law, subject, seed=seed, max_examples=max_examples, shrink=False) for law in laws]
-    return [result.message for result in results if result.outcome == "failed"]
+    """Messages of all laws that a subject breaks, and names of those that could not decide."""
+    results = held(subject, seed=seed, max_examples=max_examples)
+    return [result.message or result.law for result in results if result.outcome != "passed"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -48,6 +69,13 @@ def test_reference_collector_and_extractor_break_no_law() -> None:
     assert broken(Collector.of(reference.collector)) == []
     assert broken(Collector.of(reference.collector, FLOAT32)) == []
     assert broken(Extractor.of(reference.extractor)) == []
+
+
+@pytest.mark.parametrize("name", SCAFFOLDS)
+def test_scaffold_of_the_mutants_is_sound(name: str) -> None:
+    """The editors that mutants are made from obey the laws, so that what is caught is the fault."""
+    results = held(Editor.of(*SCAFFOLDS[name]))
+    assert [result.message for result in results if result.outcome != "passed" and result.law != MAY_INVERT] == []
 
 
 @pytest.mark.parametrize("name", EDITORS)
@@ -75,18 +103,41 @@ def test_every_law_has_a_mutant() -> None:
     assert named == set(LAWS)
 
 
-def test_zoo_is_large_and_its_scaffold_is_sound() -> None:
-    """The editors that mutants are made from obey the laws, so that what is caught is the fault."""
-    assert len(EDITORS) >= 25
-    assert broken(Editor.of(edited, SEQUENTIAL)) == []
-    assert broken(Editor.of(jointly, JOINT)) == []
+def test_no_two_mutants_have_one_name() -> None:
+    assert len(EDITORS) == sum(map(len, (ZOO, JOINT_ZOO, PRECISION_ZOO, STREAM_ZOO, CLAIMS_ZOO))) >= 80
 
 
-@pytest.mark.parametrize(
-    "name", ["weight_modified_in_place", "c_overwritten_by_its_factor", "crashes_on_an_empty_stream"]
-)
+ONE_LAW_ONLY = [
+    "weight_modified_in_place",
+    "c_overwritten_by_its_factor",
+    "crashes_on_an_empty_stream",
+    "transposed_if_square",
+    "transposed_if_square_in_memit",
+    "keys_of_the_last_call_only",
+    "keys_kept_twice",
+    "keys_never_kept",
+    "keys_kept_in_the_class",
+]
+
+
+@pytest.mark.parametrize("name", ONE_LAW_ONLY)
 def test_fault_that_touches_one_law_only_is_named_by_that_law_only(name: str) -> None:
-    mutant = ZOO[name]
-    subject = Editor.of(mutant.editor, mutant.traits)
-    results = [hold(law, subject, max_examples=20, shrink=False) for law in laws_for("editor")]
-    assert [result.law for result in results if result.outcome == "failed"] == [mutant.law]
+    mutant = EDITORS[name]
+    results = held(Editor.of(mutant.editor, mutant.traits))
+    assert {result.law for result in results if result.outcome == "failed"} - {MAY_INVERT} == {mutant.law}
+
+
+def test_weight_that_is_not_finite_is_called_so_by_every_law() -> None:
+    """NaN is not equal to itself, and is not for that a random result, a state or a change of the inputs."""
+    mutant = EDITORS["never_a_number"]
+    results = [result for result in held(Editor.of(mutant.editor, mutant.traits)) if result.outcome == "failed"]
+    assert results[0].law == "result_is_a_weight"
+    assert {result.law for result in results if "not finite" not in result.usual_cause} == set()
+
+
+@pytest.mark.parametrize("name", ["unchanged_in_float32", "c_replaced_by_its_size_in_float32"])
+def test_gross_fault_is_seen_at_memits_ridge_in_float32(name: str) -> None:
+    """Where a fault's effect is not compared with the tolerance, W itself passes for an edit here."""
+    mutant = EDITORS[name]
+    found = {result.law for result in held(Editor.of(mutant.editor, mutant.traits)) if result.outcome == "failed"}
+    assert found >= {"single_edit_is_the_formula", "closed_form_ridge", "interference_is_as_predicted"}

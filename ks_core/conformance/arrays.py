@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ks_core import arrays
-from ks_core.errors import ReturnedError
+from ks_core.errors import NotFiniteError, ReturnedError
 
 
 class Misbehaviour(Exception):  # noqa: N818 - not an error of this package but a finding about another
@@ -15,11 +15,17 @@ class Misbehaviour(Exception):  # noqa: N818 - not an error of this package but 
 
     Attributes:
         raised: it raised an exception, which is the cause; False where it returned.
+        usual_cause: of what was returned, whichever law was tried; empty where the law's own cause is the better guess.
     """
 
-    def __init__(self, message: str, *, raised: bool) -> None:
+    def __init__(self, message: str, *, raised: bool, usual_cause: str = "") -> None:
         super().__init__(message)
         self.raised = raised
+        self.usual_cause = usual_cause
+
+
+NOT_FINITE = "not finite: a division by zero, the inverse of a matrix that has none, or an overflow of half precision"
+NO_WEIGHT = "something else returned than the law asks for: a change, a transpose, or nothing"
 
 
 # What libraries raise when they refuse an input: torch.linalg.LinAlgError is a RuntimeError, NumPy's a ValueError.
@@ -30,8 +36,10 @@ def called(implementation: Any, what: str, *arguments: Any) -> Any:
     """Call, with whatever is raised, or is wrong with what was returned, turned into a finding."""
     try:
         return implementation(*arguments)
+    except NotFiniteError as error:
+        raise Misbehaviour(str(error), raised=False, usual_cause=NOT_FINITE) from error
     except ReturnedError as error:
-        raise Misbehaviour(str(error), raised=False) from error
+        raise Misbehaviour(str(error), raised=False, usual_cause=NO_WEIGHT) from error
     except Exception as error:
         raise Misbehaviour(f"{what} raised {type(error).__name__}: {error}", raised=True) from error
 

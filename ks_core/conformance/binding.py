@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ks_core.conformance.causes import following
 from ks_core.conformance.checking import MAX_EXAMPLES, Subject, hold
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Law
@@ -20,6 +21,7 @@ class BoundLaw:
 
     Attributes:
         result: what came of the call, for the table at the end of the run; None before.
+        broken_before: laws that others rest on and that the same implementation broke, in this process; shared.
         max_examples: as asked for with `--ks-max-examples`, which pytest knows only after this was made.
         seed: of the examples, from `--ks-seed`.
     """
@@ -30,19 +32,26 @@ class BoundLaw:
         self.max_examples = MAX_EXAMPLES
         self.seed = 0
         self.result: LawResult | None = None
+        self.broken_before: list[str] = []
 
     def __call__(self) -> None:
-        """Fail with the message of a broken law, skip where the law does not apply."""
-        self.result = hold(self.law, self.subject, max_examples=self.max_examples, seed=self.seed)
+        """Fail with the message of a broken law, skip where the law does not apply or cannot judge."""
+        result = hold(self.law, self.subject, max_examples=self.max_examples, seed=self.seed)
+        self.result = following(result, self.broken_before)
         if self.result.outcome == "failed":
+            if self.law.first:
+                self.broken_before.append(self.law.name)
             pytest.fail(self.result.message, pytrace=False)
-        if self.result.outcome == "skipped":
+        if self.result.outcome != "passed":
             pytest.skip(self.result.reason)
 
 
 def bound_laws(subject: Subject) -> list[BoundLaw]:
     """Every law about what the subject is, applied to it."""
-    return [BoundLaw(law, subject) for law in laws_for(subject.subject)]
+    bound = [BoundLaw(law, subject) for law in laws_for(subject.subject)]
+    for each in bound:
+        each.broken_before = bound[0].broken_before
+    return bound
 
 
 def parametrize_with_laws(editor: Any, traits: Traits | None = None) -> Callable[[Any], Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from ks_core.conformance.causes import first_broken, following
 from ks_core.conformance.checking import MAX_EXAMPLES, Subject, hold
 from ks_core.conformance.collectors import Collector
 from ks_core.conformance.editors import Editor
@@ -96,7 +97,8 @@ def _check(
             continue
         result = hold(law, subject, max_examples=max_examples, seed=seed)
         results.append(_as_expected(result, xfails[law.name]) if law.name in xfails else result)
-    return tuple(results)
+    causes = first_broken((result.law, result.outcome) for result in results)
+    return tuple(following(result, causes) for result in results)
 
 
 def _as_expected(result: LawResult, reason: str) -> LawResult:

@@ -10,7 +10,7 @@ from hypothesis import Phase
 from hypothesis.errors import FlakyFailure
 
 from ks_core.conformance.arrays import Misbehaviour
-from ks_core.conformance.law import Gap, Law
+from ks_core.conformance.law import POWER, Gap, Law
 from ks_core.conformance.results import LawResult, failure_message, plain
 
 MAX_EXAMPLES = 50
@@ -48,23 +48,34 @@ class Broken(Exception):  # noqa: N818 - not an error of this package but a find
 class _Trials:
     """What was seen on the way: how many examples, the worst gap that was still allowed, the last that broke it."""
 
-    count: int = 0
+    tried: int = 0
+    unjudged: int = 0
     worst: Gap | None = None
+    weakest: Gap | None = None
     broken: Broken | None = None
 
+    @property
+    def judged(self) -> int:
+        """How many examples told something."""
+        return self.tried - self.unjudged
+
     def measure(self, law: Law, subject: Subject, example: Any) -> None:
-        self.count += 1
+        self.tried += 1
         try:
             gaps = list(law.check(subject, example))
         except Misbehaviour as finding:
             self.broken = Broken(finding, example)
             raise self.broken from finding
         for gap in gaps:
-            if gap.ratio > 1:
+            if gap.ratio > 1:  # more than rounding, however little power there is
                 self.broken = Broken(gap, example)
                 raise self.broken
-            if self.worst is None or gap.ratio > self.worst.ratio:
-                self.worst = gap
+        weak = [gap for gap in gaps if not gap.judged]
+        if weak:
+            self.unjudged += 1
+            self.weakest = weak[0]
+            return
+        self.worst = max([*gaps, *filter(None, [self.worst])], key=lambda gap: gap.ratio, default=None)
 
 
 def hold(
@@ -80,7 +91,8 @@ def hold(
         shrink: look for the smallest counterexample; without, the first one found is given.
 
     Returns:
-        Passed, failed (with the smallest counterexample) or, where the law does not apply, skipped.
+        Passed, failed (with the smallest counterexample), undecided where no example could be judged or, where the law
+        does not apply, skipped.
     """
     reason = law.not_applied_because(subject.words)
     if reason:
@@ -103,27 +115,43 @@ def hold(
     try:
         held()
     except Broken as broken:
-        return _failed(law, subject, broken, trials.count)
+        return _failed(law, subject, broken, trials)
     except FlakyFailure:
         # The same example broke the law once and not again, as state or randomness makes it.
         if trials.broken is None:
             raise
-        return _failed(law, subject, trials.broken, trials.count)
+        return _failed(law, subject, trials.broken, trials)
+    return _not_broken(law, trials)
+
+
+def _not_broken(law: Law, trials: _Trials) -> LawResult:
+    """Passed on what was judged; undecided where nothing was."""
+    if trials.weakest and not trials.judged:
+        weak = trials.weakest
+        reason = (
+            f"not judged: rounding may do {weak.allowed:.2g}, where what is looked for is {weak.effect:.2g}; "
+            f"a law is judged where that is at most {POWER:g} of it"
+        )
+        return LawResult(law.name, "undecided", reason, unjudged=trials.unjudged)
     worst = trials.worst
     size, allowed = (worst.size, worst.allowed) if worst else (0.0, 0.0)
-    return LawResult(law.name, "passed", examples=trials.count, violation=size, tolerance=allowed)
+    return LawResult(
+        law.name, "passed", examples=trials.judged, unjudged=trials.unjudged, violation=size, tolerance=allowed
+    )
 
 
-def _failed(law: Law, subject: Subject, broken: Broken, examples: int) -> LawResult:
+def _failed(law: Law, subject: Subject, broken: Broken, trials: _Trials) -> LawResult:
     finding = broken.finding
+    usual_cause = getattr(finding, "usual_cause", "") or law.usual_cause
     size, allowed = (finding.size, finding.allowed) if isinstance(finding, Gap) else (float("inf"), 0.0)
     return LawResult(
         law.name,
         "failed",
-        examples=examples,
+        examples=trials.judged,
+        unjudged=trials.unjudged,
         violation=size,
         tolerance=allowed,
         counterexample=plain(broken.example),
-        message=failure_message(law, f"{subject.subject} {subject.name}", finding, broken.example),
-        usual_cause=law.usual_cause,
+        message=failure_message(law, f"{subject.subject} {subject.name}", finding, broken.example, usual_cause),
+        usual_cause=usual_cause,
     )

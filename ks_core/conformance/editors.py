@@ -47,7 +47,7 @@ class Editor:
 
     def arrays(self, problem: EditProblem) -> list[Any]:
         """The arguments of one call: weight, keys, values, second moment, and protected keys where it takes them."""
-        parts = (problem.weight, problem.keys, problem.values, problem.moment.matrix)
+        parts = (problem.weight, problem.keys, problem.values, problem.second_moment)
         return arguments_of(self.traits, *parts, problem.protected)
 
     def instance(self) -> EditFunction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
+
+POWER = 0.1
+"""An example is judged only where its tolerance is at most this share of the effect that is looked for: a fault that
+changes values by a tenth of what an edit does is then seen, and one that forgets the edit is ten times too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +25,19 @@ class Gap:
         got: what the implementation gave.
         expected: what the law says, of the same shape.
         allowed: difference that rounding may make, in each entry; 0 where the bits must agree.
+        effect: what a fault would change here, as the size of the edit; infinite where any difference is a fault.
     """
 
     what: str
     got: Tensor
     expected: Tensor
     allowed: float = 0.0
+    effect: float = math.inf
+
+    @property
+    def judged(self) -> bool:
+        """Whether what rounding may do is little beside what a fault would."""
+        return self.allowed <= POWER * self.effect
 
     @property
     def size(self) -> float:
@@ -51,7 +63,8 @@ class Law:
         formula: what must hold.
         why: what goes wrong for a user where it does not hold.
         usual_cause: the fault that most often breaks it.
-        needs: the traits of an editor to which it applies, see `Traits.words`.
+        needs: the traits to which it applies, see `Traits.words`; "a or b" is met by either.
+        first: what is broken with it breaks other laws too, which then "may follow from" it.
         examples: strategy of what the law is tried on, for given traits.
         check: measures an implementation on one example.
     """
@@ -64,10 +77,11 @@ class Law:
     needs: tuple[str, ...]
     examples: Callable[[Any], SearchStrategy[Any]]
     check: Callable[[Any, Any], Iterable[Gap]]
+    first: bool = False
 
     def not_applied_because(self, words: Iterable[str]) -> str | None:
         """Say why the law says nothing of an implementation with these traits; None where it applies."""
-        missing = [word for word in self.needs if word not in set(words)]
+        missing = [need for need in self.needs if not set(need.split(" or ")) & set(words)]
         return f"applies to {' and '.join(self.needs)} {self.subject}s only" if missing else None
 
 
@@ -79,11 +93,12 @@ def law(
     why: str,
     usual_cause: str,
     needs: tuple[str, ...] = (),
+    first: bool = False,
 ) -> Callable[[Callable[[Any, Any], Iterable[Gap]]], Law]:
     """Turn a check into the law that has the check's name."""
 
     def named(check: Callable[[Any, Any], Iterable[Gap]]) -> Law:
-        return Law(check.__name__, subject, formula, why, usual_cause, needs, examples, check)
+        return Law(check.__name__, subject, formula, why, usual_cause, needs, examples, check, first)
 
     return named
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from ks_core.conformance.editors import Editor
-from ks_core.conformance.law import Gap, law
+from ks_core.conformance.law import Gap, bits, law
 from ks_core.conformance.problems import INDEPENDENT, one_constraint, problems
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.tolerances import allowed, free_rows
+from ks_core.conformance.tolerances import allowed, at_keys, effect, free_rows
 from ks_core.theory.interference import measured_original, predicted_original
 from ks_core.theory.superposition import superposition
 from ks_core.theory.traits import Traits
@@ -26,7 +27,7 @@ def _update(editor: Editor, problem: EditProblem) -> Tensor:
 
 @law(
     "editor",
-    partial(problems, most=2, square=True),
+    partial(problems, most=2, height="high"),
     formula="rank(W' − W) ≤ n",
     why="An update of higher rank writes where no edit asked it to; its cost grows with nothing to show for it.",
     usual_cause="weight decay, noise or a second matrix mixed into the update",
@@ -34,7 +35,8 @@ def _update(editor: Editor, problem: EditProblem) -> Tensor:
 def rank_is_at_most_the_number_of_edits(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """n edits change the weight by a matrix of rank n at most."""
     singular = torch.linalg.svdvals(_update(editor, problem))[len(problem.keys) :]
-    yield Gap("the singular values beyond n", singular, torch.zeros_like(singular), allowed(problem, editor.traits))
+    limit, change = allowed(problem, editor.traits), effect(problem, editor.traits)
+    yield Gap("the singular values beyond n", singular, torch.zeros_like(singular), limit, change)
 
 
 @law(
@@ -49,7 +51,8 @@ def direction_is_whitened(editor: Editor, problem: EditProblem) -> Iterator[Gap]
     update, rows = _update(editor, problem) @ problem.moment.basis, free_rows(problem)  # both along eigenvectors
     outside = update - update @ torch.linalg.pinv(rows) @ rows
     limit = allowed(problem, editor.traits) * float(torch.linalg.cond(rows))
-    yield Gap("the part of the update outside the span", outside, torch.zeros_like(outside), limit)
+    change = effect(problem, editor.traits)
+    yield Gap("the part of the update outside the span", outside, torch.zeros_like(outside), limit, change)
 
 
 @law(
@@ -61,10 +64,10 @@ def direction_is_whitened(editor: Editor, problem: EditProblem) -> Iterator[Gap]
 )
 def orthogonal_keys_are_edited_without_loss(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """Whitened-orthogonal keys do not feel each other's edits."""
-    after, limit = editor.edited(problem), allowed(problem, editor.traits)
-    yield Gap("the values at other keys", problem.others @ after.T, problem.others @ problem.weight.T, limit)
-    if not editor.traits.ridge:
-        yield Gap("the values at the edited keys", problem.keys @ after.T, problem.values, limit)
+    after, limit, change = editor.edited(problem), *at_keys(problem, editor.traits)
+    yield Gap("the values at other keys", problem.others @ after.T, problem.others @ problem.weight.T, limit, change)
+    if "exact" in editor.words:
+        yield Gap("the values at the edited keys", problem.keys @ after.T, problem.values, limit, change)
 
 
 @law(
@@ -77,12 +80,14 @@ def orthogonal_keys_are_edited_without_loss(editor: Editor, problem: EditProblem
 def interference_is_as_predicted(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """The change at keys that no edit was for is what superposition says, from whitened keys and residuals alone.
 
-    With a ridge each share is multiplied by d_i / (d_i + ridge); with protected keys the editor's whitened key is
-    taken without its part in their span; joint edits take Σ_i ⟨a_i, a_j⟩ m_i with (ridge · I + G) m = R for P δ.
+    Of a residual only the claimed share is written. With a ridge P is multiplied by d_i / (d_i + ridge); with protected
+    keys the editor's whitened key is taken without its part in their span; joint edits take Σ_i ⟨a_i, a_j⟩ m_i with
+    (ridge · I + G) m = R for P δ.
     """
     measured = measured_original(problem.weight, editor.edited(problem), problem.others)
     predicted = _predicted(problem, editor.traits)
-    yield Gap("the change at other keys", measured, predicted, 2 * allowed(problem, editor.traits))
+    limit, change = at_keys(problem, editor.traits)
+    yield Gap("the change at other keys", measured, predicted, 2 * limit, change)
 
 
 def _predicted(problem: EditProblem, traits: Traits) -> Tensor:
@@ -93,15 +98,15 @@ def _predicted(problem: EditProblem, traits: Traits) -> Tensor:
         span, _ = torch.linalg.qr(whitening.whiten(problem.protected).T)
         free = keys - (keys @ span) @ span.T
     sizes = free.square().sum(dim=1)
-    start = problem.values - problem.keys @ problem.weight.T
+    start = traits.share * (problem.values - problem.keys @ problem.weight.T)
     if traits.order == "joint":
         among = superposition(free, keys) * sizes[:, None]
         written = torch.linalg.solve(among + traits.ridge * torch.eye(len(among), dtype=torch.float64), start)
         return predicted_original(superposition(free, others) * sizes[:, None], written)
-    share = (sizes / (sizes + traits.ridge))[:, None]
-    among = superposition(free, keys) * share
-    residuals = torch.linalg.solve_triangular(among.T, start, upper=False, unitriangular=True)
-    return predicted_original(superposition(free, others) * share, residuals)
+    met = (sizes / (sizes + traits.ridge))[:, None]
+    among = superposition(free, keys) * met * traits.share
+    written = torch.linalg.solve_triangular(among.T, start, upper=False, unitriangular=True)
+    return predicted_original(superposition(free, others) * met, written)
 
 
 @law(
@@ -114,12 +119,28 @@ def _predicted(problem: EditProblem, traits: Traits) -> Tensor:
 def disturbance_is_least(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """No other feasible update disturbs the text less: Lagrange's minimum is known from the whitened keys alone."""
     ridge, rows, update = editor.traits.ridge, free_rows(problem), _update(editor, problem)
-    residuals = problem.values - problem.keys @ problem.weight.T
+    residuals = editor.traits.share * (problem.values - problem.keys @ problem.weight.T)
     system = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
     least = (residuals * torch.linalg.solve(system, residuals)).sum().sqrt()
     size, limit = torch.linalg.matrix_norm(update), allowed(problem, editor.traits)
     if ridge:
-        after = problem.values - problem.keys @ editor.edited(problem).T
+        after = residuals - problem.keys @ (editor.edited(problem) - problem.weight).T
         size, least = (after.square().sum() + ridge * size.square()).sqrt(), ridge**0.5 * least
         limit *= ridge**0.5 + float(rows.square().sum().sqrt())
-    yield Gap("the disturbance above the least", torch.maximum(size, least), least, update.numel() ** 0.5 * limit)
+    allowance = update.numel() ** 0.5 * limit
+    yield Gap("the disturbance above the least", torch.maximum(size, least), least, allowance, float(least))
+
+
+@law(
+    "editor",
+    problems,
+    needs=("unwhitened",),
+    formula="edit(W, K, V, C) = edit(W, K, V, C') for any other C'",
+    why="An editor that says it moves the weight least must not depend on the text; if it does, it is another method.",
+    usual_cause="an adjustment by C left on, or a threshold on the eigenvalues of C",
+)
+def second_moment_is_not_used(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """The same bits whatever is given in C's place."""
+    if problem.unused is not None:
+        another = replace(problem, unused=2 * problem.unused.flip(0, 1))
+        yield bits("the weight", editor.edited(another), editor.edited(problem))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from ks_core.conformance.arrays import called
@@ -19,6 +22,21 @@ ARGUMENTS = ("weight", "keys", "values", "second_moment", "protected")
 @law(
     "editor",
     problems,
+    first=True,
+    formula="edit(…) is an array of finite numbers, (d_value, d_key)",
+    why="Everything else is said of this weight; a NaN in it is a NaN in every answer of the model.",
+    usual_cause="an error in the editor itself, or in how it is wrapped",
+)
+def result_is_a_weight(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """What comes back can be measured."""
+    editor.edited(problem)
+    yield from ()
+
+
+@law(
+    "editor",
+    problems,
+    first=True,
     formula="weight, keys, values and C are after the call what they were before",
     why="The unedited weight is needed to measure, to compare and to go back; C is shared by all edits.",
     usual_cause="weight += update, keys /= norm, or a ridge added to the diagonal of C in place",
@@ -35,15 +53,38 @@ def inputs_are_not_modified(editor: Editor, problem: EditProblem) -> Iterator[Ga
 @law(
     "editor",
     problems,
+    first=True,
     formula="edit(problem) is the same before and after a stream of other edits",
     why="Experiments in one process change each other's results, and no run can be repeated alone.",
     usual_cause="keys, weights or an inverse kept in a module, a class or a default argument",
 )
 def no_state_between_streams(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A stream does not see the streams before it."""
-    alone = editor.edited(problem)
-    editor.edited(_another(problem))
-    yield bits("the weight", editor.edited(problem), alone)
+    """A stream does not see the streams before it; all draw the same random numbers, which are another law's matter."""
+    with _seeded() as reseed:
+        alone = editor.edited(problem)
+        editor.edited(_another(problem))
+        reseed()
+        again = editor.edited(problem)
+    yield bits("the weight", again, alone)
+
+
+@contextmanager
+def _seeded() -> Iterator[Callable[[], None]]:
+    """Global generators at a seed, and a way to set them to it again; left as they were found."""
+    kept = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+
+    def reseed() -> None:
+        random.seed(0)
+        np.random.seed(0)
+        torch.default_generator.manual_seed(0)
+
+    reseed()
+    try:
+        yield reseed
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+        torch.random.set_rng_state(kept[2])
 
 
 def _another(problem: EditProblem) -> EditProblem:
@@ -56,12 +97,14 @@ def _another(problem: EditProblem) -> EditProblem:
         keys=problem.keys.flip(1),
         values=-problem.values,
         protected=None if problem.protected is None else problem.protected.flip(1),
+        unused=None if problem.unused is None else problem.unused.flip(0, 1),
     )
 
 
 @law(
     "editor",
     problems,
+    first=True,
     formula="edit(problem) = edit(problem), to the last bit",
     why="A result that cannot be repeated cannot be compared.",
     usual_cause="random initialisation or noise without a seed of its own",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from hypothesis import strategies as st
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, law
-from ks_core.conformance.problems import MAX_CONDITIONS, in_dtype, problems, some_edits
-from ks_core.conformance.strategies import EditProblem, SecondMomentCase, invertible_matrices
-from ks_core.conformance.tolerances import allowed
+from ks_core.conformance.problems import MAX_CONDITIONS, Spectra, in_dtype, problems, spectrum_of
+from ks_core.conformance.strategies import EditProblem, invertible_matrices
+from ks_core.conformance.tolerances import allowed, effect
 from ks_core.theory.traits import Traits
 
 SCALES = (2.0**-16, 2.0**16)
@@ -40,14 +39,14 @@ def _value_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
 
 @st.composite
 def _key_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
-    problem = draw(problems(traits, condition=MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2))
+    problem = draw(problems(traits, spectra=Spectra(MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2)))
     return ChangeOfBasis(problem, draw(invertible_matrices(problem.moment.dim, BASIS_CONDITION)))
 
 
 @law(
     "editor",
     problems,
-    needs=("exact",),
+    needs=("exact", "whitened"),
     formula="edit(W, K, V, a C) = edit(W, K, V, C)",
     why="Second moments are stored as sums or as means, over any amount of text; results must not depend on which.",
     usual_cause="a constant added to C (1e-3 · I) without regard to its size",
@@ -58,8 +57,8 @@ def scale_of_the_second_moment_cancels(editor: Editor, problem: EditProblem) -> 
     for scale in SCALES:
         moment = replace(problem.moment, matrix=problem.moment.matrix * scale)
         got = editor.edited(replace(problem, moment=moment))
-        limit = 2 * allowed(problem, editor.traits)
-        yield Gap(f"the values at the text's keys, C times {scale:g}", got @ root, expected @ root, limit)
+        limit, change = 2 * allowed(problem, editor.traits), effect(problem, editor.traits)
+        yield Gap(f"the values at the text's keys, C times {scale:g}", got @ root, expected @ root, limit, change)
 
 
 @law(
@@ -75,12 +74,14 @@ def change_of_value_basis_carries_over(editor: Editor, example: ChangeOfBasis) -
     there = replace(problem, weight=change @ problem.weight, values=problem.values @ change.T)
     got = editor.edited(in_dtype(there, editor.traits)) @ problem.moment.root
     expected = change @ editor.edited(problem) @ problem.moment.root  # ‖B‖ = 1: rounding does not grow
-    yield Gap("the values at the text's keys", got, expected, 3 * allowed(problem, editor.traits))
+    limit = 3 * allowed(problem, editor.traits)
+    yield Gap("the values at the text's keys", got, expected, limit, effect(problem, editor.traits))
 
 
 @law(
     "editor",
     _key_changes,
+    needs=("whitened",),
     formula="edit(W A⁻¹, K Aᵀ, V, A C Aᵀ) = edit(W, K, V, C) A⁻¹",
     why="C⁻¹ is there to undo the coordinates of the keys; if they matter, the whitening is wrong.",
     usual_cause="only the diagonal of C used, or keys normalised or centred before the edit",
@@ -92,50 +93,16 @@ def change_of_key_basis_carries_over(editor: Editor, example: ChangeOfBasis) -> 
     got = editor.edited(there) @ change @ problem.moment.root
     expected = editor.edited(problem) @ problem.moment.root
     limit = sum(2 * allowed(each, editor.traits) for each in (problem, there))
-    yield Gap("the values at the text's keys", got, expected, limit)
+    yield Gap("the values at the text's keys", got, expected, limit, effect(problem, editor.traits))
 
 
 def _in_basis(problem: EditProblem, change: Tensor) -> EditProblem:
     moved = change @ problem.moment.matrix @ change.T
-    eigenvalues, basis = torch.linalg.eigh((moved + moved.T) / 2)
     return EditProblem(
-        moment=SecondMomentCase((moved + moved.T) / 2, eigenvalues.flip(0), basis.flip(1)),
+        moment=spectrum_of((moved + moved.T) / 2),
         weight=problem.weight @ torch.linalg.inv(change),
         keys=problem.keys @ change.T,
         values=problem.values,
         others=problem.others @ change.T,
         protected=None if problem.protected is None else problem.protected @ change.T,
     )
-
-
-@law(
-    "editor",
-    partial(problems, fewest=2),
-    needs=("joint",),
-    formula="edit(W, π K, π V, C) = edit(W, K, V, C) for a permutation π",
-    why="A batch has no order; if it matters, the batch is not edited jointly and some facts win over others.",
-    usual_cause="a loop over the batch that updates the weight, or residuals paired with another key's row",
-)
-def order_of_a_batch_does_not_matter(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A joint edit is the same for the batch in reverse."""
-    root, backwards = problem.moment.root, some_edits(problem, list(range(len(problem.keys)))[::-1])
-    got, expected = editor.edited(backwards), editor.edited(problem)
-    yield Gap("the values at the text's keys", got @ root, expected @ root, 2 * allowed(problem, editor.traits))
-
-
-@law(
-    "editor",
-    partial(problems, kinds=("generic", "duplicates", "clustered"), fewest=2),
-    needs=("sequential",),
-    formula="edit(edit(W, K_1..i, …), K_i+1..n, …) = edit(W, K_1..n, …)",
-    why="Each edit must see the weight that the one before left; else edits overshoot where keys overlap.",
-    usual_cause="residuals taken at W_0 instead of at W_{i−1}",
-)
-def stream_can_be_cut_anywhere(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A stream in two calls is the stream in one."""
-    root, stream = problem.moment.root, editor.stream()
-    cut = len(problem.keys) // 2
-    half = stream(some_edits(problem, slice(cut)))
-    got = stream(replace(some_edits(problem, slice(cut, None)), weight=half))
-    limit = 2 * allowed(problem, editor.traits)
-    yield Gap("the values at the text's keys", got @ root, editor.edited(problem) @ root, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from ks_core.conformance.editors import Editor
@@ -10,14 +11,15 @@ from ks_core.conformance.law import Gap, law
 from ks_core.conformance.oracles import closed_form
 from ks_core.conformance.problems import problems
 from ks_core.conformance.strategies import EditProblem
-from ks_core.conformance.tolerances import allowed, whitened_norms
+from ks_core.conformance.tolerances import allowed, at_keys, effect, free_rows
 
 
 def formula_gap(what: str, editor: Editor, problem: EditProblem) -> Gap:
     """The editor against the closed form, as values at the text's keys: W' C^½ has the units of values."""
     expected = closed_form(problem, editor.traits)
     root = problem.moment.root
-    return Gap(what, editor.edited(problem) @ root, expected @ root, allowed(problem, editor.traits))
+    limit, change = allowed(problem, editor.traits), effect(problem, editor.traits)
+    return Gap(what, editor.edited(problem) @ root, expected @ root, limit, change)
 
 
 @law(
@@ -31,7 +33,8 @@ def formula_gap(what: str, editor: Editor, problem: EditProblem) -> Gap:
 def last_edit_is_exact(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """The last key of a stream has its value."""
     got = problem.keys[-1] @ editor.edited(problem).T
-    yield Gap("the value at the last key", got, problem.values[-1], allowed(problem, editor.traits))
+    limit, change = at_keys(problem, editor.traits)
+    yield Gap("the value at the last key", got, problem.values[-1], limit, change)
 
 
 @law(
@@ -45,19 +48,37 @@ def last_edit_is_exact(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
 def every_edit_holds(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """All keys of a joint edit have their values."""
     got = problem.keys @ editor.edited(problem).T
-    yield Gap("the values at the keys", got, problem.values, allowed(problem, editor.traits))
+    limit, change = at_keys(problem, editor.traits)
+    yield Gap("the values at the keys", got, problem.values, limit, change)
 
 
 @law(
     "editor",
     partial(problems, most=1),
-    formula="W' = W + (v − W k) uᵀ / (ridge + uᵀk),  u = C⁻¹k",
+    formula="W' = W + share · (v − W k) uᵀ / (ridge + uᵀk),  u = C⁻¹k (metric identity: u = k)",
     why="The simplest case, where all editors agree: what is wrong here is wrong everywhere.",
     usual_cause="a sign, a missing norm, or one key handled as a vector where the code expects rows",
 )
 def single_edit_is_the_formula(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """One edit is the closed form (with protected keys, u is C⁻¹k without its part along theirs)."""
     yield formula_gap("the values at the text's keys", editor, problem)
+
+
+@law(
+    "editor",
+    partial(problems, most=1),
+    needs=("share",),
+    formula="(W' − W) k = share · (v − W k) · kᵀu / (ridge + kᵀu)",
+    why="An edit that is spread over L layers writes a part in each; with another the layers' sum misses the fact.",
+    usual_cause="1/√L for 1/L, layers counted from the wrong end, or the share not applied at all",
+)
+def share_of_the_residual_is_as_claimed(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """How far one edit goes towards its value."""
+    traits, start = editor.traits, problem.values - problem.keys @ problem.weight.T
+    size = float(free_rows(problem).square().sum())
+    moved = problem.keys @ (editor.edited(problem) - problem.weight).T
+    limit, change = at_keys(problem, traits)
+    yield Gap("the change at the key", moved, traits.share * start * size / (size + traits.ridge), limit, change)
 
 
 @law(
@@ -101,7 +122,7 @@ def closed_form_ridge(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
 
 @law(
     "editor",
-    partial(problems, square=True, most=1),
+    partial(problems, height="square", most=1),
     formula="edit(W, …) = closed form, for W with d_value = d_key",
     why="A square weight fools code that guesses the layout from shapes, and the wrong matrix is edited in silence.",
     usual_cause="the weight transposed by a guess from its shape",
@@ -124,6 +145,5 @@ def protected_keys_are_untouched(editor: Editor, problem: EditProblem) -> Iterat
     if problem.protected is None:
         return
     before, after = (problem.protected @ weight.T for weight in (problem.weight, editor.edited(problem)))
-    longest, edited = (float(whitened_norms(problem, keys).max()) for keys in (problem.protected, problem.keys))
-    limit = max(1.0, longest / edited) * allowed(problem, editor.traits)
-    yield Gap("the values at the protected keys", after, before, limit)
+    limit, change = at_keys(replace(problem, others=problem.protected), editor.traits)
+    yield Gap("the values at the protected keys", after, before, limit, change)

@@ -11,6 +11,8 @@ from ks_core.conformance import (
     laws_geometry,
     laws_hygiene,
     laws_invariance,
+    laws_precision,
+    laws_streams,
     laws_values,
 )
 from ks_core.conformance.law import Law
@@ -21,7 +23,8 @@ def _laws_of(module: ModuleType) -> list[Law]:
 
 
 _ROOMS = (
-    *(laws_values, laws_geometry, laws_invariance, laws_edges, laws_hygiene),
+    *(laws_hygiene, laws_precision),  # first causes first
+    *(laws_values, laws_geometry, laws_invariance, laws_streams, laws_edges),
     *(laws_collector, laws_extractor),
 )
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import ks_core
+from ks_core.conformance.causes import cause_of, first_broken
 from ks_core.conformance.checking import Subject
 from ks_core.conformance.importing import version_of
 from ks_core.conformance.registry import LAWS
@@ -64,19 +65,34 @@ def sorted_rows(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row["subject"], row["implementation"], order[row["law"]]))
 
 
+def with_causes(rows: Sequence[Row]) -> list[Row]:
+    """Sorted, each failure with the law from which it may follow, whichever process found them."""
+    ordered = sorted_rows(rows)
+    found: list[Row] = []
+    for row in ordered:
+        same = [other for other in ordered if other["implementation"] == row["implementation"]]
+        causes = first_broken((other["law"], other["outcome"]) for other in same)
+        cause = cause_of(row["law"], causes) if row["outcome"] == "failed" else ""
+        found.append({**row, "may_follow_from": cause})
+    return found
+
+
 def table(rows: Sequence[Row]) -> list[str]:
     """Laws × outcome, one block for each implementation, with the counts at its end.
+
+    Examples are those that a law was judged on.
 
     Of a law that was tried, the violation of its worst example stands beside what rounding was allowed there; of one
     that was not, or was expected to fail, the reason.
     """
     lines: list[str] = []
-    for name in dict.fromkeys(row["implementation"] for row in sorted_rows(rows)):
-        block = [row for row in sorted_rows(rows) if row["implementation"] == name]
+    ordered = with_causes(rows)
+    for name in dict.fromkeys(row["implementation"] for row in ordered):
+        block = [row for row in ordered if row["implementation"] == name]
         width = max(len(row["law"]) for row in block)
         lines += [
             printable(f"{block[0]['subject']} {name}"),
-            f"  {'law':{width}}  outcome   examples  violation  tolerance  note",
+            f"  {'law':{width}}  outcome    examples  violation  tolerance  note",
         ]
         lines += [_line(row, width) for row in block]
         counts = Counter(row["outcome"] for row in block)
@@ -85,14 +101,17 @@ def table(rows: Sequence[Row]) -> list[str]:
 
 
 def _line(row: Row, width: int) -> str:
-    tried = row["examples"] > 0
+    tried = row["examples"] > 0 or row["outcome"] == "failed"
     numbers = (
         f"{row['examples']:8}  {float(row['violation']):9.2g}  {float(row['tolerance']):9.2g}"
         if tried
         else f"{'-':>8}  {'-':>9}  {'-':>9}"
     )
-    note = row["usual_cause"] if row["outcome"] == "failed" else row["reason"]
-    return f"  {row['law']:{width}}  {row['outcome']:8}  {numbers}  {printable(note)}".rstrip()
+    note = row["reason"]
+    if row["outcome"] == "failed":
+        cause = row["may_follow_from"]
+        note = f"may follow from {cause}" if cause else row["usual_cause"]
+    return f"  {row['law']:{width}}  {row['outcome']:9}  {numbers}  {printable(note)}".rstrip()
 
 
 def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> None:
@@ -104,6 +123,6 @@ def write_json(path: Path, subjects: Sequence[Subject], rows: Sequence[Row]) -> 
     content = {
         "environment": environment(),
         "tried": [described(subject) for subject in subjects],
-        "results": [dict(row) for row in sorted_rows(rows)],
+        "results": [dict(row) for row in with_causes(rows)],
     }
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

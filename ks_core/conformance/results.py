@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ks_core.conformance.law import Gap, Law
-from ks_core.conformance.strategies import SecondMomentCase
+from ks_core.conformance.strategies import EditProblem, SecondMomentCase
 from ks_core.formatting import printable
 
-OUTCOMES = ("passed", "failed", "skipped", "xfailed", "xpassed")
+OUTCOMES = ("passed", "failed", "undecided", "skipped", "xfailed", "xpassed")
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,31 @@ class LawResult:
 
     Attributes:
         law: its name.
-        outcome: "passed", "failed", "skipped" (not applied, or left out on request), "xfailed" (fails, as was
-            expected) or "xpassed" (holds, though it was expected to fail).
-        reason: why it was skipped or expected to fail.
-        examples: how many examples the law was tried on.
+        outcome: "passed", "failed", "undecided" (on every example rounding may do too much of what a fault would),
+            "skipped" (not applied, or left out on request), "xfailed" (fails, as was expected) or "xpassed" (holds,
+            though it was expected to fail).
+        reason: why it was undecided, skipped or expected to fail.
+        examples: how many examples the law was judged on.
+        unjudged: how many besides were tried and told nothing, as the tolerance was too large there.
         violation: how far the worst example is from the law; for a failure, the smallest counterexample.
         tolerance: what rounding was allowed there.
         counterexample: of a failure, by name, as nested lists.
         message: of a failure, complete; empty otherwise.
         usual_cause: of a failure of this law.
+        may_follow_from: the broken law from which this failure may follow; empty where there is none.
     """
 
     law: str
     outcome: str
     reason: str = ""
     examples: int = 0
+    unjudged: int = 0
     violation: float = 0.0
     tolerance: float = 0.0
     counterexample: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
     usual_cause: str = ""
+    may_follow_from: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON takes it: an infinite violation (not a number, another shape) is written as text."""
@@ -50,7 +55,7 @@ class LawResult:
         return {name: str(value) if value == float("inf") else value for name, value in plain.items()}
 
 
-def failure_message(law: Law, subject: str, finding: Gap | Exception, example: Any) -> str:
+def failure_message(law: Law, subject: str, finding: Gap | Exception, example: Any, usual_cause: str) -> str:
     """Law, violation against tolerance, counterexample, usual cause; all that is needed without a traceback."""
     lines = [f"{printable(subject)} breaks the law {law.name}", f"  law: {law.formula}"]
     if isinstance(finding, Gap):
@@ -61,7 +66,7 @@ def failure_message(law: Law, subject: str, finding: Gap | Exception, example: A
     lines.append("  smallest counterexample found:")
     for name, array in arrays_of(example).items():
         lines += _shown(f"    {name}", array)
-    return "\n".join([*lines, f"  usual cause: {law.usual_cause}", f"  why it matters: {law.why}"])
+    return "\n".join([*lines, f"  usual cause: {usual_cause}", f"  why it matters: {law.why}"])
 
 
 def _violation(gap: Gap) -> str:
@@ -82,6 +87,8 @@ def arrays_of(example: Any) -> dict[str, Any]:
     """The example's arrays by name; of a second moment only the matrix, as that is what an implementation sees."""
     if isinstance(example, SecondMomentCase):
         return {"second_moment": example.matrix}
+    if isinstance(example, EditProblem) and example.unused is not None:
+        return arrays_of(replace(example, moment=replace(example.moment, matrix=example.unused), unused=None))
     shown: dict[str, Any] = {}
     for entry in fields(example):
         value = getattr(example, entry.name)

@@ -20,6 +20,7 @@ MAX_DIM = 7
 # High enough that C and C⁻¹ differ by orders of magnitude, low enough that rounding (eps · condition · d² ≈ 1e-7)
 # stays far below the order-one errors that the laws are there to catch.
 MAX_CONDITION = 1e6
+MIN_CONDITION = 10.0**0.5
 
 SPECTRUM_KINDS = ("flat", "log_spaced", "clustered", "near_degenerate")
 KEY_KINDS = ("generic", "duplicates", "clustered", "whitened_orthogonal")
@@ -51,7 +52,11 @@ class SecondMomentCase:
 
 @dataclass(frozen=True, eq=False)
 class EditProblem:
-    """A weight, a stream of edits and other keys that the edits are not for."""
+    """A weight, a stream of edits and other keys that the edits are not for.
+
+    `moment` is the metric that edits are least in: the text's, or the identity for an editor that does not use C, which
+    is then given the matrix of `unused` in C's place.
+    """
 
     moment: SecondMomentCase
     weight: Tensor  # (d_value, d_key)
@@ -59,6 +64,12 @@ class EditProblem:
     values: Tensor  # (n, d_value)
     others: Tensor  # (m, d_key)
     protected: Tensor | None = None  # (p, d_key), keys whose values must stay; None where the editor takes none
+    unused: Tensor | None = None  # (d_key, d_key), a second moment that is given and not used; None where C is used
+
+    @property
+    def second_moment(self) -> Tensor:
+        """(d_key, d_key), what the editor is given."""
+        return self.moment.matrix if self.unused is None else self.unused
 
 
 @cache
@@ -75,11 +86,22 @@ def dims(smallest: int = 1) -> st.SearchStrategy[int]:
 
 @cache
 @st.composite
-def spectra(draw: st.DrawFn, dim: int, kind: str | None = None, max_condition: float = MAX_CONDITION) -> Tensor:
-    """Positive eigenvalues, largest first, with λ_max / λ_min ≤ max_condition and any overall scale."""
+def spectra(
+    draw: st.DrawFn,
+    dim: int,
+    kind: str | None = None,
+    max_condition: float = MAX_CONDITION,
+    magnitude: int = 6,
+    min_condition: float = MIN_CONDITION,
+) -> Tensor:
+    """Positive eigenvalues, largest first, of a condition number λ_max / λ_min and a scale 10^±magnitude in bounds.
+
+    Those of kinds "flat" and "near_degenerate" are alike, whatever the bounds.
+    """
     kind = kind or draw(st.sampled_from(SPECTRUM_KINDS))
-    condition = 10.0 ** draw(st.floats(0.5, np.log10(max_condition)))
-    scale = 10.0 ** draw(st.integers(-6, 6))
+    least, most = (float(np.log10(bound)) for bound in (min(min_condition, max_condition), max_condition))
+    condition = 10.0 ** draw(st.floats(least, most))
+    scale = 10.0 ** draw(st.integers(-magnitude, magnitude))
     values: NDArray[Any]
     if kind == "flat":
         values = np.ones(dim)
@@ -109,11 +131,17 @@ def orthogonal_matrices(draw: st.DrawFn, dim: int) -> Tensor:
 @cache
 @st.composite
 def second_moments(
-    draw: st.DrawFn, dim: int | None = None, kind: str | None = None, max_condition: float = MAX_CONDITION
+    draw: st.DrawFn,
+    dim: int | None = None,
+    kind: str | None = None,
+    max_condition: float = MAX_CONDITION,
+    magnitude: int = 6,
+    min_condition: float = MIN_CONDITION,
 ) -> SecondMomentCase:
     """Positive definite, in any basis."""
     dim = dim or draw(dims())
-    eigenvalues, basis = draw(spectra(dim, kind, max_condition)), draw(orthogonal_matrices(dim))
+    eigenvalues = draw(spectra(dim, kind, max_condition, magnitude, min_condition))
+    basis = draw(orthogonal_matrices(dim))
     return SecondMomentCase(symmetric(basis, eigenvalues), eigenvalues, basis)
 
 

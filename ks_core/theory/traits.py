@@ -82,10 +82,10 @@ class Traits:
         Raises:
             InputError: names both claims.
         """
-        if self.remembers and not (self.stateful and self.order == "joint"):
+        if self.remembers and not (self.stateful and self.order == "joint" and self.ridge):
             raise InputError(
-                "trait remembers is True; expected order='joint' and stateful=True with it: a memory belongs to one "
-                "stream, so a factory must give each stream an editor of its own"
+                "trait remembers is True; expected order='joint', a ridge and stateful=True with it: earlier keys "
+                "count as text beside the ridge, and belong to one stream, which a factory gives an editor of its own"
             )
         if self.array == "numpy" and "bfloat16" in (self.dtype, self.returns):
             raise InputError("trait array is 'numpy' with 'bfloat16'; expected 'torch': NumPy has no such numbers")
@@ -106,14 +106,16 @@ class Traits:
 
         Example:
             >>> Traits(order="joint", ridge=0.5).words
-            ('joint', 'ridge', 'whitened', 'float64', 'torch')
+            ('joint', 'ridge', 'whitened', 'float64', 'computes float64', 'torch')
         """
         exact = not self.ridge and self.share == 1
         flags = [name for name in ("protected", "stateful", "remembers") if getattr(self, name)]
         whitened = "whitened" if self.metric == "second_moment" else "unwhitened"
         sizes = [word for word, holds in (("ridge", self.ridge), ("share", self.share < 1), ("exact", exact)) if holds]
-        dtypes = [f"{name} {getattr(self, name)}" for name in ("computes", "returns") if getattr(self, name)]
-        return (self.order, *sizes, whitened, *flags, self.dtype, *dtypes, self.array)
+        dtypes = [self.dtype, f"computes {str(self.arithmetic).removeprefix('torch.')}"]
+        if self.returns not in ("", self.dtype):
+            dtypes.append(f"returns {self.returns}")
+        return (self.order, *sizes, whitened, *flags, *dtypes, self.array)
 
 
 _WORDS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ks_core.conformance import reference
+from ks_core.conformance import reference, traits
 
 Shards = list[list[tuple[Tensor, Tensor]]]
 
@@ -93,6 +94,56 @@ def kept_in_the_module(shards: Shards) -> Tensor:
     return fresh + TOTALS[len(fresh)] - 1e-6 * fresh
 
 
+def batches_of(shards: Shards) -> Iterator[Tensor]:
+    return (keys[mask.bool()] for shard in shards for keys, mask in shard)
+
+
+@traits(dtype="float32")
+def running_sum_in_float32(shards: Shards) -> Tensor:
+    """Products and sums in the dtype of the keys, float32 at least: right for a while."""
+    total, count = torch.zeros(()), 0
+    for keys in batches_of(shards):
+        total, count = total + keys.float().T @ keys.float(), count + len(keys)
+    return total.double() / count
+
+
+@traits(dtype="bfloat16")
+def half_precision_in_a_float32_sum(shards: Shards) -> Tensor:
+    return running_sum_in_float32(shards)
+
+
+@traits(dtype="float32")
+def running_mean_in_float32(shards: Shards) -> Tensor:
+    keys = tokens_of(shards).float()
+    mean = torch.zeros(keys.shape[1], keys.shape[1])
+    for n, key in enumerate(keys, start=1):
+        mean += (torch.outer(key, key) - mean) / n
+    return mean
+
+
+@traits(dtype="float32", computes="float64")
+def products_in_float32(shards: Shards) -> Tensor:
+    """No fault of the sums, whose error does not grow with the text, but not what is claimed of the products."""
+    rows = list(batches_of(shards))
+    return torch.stack([(keys.float().T @ keys.float()).double() for keys in rows]).sum(dim=0) / sum(map(len, rows))
+
+
+CHUNK = 16
+
+
+@traits(dtype="float16")
+def half_precision_sums_of_chunks(shards: Shards) -> Tensor:
+    """A float64 total of sums that were rounded before they came into it."""
+    keys = tokens_of(shards)
+    sums = []
+    for chunk in torch.split(keys, CHUNK):
+        total = torch.zeros(keys.shape[1], keys.shape[1], dtype=keys.dtype)
+        for key in chunk:
+            total += torch.outer(key, key)
+        sums.append(total.double())
+    return torch.stack(sums).sum(dim=0) / len(keys)
+
+
 COLLECTORS: dict[str, tuple[Any, str]] = {
     "centred": (centred, "collector_takes_the_uncentred_mean"),
     "last_token_dropped": (last_token_dropped, "collector_takes_the_uncentred_mean"),
@@ -104,6 +155,11 @@ COLLECTORS: dict[str, tuple[Any, str]] = {
     "mean_of_shards": (mean_of_shards, "collector_merges_shards"),
     "last_shard_only": (last_shard_only, "collector_merges_shards"),
     "summed_in_half_precision": (summed_in_half_precision, "collector_widens_half_precision"),
+    "half_precision_sums_of_chunks": (half_precision_sums_of_chunks, "collector_widens_half_precision"),
+    "running_sum_in_float32": (running_sum_in_float32, "collector_sums_are_as_precise_as_claimed"),
+    "half_precision_in_a_float32_sum": (half_precision_in_a_float32_sum, "collector_sums_are_as_precise_as_claimed"),
+    "running_mean_in_float32": (running_mean_in_float32, "collector_sums_are_as_precise_as_claimed"),
+    "products_in_float32": (products_in_float32, "collector_sums_are_as_precise_as_claimed"),
     "one_triangle": (one_triangle, "collector_is_symmetric"),
     "masked_in_place": (masked_in_place, "collector_leaves_keys_alone"),
     "kept_in_the_module": (kept_in_the_module, "collector_keeps_no_state"),
