@@ -220,7 +220,7 @@ def test_every_law_says_what_holds_why_it_matters_and_what_breaks_it() -> None:
         assert law.check.__doc__, law.name
     assert len(laws_for("editor")) == 32
     assert len(laws_for("collector")) == 10
-    assert len(laws_for("extractor")) == 5
+    assert len(laws_for("extractor")) == 8
 
 
 def test_law_that_is_broken_fails_the_test_with_its_message() -> None:

@@ -8,8 +8,8 @@ import pytest
 from conformance_mutants import SEQUENTIAL, ZOO, edited
 from conformance_mutants_claims import CLAIMS_ZOO, IDENTITY, MEMIT, MEMIT_FLOAT32, memit, unwhitened
 from conformance_mutants_collectors import COLLECTORS
+from conformance_mutants_extractors import EXTRACTORS
 from conformance_mutants_joint import JOINT, JOINT_ZOO, jointly
-from conformance_mutants_of_others import EXTRACTORS
 from conformance_mutants_precision import CORRECT, PRECISION_ZOO
 from conformance_mutants_streams import REMEMBERS, STREAM_ZOO, UNWHITENED, Remembering, Unwhitened
 

@@ -1,53 +1,37 @@
-"""Anyone's key extractor behind one face, and tiny real models, tokenizers and prompts to try it on.
+"""Anyone's key extractor behind one face, and tiny real models and tokenizers to try it on.
 
     extract(model, tokenizer, prompts, subject_spans, layer) -> keys, (n, d_key)
 
-The model is a Llama of `transformers`, the tokenizer a fast one, a span the half-open range of the subject's characters
-in its prompt. The key is the input of `model.model.layers[layer].mlp.down_proj` at the subject's last token.
+The model is a Llama or a GPT-2 of `transformers`, the tokenizer a fast one, a span the half-open range of the subject's
+characters in its prompt. The key is what the projection takes in at the subject's last token: in a Llama
+`model.model.layers[layer].mlp.down_proj`, in a GPT-2 `model.transformer.h[layer].mlp.c_proj`. An extractor that reads
+only one of them says so: `traits(families=("llama",))`.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
 from torch import Tensor
 
 from ks_core.conformance.arrays import called, returned
+from ks_core.conformance.lending import kept_model, kept_tokenizer, lent_model, lent_tokenizer
+from ks_core.conformance.prompts import Prompts
 from ks_core.errors import InputError
 from ks_core.extras import require
 from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
 
 # What knows transformers is imported where it is used: laws of editors and collectors do without.
-TOKENIZERS = ("byte-level", "byte-level with <s>", "sentencepiece with <s>")
-TEMPLATES = ("{}", "{} is in", "The city of {} lies by the sea", "People say that {}")
-SUBJECTS = ("Paris", "Vladimir Mayakovsky", "Windows 8.1", "São Paulo", "東京", "Łódź", "a")
-LAYERS = 2
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Prompts with their subjects, and how they are put to the model."""
-
-    prompts: tuple[str, ...]
-    subject_spans: tuple[tuple[int, int], ...]
-    tokenizer: str
-    layer: int
-
-    def only(self, chosen: Sequence[int]) -> Prompts:
-        """Some of the prompts, in this order."""
-        prompts = tuple(self.prompts[i] for i in chosen)
-        return Prompts(prompts, tuple(self.subject_spans[i] for i in chosen), self.tokenizer, self.layer)
 
 
 @dataclass(frozen=True, eq=False)
 class Extractor:
-    """An implementation and what it claims to be; of the traits only the dtype counts, that of the model."""
+    """An implementation and what it claims to be; of the traits only families and dtype count, the models'."""
 
     implementation: Callable[..., Any]
     traits: Traits
@@ -75,67 +59,55 @@ class Extractor:
     @property
     def words(self) -> tuple[str, ...]:
         """The claims, as laws ask for them."""
-        return (self.traits.dtype,)
+        return (self.traits.dtype, *self.traits.families)
 
-    def model(self) -> Any:
-        """A fresh model of its dtype, always the same weights: what one call does to it no other sees."""
-        return copy.deepcopy(_model(self.traits.dtype))
+    def lent(self, family: str) -> AbstractContextManager[Any]:
+        """A model of its dtype, always the same weights: what one call does to it no other sees."""
+        return lent_model(family, self.traits.dtype)
 
-    def extracted(self, example: Prompts, padding_side: str = "right", model: Any = None) -> Tensor:
+    def extracted(self, example: Prompts, family: str, padding_side: str = "right") -> Tensor:
         """The keys of all prompts in one call, (n, d_key) float64."""
-        model = model or self.model()
-        tokenizer = _tokenizer(example.tokenizer, padding_side)
+        with self.lent(family) as model:
+            return self.extracted_from(model, example, family, padding_side)
+
+    def extracted_from(self, model: Any, example: Prompts, family: str, padding_side: str = "right") -> Tensor:
+        """The keys of all prompts in one call with this model of the family, (n, d_key) float64."""
+        tokenizer = lent_tokenizer(example.tokenizer, padding_side)
         arguments = (model, tokenizer, list(example.prompts), list(example.subject_spans), example.layer)
-        result = called(self.implementation, "the extractor", *arguments)
-        return returned(result, "the extractor", (len(example.prompts), model.config.intermediate_size))
+        what = f"the extractor, given a {family} model,"
+        result = called(self.implementation, what, *arguments)
+        return returned(result, what, (len(example.prompts), _d_key(family)))
 
+    def alone(self, example: Prompts, family: str) -> Tensor:
+        """Every prompt in a call of its own, (n, d_key) float64."""
+        return torch.cat([self.extracted(example.only([i]), family) for i in range(len(example.prompts))])
 
-def _tokenizer(name: str, padding_side: str = "right") -> Any:
-    from ks_core.models.tiny import byte_level_tokenizer, sentencepiece_tokenizer
+    def expected(self, example: Prompts, family: str) -> Tensor:
+        """The keys that it should find, of prompts run alone without padding, where the offsets say, (n, d_key)."""
+        each = zip(example.prompts, example.subject_spans, strict=True)
+        arguments = (family, self.traits.dtype, example.tokenizer, example.layer)
+        return torch.stack([_expected_key(*arguments, prompt, span) for prompt, span in each])
 
-    if name == "sentencepiece with <s>":
-        return sentencepiece_tokenizer(padding_side=padding_side)
-    bos = name == "byte-level with <s>"
-    return byte_level_tokenizer(bos=bos, trim_offsets=not bos, padding_side=padding_side)
+    def rounding(self, keys: Tensor) -> float:
+        """Half the digits of the largest entry: passes of other shapes round otherwise, other tokens' keys differ."""
+        return float(torch.finfo(DTYPES[self.traits.dtype]).eps ** 0.5 * keys.abs().max())
 
 
 @functools.cache
-def _model(dtype: str) -> Any:
-    from ks_core.models.tiny import tiny_model
+def _d_key(family: str) -> int:
+    from ks_core.models.adapter import Adapter
 
-    return tiny_model("llama", layers=LAYERS, dtype=DTYPES[dtype])
-
-
-@st.composite
-def prompts(draw: st.DrawFn, traits: Traits) -> Prompts:
-    """Subjects at the start, the end and within prompts of different lengths; those of many bytes too."""
-    del traits
-    drawn = draw(
-        st.lists(st.tuples(st.sampled_from(TEMPLATES), st.sampled_from(SUBJECTS)), min_size=2, max_size=4, unique=True)
-    )
-    starts = [template.index("{}") for template, _ in drawn]
-    return Prompts(
-        prompts=tuple(template.format(subject) for template, subject in drawn),
-        subject_spans=tuple((start, start + len(subject)) for start, (_, subject) in zip(starts, drawn, strict=True)),
-        tokenizer=draw(st.sampled_from(TOKENIZERS)),
-        layer=draw(st.integers(0, LAYERS - 1)),
-    )
+    return Adapter(kept_model(family, "float32")).d_key
 
 
-def expected_key(extractor: Extractor, example: Prompts, index: int) -> Tensor:
-    """The key of one prompt, run alone and without padding, at the position that the offsets give, (d_key,)."""
+@functools.cache
+def _expected_key(family: str, dtype: str, tokenizer: str, layer: int, prompt: str, span: tuple[int, int]) -> Tensor:
     from ks_core.models.adapter import Adapter
     from ks_core.models.tokens import tokenise_prompts
 
-    tokenizer = _tokenizer(example.tokenizer)
-    row = tokenise_prompts(tokenizer, [example.prompts[index]], [example.subject_spans[index]])
-    adapter = Adapter(extractor.model())
+    row = tokenise_prompts(kept_tokenizer(tokenizer), [prompt], [span])
+    adapter = Adapter(kept_model(family, dtype))
     seen: list[Tensor] = []
-    with torch.inference_mode(), adapter.capture_keys([example.layer], lambda _, keys: seen.append(keys)):
+    with torch.inference_mode(), adapter.capture_keys([layer], lambda _, keys: seen.append(keys)):
         adapter.hidden_states(row.input_ids, row.attention_mask)
     return seen[0][0, row.subject_last[0]].double().clone()
-
-
-def rounding_of_keys(extractor: Extractor, keys: Tensor) -> float:
-    """Half the digits of the largest entry: passes of other shapes round otherwise, other tokens give other keys."""
-    return float(torch.finfo(DTYPES[extractor.traits.dtype]).eps ** 0.5 * keys.abs().max())

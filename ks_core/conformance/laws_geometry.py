@@ -42,7 +42,7 @@ def rank_is_at_most_the_number_of_edits(editor: Editor, problem: EditProblem) ->
 @law(
     "editor",
     partial(problems, kinds=INDEPENDENT, most=2),
-    formula="rows of W' − W lie in span(C⁻¹k_1, …, C⁻¹k_n)",
+    formula="rows of W' − W lie in span(C⁻¹k_1, …, C⁻¹k_n) (metric identity: of the keys)",
     why="Any other direction disturbs keys of the text that have nothing to do with the edits.",
     usual_cause="C not inverted, C^-½ for C⁻¹, or the inverse of another layer's C taken from a cache",
 )

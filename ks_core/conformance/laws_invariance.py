@@ -16,8 +16,8 @@ from ks_core.conformance.strategies import EditProblem, invertible_matrices
 from ks_core.conformance.tolerances import allowed, effect
 from ks_core.theory.traits import Traits
 
-SCALES = (2.0**-16, 2.0**16)
-"""Powers of two, which no array's digits notice."""
+SCALES = {"float64": 2.0**16, "float32": 2.0**16, "bfloat16": 2.0**16, "float16": 2.0**4}
+"""Powers of two, which no array's digits notice; float16 has room for small ones only."""
 
 BASIS_CONDITION = 3.0
 """Of a change of basis A; that of A C Aᵀ is its square times that of C."""
@@ -54,7 +54,7 @@ def _key_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
 def scale_of_the_second_moment_cancels(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """The same weight for every positive multiple of C."""
     root, expected = problem.moment.root, editor.edited(problem)
-    for scale in SCALES:
+    for scale in (1 / SCALES[editor.traits.dtype], SCALES[editor.traits.dtype]):
         moment = replace(problem.moment, matrix=problem.moment.matrix * scale)
         got = editor.edited(replace(problem, moment=moment))
         limit, change = 2 * allowed(problem, editor.traits), effect(problem, editor.traits)

@@ -97,7 +97,7 @@ def _hard_problems(draw: st.DrawFn, traits: Traits) -> EditProblem:
 
 
 def _positive(moment: SecondMomentCase, dtype: torch.dtype) -> SecondMomentCase:
-    """The second moment, its diagonal raised by as little as helps where rounding made it indefinite or ill beyond that."""
+    """The second moment, its diagonal raised by as little as helps where rounding made it indefinite or worse."""
     while not 0 < moment.eigenvalues[0] <= moment.eigenvalues[-1] * WORST_CONDITION * 1.01:
         step = torch.finfo(dtype).eps / 2 * moment.eigenvalues[0] * torch.eye(moment.dim, dtype=torch.float64)
         moment = spectrum_of((moment.matrix + step).to(dtype).double())

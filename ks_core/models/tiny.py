@@ -109,7 +109,7 @@ def _byte_level(prefix_space: bool, trim_offsets: bool, bos: bool, single_digits
 
 
 @functools.cache
-def _sentencepiece(kind: str, metaspace: bool, bos: bool) -> Tokenizer:
+def _sentencepiece(kind: str, metaspace: bool, bos: bool, by_words: bool) -> Tokenizer:
     if kind == "bpe":
         tokenizer = Tokenizer(models.BPE(byte_fallback=True))
         trainer: trainers.Trainer = trainers.BpeTrainer(
@@ -124,8 +124,12 @@ def _sentencepiece(kind: str, metaspace: bool, bos: bool) -> Tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
     else:
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        if by_words:
+            tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     tokenizer.train_from_iterator(_CORPUS, trainer)
     tokenizer = _with_byte_fallback(tokenizer)
+    if not metaspace:
+        tokenizer.pre_tokenizer = None
     if bos:
         tokenizer.post_processor = _bos_template()
     return tokenizer
@@ -165,10 +169,16 @@ def byte_level_tokenizer(
 
 
 def sentencepiece_tokenizer(
-    kind: str = "bpe", *, metaspace: bool = True, bos: bool = True, padding_side: str = "right"
+    kind: str = "bpe",
+    *,
+    metaspace: bool = True,
+    bos: bool = True,
+    by_words: bool = False,
+    padding_side: str = "right",
 ) -> PreTrainedTokenizerFast:
     """SentencePiece-style "bpe" or "unigram" with byte fallback, as in Llama 2.
 
-    `metaspace` marks spaces in the pre-tokenizer; otherwise the normaliser does, as in older Llama files.
+    `metaspace` marks spaces in the pre-tokenizer; otherwise the normaliser does, as in older Llama files. Then a token
+    may end in a space or span words, unless it learns `by_words`, as Llama's did: the space stands before its word.
     """
-    return _wrapped(_sentencepiece(kind, metaspace, bos), padding_side)
+    return _wrapped(_sentencepiece(kind, metaspace, bos, by_words), padding_side)
