@@ -31,9 +31,14 @@ def memit(
     moment: Callable[[Tensor], Tensor] = lambda second_moment: second_moment,
     ridge: float = MEMIT.ridge,
 ) -> Tensor:
-    """MEMIT's normal equations with parts that can be replaced by faulty ones; right as it is."""
-    system = ridge * moment(second_moment) + keys.T @ keys
-    return weight + share * torch.linalg.solve(system, keys.T @ (values - keys @ weight.T)).T
+    """MEMIT's normal equations with parts that can be replaced by faulty ones; right as it is.
+
+    Solved in float64 whatever the arrays, as the published code does.
+    """
+    wide = keys.double()
+    system = ridge * moment(second_moment.double()) + wide.T @ wide
+    update = torch.linalg.solve(system, wide.T @ (values.double() - wide @ weight.double().T)).T
+    return weight + (share * update).to(weight.dtype)
 
 
 def unwhitened(

@@ -49,7 +49,10 @@ BREAKS = {
 """Laws that each of them breaks although its traits ask for them, and why."""
 
 MAY_BREAK = {
-    "as a batch": {"disturbance_is_least": "an update that misses facts may cost more than the least that does not"}
+    "as a batch": {
+        "disturbance_is_least": "an update that misses facts may cost more than the least that does not",
+        "calls_of_a_stream_follow_each_other": "calls of several facts, which few examples have",
+    }
 }
 """Laws that it breaks on some problems, under its own traits or under a claim of `NOT_CLAIMED`."""
 
