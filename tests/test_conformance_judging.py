@@ -77,13 +77,26 @@ def test_law_refuses_to_judge_where_rounding_is_not_little(gaps: list[Gap], outc
     assert result.outcome == outcome
     assert (result.examples > 0, result.unjudged) == ((False, 1) if outcome == "undecided" else (True, 0))
     if outcome == "undecided":
-        assert "rounding may do" in result.reason
-        assert f"at most {POWER:g} of it" in result.reason
+        assert result.reason.startswith("0 of 1 examples could be judged: rounding may do ")
+        assert f"at most {POWER:g} of that" in result.reason
+
+
+@pytest.mark.parametrize(("judged", "outcome"), [(1, "undecided"), (2, "passed")])
+def test_few_examples_that_can_be_judged_are_not_enough(judged: int, outcome: str) -> None:
+    tried: list[Any] = []
+
+    def check(_editor: Any, example: Any) -> Iterator[Gap]:
+        tried.append(example)
+        yield gap(0.0, 0.05 if len(tried) <= judged else 0.2, 1.0)
+
+    law = replace(law_with(), check=check)
+    result = hold(law, RIGHT, max_examples=10)
+    assert (result.outcome, result.examples, result.unjudged) == (outcome, judged, 10 - judged)
 
 
 def test_undecided_law_is_skipped_by_pytest_and_called_undecided_in_the_table() -> None:
     bound = BoundLaw(law_with(gap(0.0, 1.0, 1.0)), RIGHT)
-    with pytest.raises(pytest.skip.Exception, match="not judged: rounding may do"):
+    with pytest.raises(pytest.skip.Exception, match=r"0 of \d+ examples could be judged"):
         bound()
     assert bound.result is not None
     row = {"subject": "editor", "implementation": "x", **replace(bound.result, law="last_edit_is_exact").as_dict()}

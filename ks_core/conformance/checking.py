@@ -17,6 +17,10 @@ MAX_EXAMPLES = 50
 """Per law; at least this many are tried where no other number is asked for."""
 
 
+LEAST_JUDGED = 0.2
+"""Share of the examples: a law that can be judged on fewer is undecided, as they are the easy ones."""
+
+
 class Subject(Protocol):
     """What is held against laws: an `Editor`, a `Collector` or an `Extractor`."""
 
@@ -91,8 +95,8 @@ def hold(
         shrink: look for the smallest counterexample; without, the first one found is given.
 
     Returns:
-        Passed, failed (with the smallest counterexample), undecided where no example could be judged or, where the law
-        does not apply, skipped.
+        Passed, failed (with the smallest counterexample), undecided where too few examples could be judged or, where
+        the law does not apply, skipped.
     """
     reason = law.not_applied_because(subject.words)
     if reason:
@@ -126,13 +130,13 @@ def hold(
 
 def _not_broken(law: Law, trials: _Trials) -> LawResult:
     """Passed on what was judged; undecided where nothing was."""
-    if trials.weakest and not trials.judged:
+    if trials.weakest and trials.judged < LEAST_JUDGED * trials.tried:
         weak = trials.weakest
         reason = (
-            f"not judged: rounding may do {weak.allowed:.2g}, where what is looked for is {weak.effect:.2g}; "
-            f"a law is judged where that is at most {POWER:g} of it"
+            f"{trials.judged} of {trials.tried} examples could be judged: rounding may do {weak.allowed:.2g}, say, "
+            f"where what is looked for is {weak.effect:.2g}, and is little where it is at most {POWER:g} of that"
         )
-        return LawResult(law.name, "undecided", reason, unjudged=trials.unjudged)
+        return LawResult(law.name, "undecided", reason, examples=trials.judged, unjudged=trials.unjudged)
     worst = trials.worst
     size, allowed = (worst.size, worst.allowed) if worst else (0.0, 0.0)
     return LawResult(

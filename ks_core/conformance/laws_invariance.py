@@ -42,7 +42,7 @@ def _value_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
 
 @st.composite
 def _key_changes(draw: st.DrawFn, traits: Traits) -> ChangeOfBasis:
-    problem = draw(problems(traits, spectra=Spectra(MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2)))
+    problem = draw(problems(traits, spectra=Spectra(max(1.0, MAX_CONDITIONS[traits.dtype] / BASIS_CONDITION**2))))
     return ChangeOfBasis(problem, draw(invertible_matrices(problem.moment.dim, BASIS_CONDITION)))
 
 

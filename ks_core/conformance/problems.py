@@ -25,9 +25,12 @@ from ks_core.theory.traits import DTYPES, Traits
 MAX_WIDTH = 5
 """d_key; wider ones show no other faults, and the exact oracle's cost grows with the fourth power"""
 
-MAX_CONDITIONS = {"float64": 1e6, "float32": 1e2, "bfloat16": 1e1, "float16": 1e1}
-"""With these the relative rounding error of one edit (4 d (3 d + 1) u κ^{3/2}; of halves, summed in float32, u κ^½)
-stays below 2 %; most faults change values by their own size."""
+MAX_CONDITIONS = {"float64": 1e6, "float32": 1e2, "bfloat16": 4.0, "float16": 1e1}
+"""With these the relative rounding error of one edit (4 d (3 d + 1) u κ^{3/2}; of halves, summed in float32, 3 u κ^½)
+stays below 3 %; most faults change values by their own size."""
+
+MOST_EDITS = {"float64": MAX_WIDTH, "float32": MAX_WIDTH, "bfloat16": 2, "float16": MAX_WIDTH}
+"""Each may round once more, and bfloat16 has two digits."""
 
 MAGNITUDES = {"float64": 6, "float32": 6, "bfloat16": 6, "float16": 1}
 """Powers of ten that C may be large or small by; float16 has no numbers above 65,504 and few below 1e-5."""
@@ -89,7 +92,7 @@ def problems(
     spanned = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
     room = moment.dim - spanned
     fits = joint_and_exact or kind == "whitened_orthogonal"
-    most = min(most, room - 1) if fits else most
+    most = min(most, MOST_EDITS[traits.dtype], room - 1 if fits else most)
     count = draw(st.integers(min(fewest, most), most))
     others = draw(st.integers(1, room - count if fits else 3))
     white, protected = draw(_split_rows(moment.dim, spanned, count + others, kind))

@@ -23,7 +23,7 @@ class LawResult:
 
     Attributes:
         law: its name.
-        outcome: "passed", "failed", "undecided" (on every example rounding may do too much of what a fault would),
+        outcome: "passed", "failed", "undecided" (on most examples rounding may do too much of what a fault would),
             "skipped" (not applied, or left out on request), "xfailed" (fails, as was expected) or "xpassed" (holds,
             though it was expected to fail).
         reason: why it was undecided, skipped or expected to fail.
