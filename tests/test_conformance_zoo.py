@@ -185,4 +185,4 @@ def test_wrong_direction_is_not_taken_for_rounding(name: str) -> None:
 def test_what_is_no_weight_breaks_laws_and_not_the_suite(name: str) -> None:
     mutant = EDITORS[name]
     results = held(Editor.of(mutant.editor, mutant.traits), max_examples=3)
-    assert results[0].law == mutant.law and results[0].outcome == "failed"
+    assert (results[0].law, results[0].outcome) == (mutant.law, "failed")
