@@ -26,6 +26,7 @@ class Gap:
         expected: what the law says, of the same shape.
         allowed: difference that rounding may make, in each entry; 0 where the bits must agree.
         effect: what a fault would change here, as the size of the edit; infinite where any difference is a fault.
+        allowance: what `allowed` is, in words.
     """
 
     what: str
@@ -33,6 +34,7 @@ class Gap:
     expected: Tensor
     allowed: float = 0.0
     effect: float = math.inf
+    allowance: str = "that rounding allows"
 
     @property
     def judged(self) -> bool:

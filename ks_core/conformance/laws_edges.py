@@ -95,4 +95,11 @@ def rank_deficient_second_moments_are_not_inverted(editor: Editor, example: Sing
     half_the_digits = max(torch.finfo(dtype).eps for dtype in widths) ** 0.5
     limit = half_the_digits * example.scale * moment.dim
     change = float(((example.expected - example.problem.weight) @ everywhere).abs().max())
-    yield Gap("the values in every direction", got @ everywhere, example.expected @ everywhere, limit, change)
+    yield Gap(
+        "the values in every direction",
+        got @ everywhere,
+        example.expected @ everywhere,
+        limit,
+        change,
+        "that half the digits leave",
+    )

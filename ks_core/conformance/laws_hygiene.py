@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,14 +22,14 @@ ARGUMENTS = ("weight", "keys", "values", "second_moment", "protected")
 
 @law(
     "editor",
-    problems,
+    partial(problems, kinds=("generic",), fewest=1, most=1, width=3),
     first=True,
     formula="edit(…) is an array of finite numbers, (d_value, d_key)",
     why="Everything else is said of this weight; a NaN in it is a NaN in every answer of the model.",
     usual_cause="an error in the editor itself, or in how it is wrapped",
 )
 def result_is_a_weight(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """What comes back can be measured."""
+    """What comes back can be measured. One key of one width: what is left from calls of other widths is state."""
     editor.edited(problem)
     yield from ()
 
@@ -112,3 +113,22 @@ def _another(problem: EditProblem) -> EditProblem:
 def same_input_gives_the_same_output(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """Two runs of one stream agree bit for bit."""
     yield bits("the weight", editor.edited(problem), editor.edited(problem))
+
+
+@law(
+    "editor",
+    partial(problems, kinds=("generic",), fewest=2, most=3),
+    first=True,
+    formula="edit(W, K, V, C) changes with every v_i",
+    why="Facts that were asked for are silently not written; with one fact a call nobody notices.",
+    usual_cause="only the first request of a call is edited, or only the last: call once for each fact",
+)
+def no_edit_of_a_call_is_left_out(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """The weight is another one where any one of the values is."""
+    together = editor.edited(problem)
+    left_out = torch.zeros(len(problem.keys))
+    for i, value in enumerate(problem.values):
+        values = problem.values.clone()
+        values[i] = 2 * value + problem.values.abs().max() + 1
+        left_out[i] = float(torch.equal(editor.edited(replace(problem, values=values)), together))
+    yield bits("edits that leave no trace in the weight (1: that one)", left_out, torch.zeros_like(left_out))

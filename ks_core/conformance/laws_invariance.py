@@ -19,6 +19,9 @@ from ks_core.theory.traits import Traits
 SCALES = {"float64": 2.0**16, "float32": 2.0**16, "bfloat16": 2.0**16, "float16": 2.0**4}
 """Powers of two, which no array's digits notice; float16 has room for small ones only."""
 
+LENGTHS = 2.0**4
+"""Of keys, from layer to layer or model to model, and within what float16 has room for."""
+
 BASIS_CONDITION = 3.0
 """Of a change of basis A; that of A C Aᵀ is its square times that of C."""
 
@@ -106,3 +109,23 @@ def _in_basis(problem: EditProblem, change: Tensor) -> EditProblem:
         others=problem.others @ change.T,
         protected=None if problem.protected is None else problem.protected @ change.T,
     )
+
+
+@law(
+    "editor",
+    problems,
+    needs=("protected",),
+    formula="edit(…, a K₀) = edit(…, K₀)",
+    why="Protected is a span: keys of a quieter layer or model are as much to be kept as those of a loud one.",
+    usual_cause="directions of K₀ᵀK₀ cut at a constant eigenvalue, whatever the size of the keys",
+)
+def scale_of_protected_keys_cancels(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """The same edit whatever the length of the protected keys."""
+    if problem.protected is None:
+        return
+    root, expected = problem.moment.root, editor.edited(problem)
+    limit, change = 2 * allowed(problem, editor.traits), effect(problem, editor.traits)
+    for scale in (1 / LENGTHS, LENGTHS):
+        got = editor.edited(replace(problem, protected=scale * problem.protected))
+        what = f"the values at the text's keys, protected keys times {scale:g}"
+        yield Gap(what, got @ root, expected @ root, limit, change)

@@ -56,7 +56,7 @@ def _name(dtype: torch.dtype) -> str:
 @law(
     "editor",
     partial(problems, most=1, spectra=MILD),
-    needs=("computes float64",),
+    needs=("float64", "computes float64"),
     first=True,
     formula="|edit − exact| ≤ rounding of float64, where float64 is claimed, and not that of float32",
     why="An editor that computes in float32 and takes float64 loses digits silently, and the more the worse C is.",
@@ -116,7 +116,7 @@ def ill_conditioned_second_moments_are_survived(editor: Editor, problem: EditPro
     """Whatever the dtype of the arrays, their exact edit is asked for, to a share that a user would not notice."""
     gap = _right_or_refused(editor, problem, may_refuse=True)
     if gap:
-        yield replace(gap, allowed=SHARE_LOST * effect(problem, editor.traits))
+        yield replace(gap, allowed=SHARE_LOST * effect(problem, editor.traits), allowance="that are 1 % of the edit")
 
 
 def _right_or_refused(editor: Editor, problem: EditProblem, *, may_refuse: bool) -> Gap | None:

@@ -64,6 +64,7 @@ def problems(
     most: int = MAX_WIDTH,
     height: str = "low",
     spectra: Spectra | None = None,
+    width: int | None = None,
 ) -> EditProblem:
     """A weight, edits and other keys, all of them numbers of the editor's dtype.
 
@@ -79,10 +80,11 @@ def problems(
         height: of the weight, d_value: "low" (4 at most) or "high" (above d_key), never d_key itself, so that a
             transposition cannot be taken for a weight; or "square".
         spectra: of C; of any kind within the dtype's bounds where left out.
+        width: d_key; drawn where left out.
     """
     joint_and_exact = traits.order == "joint" and not traits.ridge
     kind = draw(st.sampled_from(tuple(k for k in kinds if k in INDEPENDENT) if joint_and_exact else kinds))
-    width = draw(st.integers(3, MAX_WIDTH))
+    width = width or draw(st.integers(3, MAX_WIDTH))
     moment, unused = draw(_metrics(width, traits, spectra or Spectra(MAX_CONDITIONS[traits.dtype])))
     spanned = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
     room = moment.dim - spanned

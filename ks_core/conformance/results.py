@@ -72,7 +72,7 @@ def failure_message(law: Law, subject: str, finding: Gap | Exception, example: A
 def _violation(gap: Gap) -> str:
     if gap.allowed == 0:
         return f"{gap.what}: off by up to {gap.size:.3g}, where no bit may differ"
-    return f"{gap.what}: off by up to {gap.size:.3g}, {gap.ratio:.2g} times the {gap.allowed:.3g} that rounding allows"
+    return f"{gap.what}: off by up to {gap.size:.3g}, {gap.ratio:.2g} times the {gap.allowed:.3g} {gap.allowance}"
 
 
 def _shown(name: str, value: Any) -> list[str]:

@@ -56,10 +56,10 @@ def value_scale(problem: EditProblem) -> float:
 def allowed(problem: EditProblem, traits: Traits) -> float:
     """Rounding error that W'C^½ may have after the edits of any editor with these traits; times `longest` at keys.
 
-        (4 d (3 d + 1) u · κ^{3/2} · amplification + u' κ^{1/2}) · n · weight scale
+        (4 d (3 d + 1) u · κ^{3/2} · amplification + 3 u' κ^{1/2}) · n · weight scale
 
-    with u of the arithmetic and u' of the arrays, where these are narrower: what is returned is rounded to them, by u'
-    ‖W'‖ ‖C^½‖ ≤ u' κ^½ ‖W'C^½‖ of its values, and the edits before it may have been.
+    with u of the arithmetic and u' of the arrays, where these are narrower. Each edit may round three things to them,
+    the residual, the update and the sum, by u' ‖W'‖ ‖C^½‖ ≤ u' κ^½ ‖W'C^½‖ at the text's keys.
 
     κ^{3/2} and not κ as in `tolerance`: editors that form C⁻¹ are to pass too. Each column of a computed inverse is
     exact for a matrix of its own, C + ΔC_j, so the error of k'ᵀC⁻¹k is bounded by ‖C⁻¹k'‖ ‖ΔC‖ ‖C⁻¹‖ ‖k‖, which is
@@ -70,7 +70,7 @@ def allowed(problem: EditProblem, traits: Traits) -> float:
     relative = tolerance(condition**1.5, problem.moment.dim, edits, unit_roundoff) * amplification(problem, traits)
     stored = max(torch.finfo(dtype).eps / 2 for dtype in (traits.result, DTYPES[traits.dtype]))
     if stored > unit_roundoff:
-        relative += stored * condition**0.5 * edits
+        relative += 3 * stored * condition**0.5 * edits
     return relative * weight_scale(problem)
 
 
