@@ -37,6 +37,11 @@ def one_by_one(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tens
     return edited(weight, keys, values, second_moment)
 
 
+def first_of_a_call(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
+    """As EasyEdit's ROME: the first request is taken from the list that it is given."""
+    return jointly(weight, keys[:1], values[:1], second_moment)
+
+
 def least_change_of_the_weight(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
     """(K Kᵀ)⁻¹ for (K C⁻¹ Kᵀ)⁻¹: exact for all keys, but blind to the text."""
     return jointly(weight, keys, values, second_moment, solve=lambda _, rows: rows)
@@ -83,6 +88,15 @@ def protected_without_whitening(
     return protected_by(protected, protected, weight, keys, values, second_moment)
 
 
+def protected_above_a_constant(
+    weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor, protected: Tensor
+) -> Tensor:
+    """Of the protected keys' span, what is long enough for a constant: AlphaEdit's cut of eigenvalues at 2e-2."""
+    eigenvalues, basis = torch.linalg.eigh(protected.T @ protected)
+    large = basis[:, eigenvalues > 2e-2].T
+    return protected_by(solve(second_moment, large), large, weight, keys, values, second_moment)
+
+
 def protected_by(
     spanned: Tensor, protected: Tensor, weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor
 ) -> Tensor:
@@ -108,7 +122,9 @@ JOINT_ZOO: dict[str, Mutant] = {
     "ridge_times_the_batch": Mutant(partial(with_ridge, lambda count: RIDGE * count), "closed_form_ridge", RIDGED),
     "ridge_on_c": Mutant(ridge_in_the_wrong_place, "closed_form_ridge", RIDGED),
     "weighted_by_position": Mutant(weighted_by_position, "order_of_a_batch_does_not_matter", RIDGED),
+    "first_of_a_call_only": Mutant(first_of_a_call, "no_edit_of_a_call_is_left_out", JOINT),
     # protected keys
+    "protected_above_a_constant": Mutant(protected_above_a_constant, "scale_of_protected_keys_cancels", PROTECTED),
     "protection_ignored": Mutant(protection_ignored, "protected_keys_are_untouched", PROTECTED),
     "first_protected_key_only": Mutant(first_protected_only, "protected_keys_are_untouched", PROTECTED),
     "protected_without_whitening": Mutant(protected_without_whitening, "disturbance_is_least", PROTECTED),

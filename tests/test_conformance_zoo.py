@@ -179,3 +179,10 @@ def test_wrong_direction_is_not_taken_for_rounding(name: str) -> None:
     editor = Editor.of(mutant.editor, mutant.traits)
     outcomes = {hold(LAWS["arithmetic_is_as_precise_as_claimed"], editor, seed=s, shrink=False).outcome for s in (0, 1)}
     assert outcomes == {"passed"}
+
+
+@pytest.mark.parametrize("name", ["nothing_returned", "another_layout_returned", "keys_taken_for_columns"])
+def test_what_is_no_weight_breaks_laws_and_not_the_suite(name: str) -> None:
+    mutant = EDITORS[name]
+    results = held(Editor.of(mutant.editor, mutant.traits), max_examples=3)
+    assert (results[0].law, results[0].outcome) == (mutant.law, "failed")
