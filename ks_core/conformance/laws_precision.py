@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from hypothesis import strategies as st
 
-from ks_core.conformance.arrays import Misbehaviour, called, refused
+from ks_core.conformance.arrays import Misbehaviour, called, refused, returned
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import POWER, Gap, bits, law
 from ks_core.conformance.laws_values import formula_gap
@@ -22,7 +22,7 @@ COARSE_ROUNDINGS = 8
 """Of one edit at d_key 5 and a condition of 4 at most, in units of u · weight scale. Of 1,000 edits each in float32 the
 worst was off by 1.9 with ROME's inverse, by 4.7 with MEMIT's solve."""
 
-MILD = Spectra(condition=4.0, magnitude=0)
+MILD = Spectra(condition=4.0, least_condition=2.0, kind="log_spaced", magnitude=0)
 """With which no arithmetic has trouble: a constant that is added to C shows at this size as what it is."""
 
 WORST_CONDITION = 1e8
@@ -43,6 +43,7 @@ SHARE_LOST = 0.01
 def result_has_the_claimed_dtype(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """What is returned is as wide as is said."""
     edited = called(editor.instance(), "the editor", *editor.arrays(problem))
+    returned(edited, "the editor", tuple(problem.weight.shape))  # None and lists have no dtype
     got = torch.as_tensor(edited).dtype
     claimed = editor.traits.result
     same = torch.tensor([float(got == claimed)])
