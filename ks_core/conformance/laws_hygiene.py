@@ -121,7 +121,7 @@ def process_is_left_as_it_was(editor: Editor, problem: EditProblem) -> Iterator[
         return [was != now for was, now in zip(before, _globals(), strict=True)]
 
     with _seeded():
-        torch.rand(1), np.random.random(), random.random()  # or setting them to our seed would change nothing
+        torch.rand(1), np.random.random(), random.random()  # noqa: S311 - or setting them to our seed changes nothing
         changed = torch.tensor(called(watched, "the editor")).float()
     yield bits(f"what changed of {', '.join(_GLOBALS)} (1: that)", changed, torch.zeros_like(changed))
 

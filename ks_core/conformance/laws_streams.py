@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from ks_core.conformance.editors import Editor
@@ -14,6 +15,9 @@ from ks_core.conformance.oracles import closed_form
 from ks_core.conformance.problems import after_earlier, in_dtype, one_constraint, problems, some_edits
 from ks_core.conformance.strategies import EditProblem, SecondMomentCase
 from ks_core.conformance.tolerances import allowed, effect
+
+QUIET = {"float64": 1e-30, "float32": 1e-15, "bfloat16": 1e-15, "float16": 1e-3}
+"""Times a key, whose square is then below the digits of another's."""
 
 CALLS = 4
 """of a stream at least, where so many keys are independent: a memory of the last two or three is found"""
@@ -79,13 +83,14 @@ def stream_can_be_cut_anywhere(editor: Editor, problem: EditProblem) -> Iterator
     usual_cause="K_pK_pᵀ not added up, added before it is used, cleared between calls, or kept unclaimed",
 )
 def calls_of_a_stream_follow_each_other(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A call for each key, and one that repeats the first, each against the closed form at the weight before it."""
-    stream, weight = editor.stream(), problem.weight
-    calls = [*range(len(problem.keys)), 0]
-    for count, edit in enumerate(calls):
-        call = in_dtype(replace(some_edits(problem, [edit]), weight=weight), editor.traits)
+    """A call of two keys, one for each other key, and one that repeats the first, each against the closed form."""
+    stream, weight, seen = editor.stream(), problem.weight, problem.keys[:0]
+    edits = range(len(problem.keys))
+    for number, chosen in enumerate([[*edits[:2]], *([i] for i in edits[2:]), [0]], start=1):
+        call = in_dtype(replace(some_edits(problem, chosen), weight=weight), editor.traits)
         weight = stream(call)
-        yield _as_alone(f"after call {count + 1}", editor, call, problem.keys[calls[:count]], weight)
+        yield _as_alone(f"after call {number}", editor, call, seen, weight)
+        seen = torch.cat([seen, call.keys])
 
 
 @law(
@@ -96,13 +101,17 @@ def calls_of_a_stream_follow_each_other(editor: Editor, problem: EditProblem) ->
     usual_cause="the weight of the call before kept and gone on with, or C inverted once for all calls",
 )
 def calls_use_what_they_are_given(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A second call, with another weight, and another C where it is used and no memory ties the calls together."""
-    stream, moment = editor.stream(), problem.moment
-    stream(problem)
-    if problem.unused is None and not editor.traits.remembers:
+    """A second call, with another weight and, where it is used, another C.
+
+    What is remembered is another law's matter: keys of the first call are then too small to count beside the second's.
+    """
+    stream, moment, remembers = editor.stream(), problem.moment, editor.traits.remembers
+    first = replace(problem, keys=QUIET[editor.traits.dtype] * problem.keys) if remembers else problem
+    stream(in_dtype(first, editor.traits))
+    if problem.unused is None and not remembers:
         moment = SecondMomentCase(moment.matrix.flip(0, 1), moment.eigenvalues, moment.basis.flip(0))
     call = in_dtype(replace(problem, weight=-problem.weight.flip(1), moment=moment), editor.traits)
-    yield _as_alone("after the second call", editor, call, problem.keys, stream(call))
+    yield _as_alone("after the second call", editor, call, first.keys, stream(call))
 
 
 def _as_alone(when: str, editor: Editor, call: EditProblem, earlier: Tensor, weight: Tensor) -> Gap:
