@@ -178,7 +178,7 @@ def test_wrong_direction_is_not_taken_for_rounding(name: str) -> None:
     mutant = EDITORS[name]
     editor = Editor.of(mutant.editor, mutant.traits)
     outcomes = {hold(LAWS["arithmetic_is_as_precise_as_claimed"], editor, seed=s, shrink=False).outcome for s in (0, 1)}
-    assert outcomes == {"passed"}
+    assert "failed" not in outcomes
 
 
 @pytest.mark.parametrize("name", ["nothing_returned", "another_layout_returned", "keys_taken_for_columns"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, law
 from ks_core.conformance.oracles import closed_form
-from ks_core.conformance.problems import after_earlier, in_dtype, one_constraint, problems, some_edits
+from ks_core.conformance.problems import after_earlier, in_dtype, key_size, one_constraint, problems, some_edits
 from ks_core.conformance.strategies import EditProblem, SecondMomentCase
 from ks_core.conformance.tolerances import allowed, effect
 
@@ -83,11 +83,13 @@ def stream_can_be_cut_anywhere(editor: Editor, problem: EditProblem) -> Iterator
     usual_cause="K_pK_pᵀ not added up, added before it is used, cleared between calls, or kept unclaimed",
 )
 def calls_of_a_stream_follow_each_other(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A call of two keys, one for each other key, and one that repeats the first, each against the closed form."""
+    """A call of two keys, one for each other, and one for another value of the first, each against the closed form."""
     stream, weight, seen = editor.stream(), problem.weight, problem.keys[:0]
-    edits = range(len(problem.keys))
-    for number, chosen in enumerate([[*edits[:2]], *([i] for i in edits[2:]), [0]], start=1):
-        call = in_dtype(replace(some_edits(problem, chosen), weight=weight), editor.traits)
+    size = key_size(editor.traits)
+    first, edits = some_edits(problem, [0]), range(len(problem.keys))
+    calls = [some_edits(problem, chosen) for chosen in ([*edits[:2]], *([i] for i in edits[2:]))]
+    for number, edit in enumerate([*calls, replace(first, values=size - first.values)], start=1):
+        call = in_dtype(replace(edit, weight=weight), editor.traits)
         weight = stream(call)
         yield _as_alone(f"after call {number}", editor, call, seen, weight)
         seen = torch.cat([seen, call.keys])
