@@ -74,6 +74,7 @@ BREAKS = {
         "orthogonal_keys_are_edited_without_loss": "keys that do not overlap do where some directions are closed",
         "float32_agrees_with_exact_arithmetic": _CUT,
         "calls_of_a_stream_follow_each_other": _CUT,
+        "calls_use_what_they_are_given": _CUT,
         "no_edit_of_a_call_is_left_out": "keys in closed directions are not written at all",
     },
 }
@@ -105,6 +106,7 @@ NOT_CLAIMED = {
 
 _NORM = "sizes are measured by ‖Δ‖, where these laws measure ‖Δ C^½‖"
 _RIDGE = "λ keeps it from meeting any fact in full"
+_MEMORY = "the keys of earlier calls count as text"
 BREAKS_IF_CLAIMED = {
     "whitened": {
         "single_edit_is_the_formula": _NORM,
@@ -119,6 +121,7 @@ BREAKS_IF_CLAIMED = {
         "ill_conditioned_second_moments_are_survived": _NORM,
         "rank_deficient_second_moments_are_not_inverted": _NORM,
         "calls_of_a_stream_follow_each_other": _NORM,
+        "calls_use_what_they_are_given": _NORM,
     },
     "exact": {
         "last_edit_is_exact": _RIDGE,
@@ -130,8 +133,12 @@ BREAKS_IF_CLAIMED = {
         "interference_is_as_predicted": _RIDGE,
         "float32_agrees_with_exact_arithmetic": _RIDGE,
         "calls_of_a_stream_follow_each_other": _RIDGE,
+        "calls_use_what_they_are_given": _RIDGE,
         "repeating_an_edit_changes_nothing": "what was not met the first time is tried again",
     },
-    "without a memory": {"calls_of_a_stream_follow_each_other": "the keys of earlier calls count as text"},
+    "without a memory": {
+        "calls_of_a_stream_follow_each_other": _MEMORY,
+        "calls_use_what_they_are_given": _MEMORY,
+    },
 }
 """Laws that it breaks besides if it is said to be that."""

@@ -38,6 +38,7 @@ _DROPPED = "all facts of a call but the first are dropped"
 BREAKS = {
     "edit": {},
     "first_of_a_batch": {
+        "calls_use_what_they_are_given": _DROPPED,
         "last_edit_is_exact": _DROPPED,
         "no_edit_of_a_call_is_left_out": _DROPPED,
         "closed_form_sequential": _DROPPED,
@@ -57,6 +58,7 @@ NOT_CLAIMED = {"whitened": ("edit", Traits(order="sequential"))}
 _NORM = "the weight moves least, and not the values of the text"
 BREAKS_IF_CLAIMED = {
     "whitened": {
+        "calls_use_what_they_are_given": _NORM,
         "single_edit_is_the_formula": _NORM,
         "closed_form_sequential": _NORM,
         "square_weights_are_not_transposed": _NORM,

@@ -61,6 +61,7 @@ NOT_CLAIMED = {"as a batch": ("edit", Traits(order="joint"))}
 
 BREAKS_IF_CLAIMED = {
     "as a batch": {
+        "calls_use_what_they_are_given": "a call of two facts is no joint edit, whatever it is given",
         "every_edit_holds": "later facts of a batch overwrite earlier ones where their keys overlap",
         "closed_form_joint": "G⁻¹, which undoes these overlaps, is replaced by its diagonal, one fact at a time",
         "order_of_a_batch_does_not_matter": "the last fact wins",
