@@ -167,7 +167,7 @@ def test_laws_that_others_rest_on_stand_first() -> None:
         "result_is_a_weight",
         "inputs_are_not_modified",
         "no_state_between_streams",
-        "same_input_gives_the_same_output",
+        "process_is_left_as_it_was",
     ]
 
 

@@ -121,6 +121,7 @@ def process_is_left_as_it_was(editor: Editor, problem: EditProblem) -> Iterator[
         return [was != now for was, now in zip(before, _globals(), strict=True)]
 
     with _seeded():
+        torch.rand(1), np.random.random(), random.random()  # or setting them to our seed would change nothing
         changed = torch.tensor(called(watched, "the editor")).float()
     yield bits(f"what changed of {', '.join(_GLOBALS)} (1: that)", changed, torch.zeros_like(changed))
 
@@ -130,8 +131,9 @@ _GLOBALS = ("the default dtype", "the gradient mode", "torch's generator", "NumP
 
 def _globals() -> tuple[Any, ...]:
     settings = torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state().numpy().tobytes()
-    _, state, place, *_ = np.random.get_state()
-    return (*settings, (state.tobytes(), place), random.getstate())
+    numpy: Any = np.random.get_state(legacy=False)
+    place = numpy["state"]["key"].tobytes(), numpy["state"]["pos"]
+    return (*settings, place, random.getstate())
 
 
 @law(
