@@ -15,7 +15,10 @@ import ks_core
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 AUTOMATED = [*WORKFLOWS, ROOT / ".pre-commit-config.yaml"]
-DOCUMENTS = [ROOT / "tox.ini", *ROOT.glob("*.md"), *ROOT.glob("fixtures/*/README.md"), ROOT / "tools" / "README.md"]
+DOCUMENTS = [
+    ROOT / "tox.ini",
+    *(path for room in (".", "docs", "fixtures/*", "tools") for path in sorted(ROOT.glob(f"{room}/*.md"))),
+]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 
 

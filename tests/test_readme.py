@@ -1,4 +1,4 @@
-"""What the README shows is what the baseline holds, and its examples run."""
+"""What the README and the pages in docs/ show is what the baseline holds, and their examples run."""
 
 import inspect
 import json
@@ -15,6 +15,7 @@ from ks_core.formatting import plus_minus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 BASELINE = ROOT / "fixtures" / "baselines" / "smollm2-135m-instruct.json"
 
 
@@ -29,7 +30,7 @@ def escaped(text):
 
 
 def results_table():
-    """The table as it must stand in the README, between its two markers."""
+    """The table as it must stand in docs/findings.md, between its two markers."""
     findings = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
     rows = [
         f"| {claim} | {escaped(found['quantity'])} | {found['layers']} | {plus_minus(*numbers(found))} "
@@ -43,31 +44,85 @@ def results_table():
     return "\n".join(head + rows)
 
 
-def test_readme_results_are_those_of_the_baseline():
-    shown = re.search(r"<!-- results.*?-->\n(.*?)\n<!-- /results -->", README, re.DOTALL)
+def test_results_are_those_of_the_baseline():
+    shown = re.search(r"<!-- results.*?-->\n(.*?)\n<!-- /results -->", PAGES["findings.md"], re.DOTALL)
     assert shown is not None
     assert shown.group(1) == results_table()
 
 
-def test_readme_example_runs(capsys):
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+def test_readme_can_be_read_at_once():
+    assert len(README.splitlines()) < 120
+
+
+def findings():
+    """What the README says that it finds, one text a finding, and what stands beside them."""
+    _, _, section = README.partition("\n## What it finds on SmolLM2-135M-Instruct\n")
+    section, _, _ = section.partition("\n## ")
+    before, *found = re.split(r"^\* ", section, flags=re.MULTILINE)
+    found[-1], _, after = found[-1].partition("\n\n")
+    return [" ".join(text.split()) for text in found], " ".join(f"{before} {after}".split())
+
+
+def unfounded(found, pages):
+    """The numbers with an error that a finding gives, and none of the pages that it links to shows."""
+    linked = " ".join(pages[name] for name in re.findall(r"\]\(docs/([\w.]+)", found))
+    return [number for number in re.findall(r"\S+ ± \S+(?: %)?", found) if number.rstrip(".,;)") not in linked]
+
+
+def test_findings_of_the_readme_stand_on_the_pages_that_they_link_to():
+    found, _ = findings()
+    assert len(found) == 5
+    assert all(" ± " in text and "](docs/" in text for text in found)
+    assert [unfounded(text, PAGES) for text in found] == [[]] * 5
+
+
+def test_planted_fault_another_number_is_found():
+    assert unfounded("0.1 ± 0.2 and 3 ± 4 %. [A](docs/a.md#b)", {"a.md": "0.1 ± 0.2, 3 ± 4 %"}) == []
+    assert unfounded("0.1 ± 0.3, 3 ± 4. [A](docs/a.md)", {"a.md": "0.1 ± 0.2, 3 ± 4"}) == ["0.1 ± 0.3,"]
+    assert unfounded("0.1 ± 0.2 [A](docs/a.md)", {"a.md": "", "b.md": "0.1 ± 0.2"}) == ["0.1 ± 0.2"]
+
+
+def test_findings_of_the_readme_give_each_row_that_they_name_its_number():
+    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
+    for text in findings()[0]:
+        for claim in re.findall(r"`([\w:@-]+)`", text):
+            assert plus_minus(*numbers(baseline[claim])) in text, claim
+
+
+def test_readme_names_all_that_does_not_hold_and_counts_the_rest():
+    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))["findings"]
+    verdicts = [found["verdict"] for found in baseline.values()]
+    hold, undecided, fail = (verdicts.count(verdict) for verdict in ("holds", "undecided", "does not hold"))
+    beside = findings()[1]
+    counted = f"Of the {len(verdicts)} rows, {hold} hold, {undecided} are undecided and these {fail} **do not hold**: "
+    assert counted in beside
+    assert f"table of all {len(verdicts)} rows" in beside
+    named = re.findall(r"`([\w:@-]+)`", beside[beside.index(counted) :])
+    assert sorted(named) == sorted(claim for claim, found in baseline.items() if found["verdict"] == "does not hold")
+
+
+def test_how_often_an_audit_is_right_is_said_as_its_page_says_it():
+    [said] = re.findall(
+        r"first ten have (.+?) in layer (\d+), (.+?) in (\d+) and (.+?) in (\d+) ", " ".join(README.split())
+    )
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| \d+ \| ([^|]+) \|", PAGES["audit.md"], re.MULTILINE)
+    assert [tuple(reversed(row)) for row in rows] == [said[:2], said[2:4], said[4:]]
+
+
+def test_example_of_the_mathematics_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", PAGES["library.md"], re.DOTALL)
     assert code is not None
     exec(code.group(1), {})  # noqa: S102
     # float32 inputs are widened, so what is left is rounding of float64 times the condition number of about 3
     assert float(capsys.readouterr().out) < 1e-12
 
 
-def test_readme_names_only_files_that_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
-
-
-def test_readme_editor_breaks_the_law_that_it_is_shown_to_break():
+def test_editor_of_the_page_breaks_the_law_that_it_is_shown_to_break():
     """The code of "Test your own editor", against the table below it."""
     from ks_core.conformance import check_editor
 
-    section = README[README.index("## Test your own editor") :]
+    section = PAGES["conformance.md"]
+    section = section[section.index("## Test your own editor") : section.index("## How to run it")]
     code = re.search(r"```py\n(.*?)```", section, re.DOTALL)
     table = re.search(r"```\n(editor their_editors:edit\n.*?)```", section, re.DOTALL)
     assert code is not None
@@ -79,12 +134,16 @@ def test_readme_editor_breaks_the_law_that_it_is_shown_to_break():
     assert shown.items() <= outcomes.items()
     counted = ", ".join(f"{list(outcomes.values()).count(kind)} {kind}" for kind in ("passed", "failed", "skipped"))
     assert table.group(1).splitlines()[-1].strip() == counted
-    assert f"{len(outcomes)} laws" in " ".join(section.split())
+    for text in (section, README, inspect.getdoc(ks)):
+        assert f"{len(outcomes)} laws" in " ".join(text.split())
 
 
 SMALL = ks.Settings(num_facts=8, num_edits=4, tokens=1600, resamples=40, batch_tokens=256)
 
 IN_PLACE = {
+    "load_model()": "load_model(MODEL)",
+    "known_facts(model)": "known_facts(model, FACTS)",
+    "measure(model)": "measure(model, FACTS, SMALL, corpus=TEXT)",
     '"openai-community/gpt2"': "MODEL",
     '"gpt2"': "MODEL",
     '"smollm2-135m-instruct"': "MODEL",
@@ -107,7 +166,7 @@ def at_hand(tmp_path_factory):
             "TEXT": write_text(folder / "text.txt", 300),
             "FACTS": str(write_facts(folder / "facts.json", 48)),
             "SMALL": SMALL,
-            "my_edit": block_of(README, "## Test your own editor"),
+            "my_edit": block_of(PAGES["conformance.md"], "## Test your own editor"),
         }
 
 
@@ -131,10 +190,14 @@ def run_example(code, at_hand):
 def front_doors():
     docstring = inspect.getdoc(ks)
     block = docstring[docstring.index("    import ks_core") : docstring.index("Names are loaded")]
-    return {"README": block_of(README, "## As a library"), "docstring": inspect.cleandoc(block)}
+    return {
+        "README": "\n".join(re.findall(r"```py\n(.*?)```", README, re.DOTALL)),
+        "library.md": block_of(PAGES["library.md"], "# As a library"),
+        "docstring": inspect.cleandoc(block),
+    }
 
 
-@pytest.mark.parametrize("place", ["README", "docstring"])
+@pytest.mark.parametrize("place", ["README", "library.md", "docstring"])
 def test_front_door_examples_run(place, at_hand, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the example of saved edits writes
     made = run_example(front_doors()[place], at_hand)
@@ -144,7 +207,14 @@ def test_front_door_examples_run(place, at_hand, capsys, tmp_path, monkeypatch):
 
 
 def test_audit_example_runs(at_hand, capsys):
-    found = run_example(block_of(README, "## What will an edit break?"), at_hand)["found"]
+    found = run_example(block_of(PAGES["audit.md"], "# What will an edit break?"), at_hand)["found"]
     out = capsys.readouterr().out
     assert "Vladimir Mayakovsky" in out
     assert out.splitlines()[-1].startswith(found.worst(edit=0, count=1)[0].fact.subject)
+
+
+def test_edits_that_are_shown_are_read(tmp_path):
+    [shown] = re.findall(r"```json\n(.*?)```", PAGES["audit.md"], re.DOTALL)
+    (tmp_path / "edits.json").write_text(shown, encoding="utf-8")
+    [fact] = ks.load_facts(tmp_path / "edits.json")
+    assert (fact.subject, fact.target_true, fact.target_new) == ("Windows XP", "Microsoft", "Google")

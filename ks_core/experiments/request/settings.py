@@ -15,7 +15,7 @@ from ks_core.experiments.request.options import in_pytest
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure and how; the defaults are the run that the README shows.
+    """What to measure and how; the defaults are the run that `docs/findings.md` shows.
 
     Attributes:
         model: name of a packaged model, a local directory or a hub id
