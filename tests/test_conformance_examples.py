@@ -48,7 +48,8 @@ def test_published_update_breaks_the_laws_that_it_is_said_to_break(module: Any, 
     found = outcomes(module.EDITORS[name])
     broken, _ = broken_and_tried(found)
     assert broken - set(module.MAY_BREAK.get(name, {})) == set(module.BREAKS[name])
-    assert not [law for law in found if "undecided" in found[law]]
+    undecided = {law for law in found if "undecided" in found[law]}
+    assert undecided <= ({"arithmetic_is_as_precise_as_claimed"} if broken else set())  # errors that are no rounding
 
 
 @pytest.mark.parametrize(("module", "claim"), CLAIMED, ids=name_of)

@@ -71,7 +71,7 @@ def joint_protected(weight: Tensor, keys: Tensor, values: Tensor, second_moment:
     if len(keys) == 0:
         return weight.clone()
     whitened, directions = _apart_from(keys, protected, second_moment)
-    written: Tensor = torch.linalg.solve(whitened @ whitened.T, values - keys @ weight.T)
+    written: Tensor = torch.linalg.solve(whitened @ whitened.T, (values - keys @ weight.T).to(whitened.dtype))
     return weight + written.T @ directions
 
 
