@@ -148,7 +148,17 @@ def test_torch_is_as_it_was_for_the_next_law() -> None:
     hold(LAWS["last_edit_is_exact"], editor, max_examples=2)
     assert torch.is_grad_enabled()
     result = hold(LAWS["process_is_left_as_it_was"], editor, max_examples=2)
-    assert "what changed of the default dtype, the gradient mode," in result.message
+    assert "what was set of the process (torch's gradient mode): how many" in result.message
+
+
+def test_to_draw_from_a_generator_is_no_fault_and_to_seed_it_is() -> None:
+    def draws(weight: Any, keys: Any, values: Any, second_moment: Any) -> Any:
+        torch.nn.Linear(2, 2)
+        return reference.sequential(weight, keys, values, second_moment)
+
+    law = LAWS["process_is_left_as_it_was"]
+    assert hold(law, Editor.of(draws), max_examples=3).outcome == "passed"
+    assert "torch's generator" in hold(law, Editor.of(ZOO["seeded_inside"].editor), max_examples=3).message
 
 
 def test_float16_with_a_large_ridge_is_not_blamed_for_what_it_cannot_hold() -> None:

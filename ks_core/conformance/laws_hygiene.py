@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from ks_core.conformance.arrays import called
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, bits, law
 from ks_core.conformance.problems import problems
+from ks_core.conformance.process_state import GENERATORS, SETTINGS, seeded, settings, states
 from ks_core.conformance.strategies import EditProblem, SecondMomentCase
 
 ARGUMENTS = ("weight", "keys", "values", "second_moment", "protected")
@@ -62,31 +60,12 @@ def inputs_are_not_modified(editor: Editor, problem: EditProblem) -> Iterator[Ga
 )
 def no_state_between_streams(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """A stream does not see the streams before it; all draw the same random numbers, which are another law's matter."""
-    with _seeded() as reseed:
+    with seeded() as reseed:
         alone = editor.edited(problem)
         editor.edited(_another(problem))
-        reseed()
+        reseed(0)
         again = editor.edited(problem)
     yield bits("the weight", again, alone)
-
-
-@contextmanager
-def _seeded() -> Iterator[Callable[[], None]]:
-    """Global generators at a seed, and a way to set them to it again; left as they were found."""
-    kept = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-
-    def reseed() -> None:
-        random.seed(0)
-        np.random.seed(0)
-        torch.default_generator.manual_seed(0)
-
-    reseed()
-    try:
-        yield reseed
-    finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])
-        torch.random.set_rng_state(kept[2])
 
 
 def _another(problem: EditProblem) -> EditProblem:
@@ -107,33 +86,24 @@ def _another(problem: EditProblem) -> EditProblem:
     "editor",
     problems,
     first=True,
-    formula="torch's default dtype and gradient mode, and global generators, are after the call what they were before",
+    formula="torch's default dtype and gradient mode are after the call what they were; no global generator is seeded",
     why="What is set for the process is set for the user's training and sampling too, and for the next experiment.",
     usual_cause="torch.manual_seed, set_default_dtype or set_grad_enabled inside, and not taken back",
 )
 def process_is_left_as_it_was(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """Nothing that is global is another one after an edit."""
-    edit, arrays = editor.instance(), editor.arrays(problem)
+    """Nothing global is set. To draw from a generator is no fault; to leave it in one state, whatever it was in, is."""
 
-    def watched() -> list[bool]:
-        before = _globals()
+    def watched() -> tuple[list[bool], list[Any]]:
+        edit, arrays, before = editor.instance(), editor.arrays(problem), settings()
         edit(*arrays)
-        return [was != now for was, now in zip(before, _globals(), strict=True)]
+        return [was != now for was, now in zip(before, settings(), strict=True)], states()
 
-    with _seeded():
-        torch.rand(1), np.random.random(), random.random()  # noqa: S311 - or setting them to our seed changes nothing
-        changed = torch.tensor(called(watched, "the editor")).float()
-    yield bits(f"what changed of {', '.join(_GLOBALS)} (1: that)", changed, torch.zeros_like(changed))
-
-
-_GLOBALS = ("the default dtype", "the gradient mode", "torch's generator", "NumPy's", "Python's")
-
-
-def _globals() -> tuple[Any, ...]:
-    settings = torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state().numpy().tobytes()
-    numpy: Any = np.random.get_state(legacy=False)
-    place = numpy["state"]["key"].tobytes(), numpy["state"]["pos"]
-    return (*settings, place, random.getstate())
+    with seeded() as reseed:
+        (changed, ends), (_, others) = [(reseed(seed), called(watched, "the editor"))[1] for seed in (1, 2)]
+    found = [*changed, *(end == other for end, other in zip(ends, others, strict=True))]
+    named = dict(zip((*SETTINGS, *GENERATORS), found, strict=True))
+    what = f"what was set of the process ({', '.join(name for name in named if named[name]) or 'nothing'}): how many"
+    yield bits(what, torch.tensor(sum(found)), torch.tensor(0))
 
 
 @law(
