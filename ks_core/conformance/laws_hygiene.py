@@ -99,7 +99,10 @@ def process_is_left_as_it_was(editor: Editor, problem: EditProblem) -> Iterator[
         return [was != now for was, now in zip(before, settings(), strict=True)], states()
 
     with seeded() as reseed:
-        (changed, ends), (_, others) = [(reseed(seed), called(watched, "the editor"))[1] for seed in (1, 2)]
+        reseed(1)
+        changed, ends = called(watched, "the editor")
+        reseed(2)
+        _, others = called(watched, "the editor")
     found = [*changed, *(end == other for end, other in zip(ends, others, strict=True))]
     named = dict(zip((*SETTINGS, *GENERATORS), found, strict=True))
     what = f"what was set of the process ({', '.join(name for name in named if named[name]) or 'nothing'}): how many"

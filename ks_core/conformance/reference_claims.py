@@ -53,7 +53,7 @@ def editor_claiming(**claims: Any) -> Callable[..., Any]:
     return traits(**claims)(named)
 
 
-def refuse_singular(claimed: Traits, moment: Tensor) -> None:
+def _refuse_singular(claimed: Traits, moment: Tensor) -> None:
     """A C that is used and, in the digits of its dtype, has no inverse.
 
     Raises:
@@ -74,7 +74,7 @@ def _edited(
     """One call: the closed form, with the metric, the memory and the protected keys that are claimed."""
     if not len(keys):
         return weight
-    refuse_singular(claimed, moment)
+    _refuse_singular(claimed, moment)
     metric, ridge = (torch.eye(len(moment)).double() if claimed.metric == "identity" else moment), claimed.ridge
     if len(earlier):
         metric, ridge = ridge * metric + earlier.T @ earlier, 1.0
