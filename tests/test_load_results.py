@@ -219,6 +219,15 @@ def test_a_damaged_older_file_is_named(content, tmp_path, part):
         ks.load_results(store(tmp_path / "wrong.json", older))
 
 
+@pytest.mark.parametrize("depth", [10, 300, 900])
+@pytest.mark.parametrize("place", ["unheard", "rank", "null", "findings", "pairs", "editing"])
+def test_deep_nesting_ends_in_one_clear_error(content, tmp_path, depth, place):
+    deep = json.loads("[" * depth + "]" * depth)
+    for of in (content, as_older(content)):
+        with refused(InputError, what="wrong.json", expected=""):
+            ks.load_results(store(tmp_path / "wrong.json", {**of, place: deep}))
+
+
 @pytest.mark.parametrize(
     ("raw", "got", "remedy"),
     [

@@ -107,8 +107,8 @@ def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: a part is not there, or of another type, so that nothing can be put beside its numbers.
     """
-    made = copy.deepcopy(content)
     try:
+        made = copy.deepcopy(content)
         subjects = pairs_between(made["facts"]["distinct_subjects"])
         for part, pairs in (("statistics", made["pairs"]), ("one_fact_per_subject", subjects)):
             for matrix, by_name in made[part].items():
@@ -123,7 +123,7 @@ def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
         editing = made["editing"]
         made["editing"] = {name: of or None for name, of in editing.items()}
         return made | {"format": FORMAT, "quantities": quantities_of(made)}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{place} has the format {shown(OLDER)} and is damaged ({type(error).__name__}: {error}); expected what a "
             f"run of ks_core wrote: {AGAIN}"
