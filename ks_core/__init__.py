@@ -18,7 +18,7 @@
     audit = ks.audit(model, edits, keep=facts[8:])         # whom they disturb, predicted without editing
     audit.worst(edit=0, count=5)
 
-    ks.check_editor(my_edit)                               # 32 laws for an editor of one's own
+    ks.check_editor(my_edit)                               # 36 laws for an editor of one's own
 
 Names are loaded when they are first used: `import ks_core` alone loads no other library. `docs/reference.md` has all.
 """

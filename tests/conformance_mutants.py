@@ -198,6 +198,17 @@ def decayed(weight: Tensor) -> Tensor:
     return weight * (1 - 1e-3)
 
 
+def seeded_inside(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
+    """Repeatable, at the cost of everyone who draws afterwards."""
+    torch.manual_seed(0)
+    return edited(weight, keys, values, second_moment)
+
+
+def gradients_switched_off(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
+    torch.set_grad_enabled(False)
+    return edited(weight, keys, values, second_moment)
+
+
 def not_finite(weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
     return edited(weight, keys, values, second_moment, size=lambda direction, key: 0 * direction.dot(key))
 
@@ -247,5 +258,7 @@ ZOO: dict[str, Mutant] = {
     "c_overwritten_by_its_factor": Mutant(c_overwritten_by_its_factor, "inputs_are_not_modified"),
     "keys_remembered_in_the_module": Mutant(remembers_keys, "no_state_between_streams"),
     "keys_remembered_in_the_class": Mutant(Leaky, "no_state_between_streams", Traits(stateful=True)),
+    "seeded_inside": Mutant(seeded_inside, "process_is_left_as_it_was"),
+    "gradients_switched_off": Mutant(gradients_switched_off, "process_is_left_as_it_was"),
     "noise_without_a_seed": Mutant(partial(edited, solve=jittered), "same_input_gives_the_same_output"),
 }

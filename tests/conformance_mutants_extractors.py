@@ -144,6 +144,17 @@ def hook_left_behind(model: Any, tokenizer: Any, prompts: list[str], spans: Span
     return reference.extractor(model, tokenizer, prompts, spans, layer)
 
 
+def left_in_training(model: Any, tokenizer: Any, prompts: list[str], spans: Spans, layer: int) -> Tensor:
+    keys = reference.extractor(model, tokenizer, prompts, spans, layer)
+    model.train()
+    return keys
+
+
+def settings_changed(model: Any, tokenizer: Any, prompts: list[str], spans: Spans, layer: int) -> Tensor:
+    model.config.use_cache = False
+    return reference.extractor(model, tokenizer, prompts, spans, layer)
+
+
 EXTRACTORS: dict[str, tuple[Any, str]] = {
     "last_token_of_the_prompt": (last_token_of_the_prompt, "extractor_reads_the_subjects_last_token"),
     "token_after_the_subject": (token_after_the_subject, "extractor_reads_the_subjects_last_token"),
@@ -158,5 +169,7 @@ EXTRACTORS: dict[str, tuple[Any, str]] = {
     "padding_attended_to": (padding_attended_to, "extractor_ignores_the_padding_side"),
     "column_of_the_first_prompt": (column_of_the_first_prompt, "extractor_ignores_the_batch_size"),
     "sorted_by_length": (sorted_by_length, "extractor_keeps_the_order_of_prompts"),
+    "left_in_training": (left_in_training, "extractor_leaves_the_model_alone"),
+    "settings_changed": (settings_changed, "extractor_leaves_the_model_alone"),
     "hook_left_behind": (hook_left_behind, "extractor_leaves_the_model_alone"),
 }

@@ -134,6 +134,40 @@ class WeightOfTheFirstCall:
         return edited(start, keys, values, second_moment)
 
 
+class LastThreeCalls(Remembering):
+    """A window: what is older than three calls is forgotten, "to save memory"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Tensor] = []
+
+    def keep(self, keys: Tensor) -> None:
+        self.kept = [*self.kept, keys.T @ keys][-3:]
+        self.cache = torch.stack(self.kept).sum(dim=0)
+
+
+class OwnWeight(Remembering):
+    """Joint: goes on from the weight that it returned, not from the one that it is given."""
+
+    weight: Tensor | None = None
+
+    def __call__(self, weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
+        self.weight = super().__call__(weight if self.weight is None else self.weight, keys, values, second_moment)
+        return self.weight
+
+
+class MomentOfTheFirstCall:
+    """C is taken once for all calls, as a layer's inverse that is cached by its name."""
+
+    moment: Tensor | None = None
+
+    def __call__(self, weight: Tensor, keys: Tensor, values: Tensor, second_moment: Tensor) -> Tensor:
+        self.moment = second_moment if self.moment is None else self.moment
+        system = RIDGE * self.moment + keys.T @ keys
+        return weight + torch.linalg.solve(system, keys.T @ (values - keys @ weight.T)).T
+
+
+_GIVEN = "calls_use_what_they_are_given"
 _CALLS = "calls_of_a_stream_follow_each_other"
 STREAM_ZOO: dict[str, Mutant] = {
     "keys_of_the_last_call_only": Mutant(LastCallOnly, _CALLS, REMEMBERS),
@@ -146,6 +180,9 @@ STREAM_ZOO: dict[str, Mutant] = {
     "system_of_the_first_call": Mutant(FirstMomentOnly, _CALLS, REMEMBERS),
     "residuals_at_the_first_call": Mutant(ResidualsAtTheFirstCall, _CALLS, REMEMBERS),
     "weight_of_the_call_before": Mutant(WeightOfTheFirstCall, "stream_can_be_cut_anywhere", STREAM),
+    "keys_of_three_calls_only": Mutant(LastThreeCalls, _CALLS, REMEMBERS),
+    "weight_of_its_own": Mutant(OwnWeight, _GIVEN, REMEMBERS),
+    "moment_of_the_first_call": Mutant(MomentOfTheFirstCall, _GIVEN, FORGETS),
     "memory_that_is_not_claimed": Mutant(Remembering, _CALLS, FORGETS),
     "memory_in_the_text_metric": Mutant(Remembering, "second_moment_is_not_used", UNWHITENED),
 }

@@ -218,7 +218,7 @@ def test_every_law_says_what_holds_why_it_matters_and_what_breaks_it() -> None:
     for law in LAWS.values():
         assert all((law.formula, law.why, law.usual_cause)), law.name
         assert law.check.__doc__, law.name
-    assert len(laws_for("editor")) == 32
+    assert len(laws_for("editor")) == 36
     assert len(laws_for("collector")) == 10
     assert len(laws_for("extractor")) == 8
 

@@ -121,6 +121,41 @@ def test_most_examples_are_judged_whatever_the_ridge(ridge: float) -> None:
     assert result.examples >= 10
 
 
+def test_who_refuses_everything_passes_only_where_a_clear_error_is_an_answer() -> None:
+    def refuse(*_: Any) -> Any:
+        raise ValueError("no edits today")
+
+    results = {result.law: result for result in check_editor(refuse, max_examples=3)}
+    assert results["result_is_a_weight"].outcome == "failed"
+    assert {name for name, result in results.items() if result.outcome == "passed"} == {
+        "ill_conditioned_second_moments_are_survived",
+        "rank_deficient_second_moments_are_not_inverted",
+    }
+    law = results["float32_agrees_with_exact_arithmetic"]
+    assert (law.outcome, law.examples) == ("undecided", 0)
+    assert law.reason == (
+        "0 of 3 examples could be judged: on the others it was refused, or what was wrong is for another law to name"
+    )
+
+
+def test_error_that_is_no_rounding_is_left_to_the_law_that_names_it() -> None:
+    result = hold(LAWS["arithmetic_is_as_precise_as_claimed"], Editor.of(ZOO["sign"].editor), max_examples=10)
+    assert (result.outcome, result.examples) == ("undecided", 0)
+
+
+def test_torch_is_as_it_was_for_the_next_law() -> None:
+    editor = Editor.of(ZOO["gradients_switched_off"].editor)
+    hold(LAWS["last_edit_is_exact"], editor, max_examples=2)
+    assert torch.is_grad_enabled()
+    result = hold(LAWS["process_is_left_as_it_was"], editor, max_examples=2)
+    assert "what changed of the default dtype, the gradient mode," in result.message
+
+
+def test_float16_with_a_large_ridge_is_not_blamed_for_what_it_cannot_hold() -> None:
+    editor = editor_claiming(order="joint", ridge=1e9, dtype="float16")
+    assert [result.law for result in check_editor(editor, max_examples=5) if result.outcome == "failed"] == []
+
+
 # --- first causes first -----------------------------------------------------------------------------------------------
 
 
@@ -132,7 +167,7 @@ def test_laws_that_others_rest_on_stand_first() -> None:
         "result_is_a_weight",
         "inputs_are_not_modified",
         "no_state_between_streams",
-        "same_input_gives_the_same_output",
+        "process_is_left_as_it_was",
     ]
 
 

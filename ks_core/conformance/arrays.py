@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ks_core import arrays
@@ -33,7 +34,11 @@ REFUSALS = (ValueError, ArithmeticError, RuntimeError, TypeError)
 
 
 def called(implementation: Any, what: str, *arguments: Any) -> Any:
-    """Call, with whatever is raised, or is wrong with what was returned, turned into a finding."""
+    """Call, with whatever is raised, or is wrong with what was returned, turned into a finding.
+
+    torch's settings are those of before afterwards, whatever the implementation does to them: laws are held with them.
+    """
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
     try:
         return implementation(*arguments)
     except NotFiniteError as error:
@@ -42,6 +47,9 @@ def called(implementation: Any, what: str, *arguments: Any) -> Any:
         raise Misbehaviour(str(error), raised=False, usual_cause=NO_WEIGHT) from error
     except Exception as error:
         raise Misbehaviour(f"{what} raised {type(error).__name__}: {error}", raised=True) from error
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
 
 
 def refused(finding: Misbehaviour) -> bool:

@@ -75,9 +75,9 @@ class _Trials:
                 self.broken = Broken(gap, example)
                 raise self.broken
         weak = [gap for gap in gaps if not gap.judged]
-        if weak:
+        if weak or not gaps:
             self.unjudged += 1
-            self.weakest = weak[0]
+            self.weakest = weak[0] if weak else self.weakest
             return
         self.worst = max([*gaps, *filter(None, [self.worst])], key=lambda gap: gap.ratio, default=None)
 
@@ -130,17 +130,22 @@ def hold(
 
 def _not_broken(law: Law, trials: _Trials) -> LawResult:
     """Passed on what was judged; undecided where nothing was."""
-    if trials.weakest and trials.judged < LEAST_JUDGED * trials.tried:
-        weak = trials.weakest
-        reason = (
-            f"{trials.judged} of {trials.tried} examples could be judged: rounding may do {weak.allowed:.2g}, say, "
-            f"where what is looked for is {weak.effect:.2g}, and is little where it is at most {POWER:g} of that"
-        )
+    if trials.judged < LEAST_JUDGED * trials.tried:
+        reason = f"{trials.judged} of {trials.tried} examples could be judged: {_why_not(trials.weakest)}"
         return LawResult(law.name, "undecided", reason, examples=trials.judged, unjudged=trials.unjudged)
     worst = trials.worst
     size, allowed = (worst.size, worst.allowed) if worst else (0.0, 0.0)
     return LawResult(
         law.name, "passed", examples=trials.judged, unjudged=trials.unjudged, violation=size, tolerance=allowed
+    )
+
+
+def _why_not(weak: Gap | None) -> str:
+    if weak is None:
+        return "on the others it was refused, or what was wrong is for another law to name"
+    return (
+        f"rounding may do {weak.allowed:.2g}, say, where what is looked for is {weak.effect:.2g}, "
+        f"and is little where it is at most {POWER:g} of that"
     )
 
 

@@ -22,7 +22,7 @@ from ks_core.arrays import given
 from ks_core.conformance.arrays import called, returned
 from ks_core.conformance.strategies import generators
 from ks_core.errors import InputError
-from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
+from ks_core.theory.traits import DTYPES, Traits, name_of, traits_given
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +75,12 @@ class Collector:
         """Wrap what a user has.
 
         Raises:
-            InputError: it cannot be called.
+            InputError: it cannot be called, or its traits are not Traits.
         """
         if not callable(implementation):
             kind = type(implementation).__name__
             raise InputError(f"the collector is a {kind}; expected a function collect(shards) -> second moment")
-        return cls(implementation, traits or traits_of(implementation), name or name_of(implementation))
+        return cls(implementation, traits_given(traits, implementation), name or name_of(implementation))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -145,6 +145,7 @@ def texts(draw: st.DrawFn, traits: Traits, *, smallest: int = 1) -> Text:
     width = draw(st.integers(1, 5))
     # Two decimals can be read, and a mean of 1 makes centring visible.
     keys = 1 + draw(generators()).standard_normal((sum(lengths), width)).round(2)
+    keys[-1] = keys[0]  # a token that stands twice counts twice
     return Text(torch.from_numpy(keys).to(DTYPES[traits.dtype]).double(), torch.tensor(lengths))
 
 

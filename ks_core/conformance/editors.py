@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ks_core.conformance.arrays import called
 from ks_core.conformance.strategies import EditProblem
-from ks_core.errors import InputError
 from ks_core.theory.editors import EditFunction, arguments_of, as_edit_function, instance_of, new_weight
-from ks_core.theory.traits import Traits, name_of, traits_of
+from ks_core.theory.traits import Traits, name_of, traits_given
 
 Stream = Callable[[EditProblem], Tensor]
 """Makes a problem's edits in one call and returns the new weight, (d_value, d_key) float64."""
@@ -36,9 +35,7 @@ class Editor:
             InputError: it cannot be called, or its traits are not Traits.
         """
         function = as_edit_function(implementation)
-        if traits is not None and not isinstance(traits, Traits):
-            raise InputError(f"traits are a {type(traits).__name__}; expected Traits(...)")
-        return cls(function, traits or traits_of(function), name or name_of(function))
+        return cls(function, traits_given(traits, function), name or name_of(function))
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 
 from ks_core.conformance.arrays import called, returned
-from ks_core.conformance.lending import kept_model, kept_tokenizer, lent_model, lent_tokenizer
+from ks_core.conformance.lending import changes, kept_model, kept_tokenizer, lent_model, lent_tokenizer
 from ks_core.conformance.prompts import Prompts
 from ks_core.errors import InputError
 from ks_core.extras import require
-from ks_core.theory.traits import DTYPES, Traits, name_of, traits_of
+from ks_core.theory.traits import DTYPES, Traits, name_of, traits_given
 
 # What knows transformers is imported where it is used: laws of editors and collectors do without.
 
@@ -44,7 +44,7 @@ class Extractor:
         """Wrap what a user has.
 
         Raises:
-            InputError: it cannot be called.
+            InputError: it cannot be called, or its traits are not Traits.
             MissingExtraError: the packages that load models are not installed.
         """
         require("models", "a key extractor")
@@ -54,7 +54,7 @@ class Extractor:
                 f"the extractor is a {kind}; expected a function "
                 "extract(model, tokenizer, prompts, subject_spans, layer) -> keys"
             )
-        return cls(implementation, traits or traits_of(implementation), name or name_of(implementation))
+        return cls(implementation, traits_given(traits, implementation), name or name_of(implementation))
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -64,6 +64,10 @@ class Extractor:
     def lent(self, family: str) -> AbstractContextManager[Any]:
         """A model of its dtype, always the same weights: what one call does to it no other sees."""
         return lent_model(family, self.traits.dtype)
+
+    def changes(self, model: Any, family: str) -> list[str]:
+        """Names of what calls have left behind in a lent model."""
+        return changes(model, kept_model(family, self.traits.dtype))
 
     def extracted(self, example: Prompts, family: str, padding_side: str = "right") -> Tensor:
         """The keys of all prompts in one call, (n, d_key) float64."""

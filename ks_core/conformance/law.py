@@ -112,4 +112,9 @@ def bits(what: str, got: Tensor, expected: Tensor) -> Gap:
     return Gap(what, got, expected)
 
 
+def clear_error() -> Gap:
+    """What is asked for where a law takes a clear error for an answer, and got one."""
+    return Gap("a clear error", torch.zeros(1), torch.zeros(1))
+
+
 _UNEQUAL = (torch.ones(1), torch.zeros(1))

@@ -9,27 +9,29 @@ from torch import Tensor
 
 from ks_core.conformance.extractors import Extractor
 from ks_core.conformance.law import Gap, bits, law
-from ks_core.conformance.lending import hooks
 from ks_core.conformance.prompts import APART, JOINED, TWICE, Prompts, batches, prompts_of
+from ks_core.formatting import shortened
+
+LONGEST = 200
+"""Characters of a list of names."""
 
 
 @law(
     "extractor",
     batches,
-    formula="weights and hooks are after the call what they were before",
-    why="Hooks left behind collect every later pass; changed weights change every later result.",
-    usual_cause="a hook that is never removed",
+    formula="weights, buffers, settings, modes and hooks are after the call what they were before",
+    why="Hooks left behind collect every later pass; changed weights or modes change every later result.",
+    usual_cause="a hook that is never removed, or train(), requires_grad_ or a config set and not taken back",
     first=True,
 )
 def extractor_leaves_the_model_alone(extractor: Extractor, example: Prompts) -> Iterator[Gap]:
-    """No hook stays, no weight changes."""
+    """The model is as one that nobody has used."""
     for family in example.families:
         with extractor.lent(family) as model:
-            before = [parameter.detach().clone() for parameter in model.parameters()]
             extractor.extracted_from(model, example, family)
-            yield bits(f"the number of hooks of the {family} model", torch.tensor(hooks(model)), torch.tensor(0))
-            for (name, parameter), was in zip(model.named_parameters(), before, strict=True):
-                yield bits(f"{name} of the {family} model", parameter.detach(), was)
+            left = extractor.changes(model, family)
+        what = f"what is another in the {family} model ({shortened(', '.join(left), LONGEST) or 'nothing'}): how many"
+        yield bits(what, torch.tensor(len(left)), torch.tensor(0))
 
 
 def _against_offsets(extractor: Extractor, example: Prompts) -> Iterator[Gap]:

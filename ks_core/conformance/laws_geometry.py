@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ks_core.conformance.editors import Editor
-from ks_core.conformance.law import Gap, bits, law
+from ks_core.conformance.law import POWER, Gap, bits, law
 from ks_core.conformance.problems import INDEPENDENT, one_constraint, problems
 from ks_core.conformance.strategies import EditProblem
 from ks_core.conformance.tolerances import allowed, at_keys, effect, free_rows
@@ -128,7 +128,8 @@ def disturbance_is_least(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
         size, least = (after.square().sum() + ridge * size.square()).sqrt(), ridge**0.5 * least
         limit *= ridge**0.5 + float(rows.square().sum().sqrt())
     allowance = update.numel() ** 0.5 * limit
-    yield Gap("the disturbance above the least", torch.maximum(size, least), least, allowance, float(least))
+    change = POWER * float(least)  # at a minimum a fault shows by its square: half a percent of a tenth
+    yield Gap("the disturbance above the least", torch.maximum(size, least), least, allowance, change)
 
 
 @law(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,8 @@ ARGUMENTS = ("weight", "keys", "values", "second_moment", "protected")
 )
 def result_is_a_weight(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     """What comes back can be measured. One key of one width: what is left from calls of other widths is state."""
-    editor.edited(problem)
-    yield from ()
+    edited = editor.edited(problem)
+    yield bits("how many entries are finite", torch.isfinite(edited).sum(), torch.tensor(edited.numel()))
 
 
 @law(
@@ -100,6 +101,39 @@ def _another(problem: EditProblem) -> EditProblem:
         protected=None if problem.protected is None else problem.protected.flip(1),
         unused=None if problem.unused is None else problem.unused.flip(0, 1),
     )
+
+
+@law(
+    "editor",
+    problems,
+    first=True,
+    formula="torch's default dtype and gradient mode, and global generators, are after the call what they were before",
+    why="What is set for the process is set for the user's training and sampling too, and for the next experiment.",
+    usual_cause="torch.manual_seed, set_default_dtype or set_grad_enabled inside, and not taken back",
+)
+def process_is_left_as_it_was(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """Nothing that is global is another one after an edit."""
+    edit, arrays = editor.instance(), editor.arrays(problem)
+
+    def watched() -> list[bool]:
+        before = _globals()
+        edit(*arrays)
+        return [was != now for was, now in zip(before, _globals(), strict=True)]
+
+    with _seeded():
+        torch.rand(1), np.random.random(), random.random()  # or setting them to our seed would change nothing
+        changed = torch.tensor(called(watched, "the editor")).float()
+    yield bits(f"what changed of {', '.join(_GLOBALS)} (1: that)", changed, torch.zeros_like(changed))
+
+
+_GLOBALS = ("the default dtype", "the gradient mode", "torch's generator", "NumPy's", "Python's")
+
+
+def _globals() -> tuple[Any, ...]:
+    settings = torch.get_default_dtype(), torch.is_grad_enabled(), torch.random.get_rng_state().numpy().tobytes()
+    numpy: Any = np.random.get_state(legacy=False)
+    place = numpy["state"]["key"].tobytes(), numpy["state"]["pos"]
+    return (*settings, place, random.getstate())
 
 
 @law(

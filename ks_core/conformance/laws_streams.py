@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+from torch import Tensor
+
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, law
 from ks_core.conformance.oracles import closed_form
 from ks_core.conformance.problems import after_earlier, in_dtype, one_constraint, problems, some_edits
-from ks_core.conformance.strategies import EditProblem
+from ks_core.conformance.strategies import EditProblem, SecondMomentCase
 from ks_core.conformance.tolerances import allowed, effect
 
-CALLS = 3
-"""of a stream: two show what is remembered, a third whether the first is still"""
+CALLS = 4
+"""of a stream at least, where so many keys are independent: a memory of the last two or three is found"""
 
 
 @law(
@@ -77,13 +79,35 @@ def stream_can_be_cut_anywhere(editor: Editor, problem: EditProblem) -> Iterator
     usual_cause="K_pK_pᵀ not added up, added before it is used, cleared between calls, or kept unclaimed",
 )
 def calls_of_a_stream_follow_each_other(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """Three calls on one stream, each against the closed form at the weight that the one before left."""
-    stream, weight, size = editor.stream(), problem.weight, -(-len(problem.keys) // CALLS)
-    for start in range(0, len(problem.keys), size):
-        call = in_dtype(replace(some_edits(problem, slice(start, start + size)), weight=weight), editor.traits)
+    """A call for each key, and one that repeats the first, each against the closed form at the weight before it."""
+    stream, weight = editor.stream(), problem.weight
+    calls = [*range(len(problem.keys)), 0]
+    for count, edit in enumerate(calls):
+        call = in_dtype(replace(some_edits(problem, [edit]), weight=weight), editor.traits)
         weight = stream(call)
-        alone, claims = after_earlier(call, editor.traits, problem.keys[:start])
-        expected, root = closed_form(alone, claims), alone.moment.root
-        what = f"the values at the text's keys after call {start // size + 1}"
-        limit, change = allowed(alone, claims), effect(alone, claims)
-        yield Gap(what, weight @ root, expected @ root, limit, change)
+        yield _as_alone(f"after call {count + 1}", editor, call, problem.keys[calls[:count]], weight)
+
+
+@law(
+    "editor",
+    partial(problems, most=2),
+    formula="a later call of a stream edits the W that it is given, with the C that it is given",
+    why="Streams are gone back on, weights are edited by others, and other layers have another C.",
+    usual_cause="the weight of the call before kept and gone on with, or C inverted once for all calls",
+)
+def calls_use_what_they_are_given(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
+    """A second call, with another weight, and another C where it is used and no memory ties the calls together."""
+    stream, moment = editor.stream(), problem.moment
+    stream(problem)
+    if problem.unused is None and not editor.traits.remembers:
+        moment = SecondMomentCase(moment.matrix.flip(0, 1), moment.eigenvalues, moment.basis.flip(0))
+    call = in_dtype(replace(problem, weight=-problem.weight.flip(1), moment=moment), editor.traits)
+    yield _as_alone("after the second call", editor, call, problem.keys, stream(call))
+
+
+def _as_alone(when: str, editor: Editor, call: EditProblem, earlier: Tensor, weight: Tensor) -> Gap:
+    """What a call made of its weight, against the closed form with what is remembered."""
+    alone, claims = after_earlier(call, editor.traits, earlier)
+    expected, root = closed_form(alone, claims), alone.moment.root
+    limit, change = allowed(alone, claims), effect(alone, claims)
+    return Gap(f"the values at the text's keys {when}", weight @ root, expected @ root, limit, change)

@@ -85,7 +85,7 @@ def share_of_the_residual_is_as_claimed(editor: Editor, problem: EditProblem) ->
     "editor",
     problems,
     needs=("sequential",),
-    formula="W_i = W_{i−1} + (v_i − W_{i−1} k_i) u_iᵀ / (ridge + u_iᵀk_i),  u_i = C⁻¹k_i",
+    formula="W_i = W_{i−1} + share · (v_i − W_{i−1} k_i) u_iᵀ / (ridge + u_iᵀk_i),  u_i = C⁻¹k_i",
     why="Results of lifelong editing are compared between papers; another update is another method.",
     usual_cause="residuals taken at W_0, edits in another order, or repeated keys dropped",
 )
@@ -97,13 +97,13 @@ def closed_form_sequential(editor: Editor, problem: EditProblem) -> Iterator[Gap
 @law(
     "editor",
     problems,
-    needs=("joint", "exact"),
-    formula="W' = W + Rᵀ (K C⁻¹ Kᵀ)⁻¹ K C⁻¹,  R = V − K Wᵀ",
+    needs=("joint", "exact or unridged"),
+    formula="W' = W + share · Rᵀ (K C⁻¹ Kᵀ)⁻¹ K C⁻¹,  R = V − K Wᵀ",
     why="Many updates give all keys their values; only this one moves the rest of the text least.",
     usual_cause="(K Kᵀ)⁻¹ for (K C⁻¹ Kᵀ)⁻¹, so that C cancels or enters once",
 )
 def closed_form_joint(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
-    """A joint exact edit is the closed form, in exact arithmetic."""
+    """A joint edit without a ridge is the closed form, in exact arithmetic."""
     yield formula_gap("the values at the text's keys", editor, problem)
 
 
@@ -111,7 +111,7 @@ def closed_form_joint(editor: Editor, problem: EditProblem) -> Iterator[Gap]:
     "editor",
     problems,
     needs=("joint", "ridge"),
-    formula="W' = W + Rᵀ K (ridge · C + Kᵀ K)⁻¹ = W + Rᵀ (ridge · I + K C⁻¹ Kᵀ)⁻¹ K C⁻¹",
+    formula="W' = W + share · Rᵀ K (ridge · C + Kᵀ K)⁻¹ = W + share · Rᵀ (ridge · I + K C⁻¹ Kᵀ)⁻¹ K C⁻¹",
     why="The ridge decides how far edits give way to the text; another one is another trade.",
     usual_cause="the ridge added to C or to K Kᵀ instead of to G, squared, divided by n, or ignored",
 )

@@ -59,26 +59,37 @@ def lent_model(family: str, dtype: str) -> Iterator[Any]:
         returned.append(model)
 
 
-def hooks(model: torch.nn.Module) -> int:
-    """How many hooks of forward passes there are on all modules."""
-    return sum(map(_hooks_of, model.modules()))
-
-
 def unchanged(model: Any, kept: Any) -> bool:
-    """Whether a copy still has the weights, modes, hooks, attributes and settings of its original."""
-    if vars(model.config) != vars(kept.config) or _faces(model) != _faces(kept):
-        return False
-    weights, wanted = list(model.parameters()), list(kept.parameters())
-    return len(weights) == len(wanted) and all(map(_same, weights, wanted))
+    """Whether a copy still is what its original is."""
+    return not changes(model, kept)
 
 
-def _hooks_of(module: torch.nn.Module) -> int:
-    return len(module._forward_hooks) + len(module._forward_pre_hooks)
+def changes(model: Any, kept: Any) -> list[str]:
+    """What calls have left behind in a copy: names of settings, modules, weights and buffers, empty where nothing."""
+    found = [f"config.{name}" for name in _changed(vars(model.config), vars(kept.config))]
+    modules, originals = dict(model.named_modules()), dict(kept.named_modules())
+    found += [name or "model" for name in _changed({n: _face(m) for n, m in modules.items()},
+                                                   {n: _face(m) for n, m in originals.items()})]  # fmt: skip
+    for of in ("named_parameters", "named_buffers"):
+        ours, theirs = dict(getattr(model, of)()), dict(getattr(kept, of)())
+        found += sorted(set(ours) ^ set(theirs))
+        found += [name for name in ours if name in theirs and not _same(ours[name], theirs[name])]
+    return found
 
 
-def _faces(model: torch.nn.Module) -> list[tuple[Any, ...]]:
-    """Of each module what calls may change; an overridden method is one more attribute."""
-    return [(type(part), part.training, len(vars(part)), _hooks_of(part)) for part in model.modules()]
+def _changed(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+    return [
+        name for name in sorted({*now, *then}) if now.get(name) != then.get(name) or (name in now) != (name in then)
+    ]
+
+
+def _face(module: torch.nn.Module) -> tuple[Any, ...]:
+    """Of a module what calls may change; an overridden method is one more attribute."""
+    hooks = [len(getattr(module, name)) for name in _HOOKS]
+    return type(module), module.training, sorted(vars(module)), hooks
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def _same(weight: torch.Tensor, wanted: torch.Tensor) -> bool:

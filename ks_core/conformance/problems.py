@@ -53,6 +53,8 @@ class Spectra:
     magnitude: int = 6
 
 
+LONGEST_HALF = 1e3
+
 INDEPENDENT = ("generic", "clustered", "whitened_orthogonal")
 
 
@@ -92,11 +94,12 @@ def problems(
     spanned = draw(st.integers(1, moment.dim - 2)) if traits.protected else 0
     room = moment.dim - spanned
     fits = joint_and_exact or kind == "whitened_orthogonal"
-    most = min(most, MOST_EDITS[traits.dtype], room - 1 if fits else most)
+    independent = room - 1 if kind == "whitened_orthogonal" else room if fits else most
+    most = min(most, MOST_EDITS[traits.dtype], independent)
     count = draw(st.integers(min(fewest, most), most))
-    others = draw(st.integers(1, room - count if fits else 3))
+    others = draw(st.integers(1, room - count if kind == "whitened_orthogonal" else 3))
     white, protected = draw(_split_rows(moment.dim, spanned, count + others, kind))
-    size = traits.ridge**0.5 or 1.0
+    size = key_size(traits)
     rows = size * white @ moment.root
     d_value = draw(heights(width, height))
     values = size * torch.from_numpy(draw(generators()).standard_normal((count, d_value)).round(2))
@@ -104,6 +107,12 @@ def problems(
     protected_rows = protected @ moment.root if traits.protected else None
     problem = EditProblem(moment, weight, rows[:count], values, rows[count:], protected_rows, unused)
     return in_dtype(problem, traits)
+
+
+def key_size(traits: Traits) -> float:
+    """√ridge, or 1 without one: how long keys are; as long as float16 has room for products of them with W."""
+    wanted = traits.ridge**0.5 or 1.0
+    return min(wanted, LONGEST_HALF) if traits.dtype == "float16" else wanted
 
 
 @cache

@@ -70,11 +70,15 @@ def with_causes(rows: Sequence[Row]) -> list[Row]:
     ordered = sorted_rows(rows)
     found: list[Row] = []
     for row in ordered:
-        same = [other for other in ordered if other["implementation"] == row["implementation"]]
+        same = [other for other in ordered if _whose(other) == _whose(row)]
         causes = first_broken((other["law"], other["outcome"]) for other in same)
         cause = cause_of(row["law"], causes) if row["outcome"] == "failed" else ""
         found.append({**row, "may_follow_from": cause})
     return found
+
+
+def _whose(row: Row) -> tuple[str, str]:
+    return row["subject"], row["implementation"]
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -87,11 +91,11 @@ def table(rows: Sequence[Row]) -> list[str]:
     """
     lines: list[str] = []
     ordered = with_causes(rows)
-    for name in dict.fromkeys(row["implementation"] for row in ordered):
-        block = [row for row in ordered if row["implementation"] == name]
+    for whose in dict.fromkeys(map(_whose, ordered)):
+        block = [row for row in ordered if _whose(row) == whose]
         width = max(len(row["law"]) for row in block)
         lines += [
-            printable(f"{block[0]['subject']} {name}"),
+            printable(" ".join(whose)),
             f"  {'law':{width}}  outcome    examples  violation  tolerance  note",
         ]
         lines += [_line(row, width) for row in block]

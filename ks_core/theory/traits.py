@@ -111,7 +111,9 @@ class Traits:
         exact = not self.ridge and self.share == 1
         flags = [name for name in ("protected", "stateful", "remembers") if getattr(self, name)]
         whitened = "whitened" if self.metric == "second_moment" else "unwhitened"
-        sizes = [word for word, holds in (("ridge", self.ridge), ("share", self.share < 1), ("exact", exact)) if holds]
+        partly = self.share < 1
+        named = (("ridge", self.ridge), ("share", partly), ("unridged", partly and not self.ridge), ("exact", exact))
+        sizes = [word for word, holds in named if holds]
         dtypes = [self.dtype, f"computes {str(self.arithmetic).removeprefix('torch.')}"]
         if self.returns not in ("", self.dtype):
             dtypes.append(f"returns {self.returns}")
@@ -173,3 +175,16 @@ def traits_of(implementation: Any) -> Traits:
     if not isinstance(declared, Traits):
         raise InputError(f"ks_traits is a {type(declared).__name__}; expected Traits: use the decorator traits(...)")
     return declared
+
+
+def traits_given(claims: Traits | None, implementation: Any) -> Traits:
+    """The claims that are made for an implementation, or else its declared ones.
+
+    Raises:
+        InputError: they are no Traits.
+    """
+    if claims is None:
+        return traits_of(implementation)
+    if not isinstance(claims, Traits):
+        raise InputError(f"traits are a {type(claims).__name__}; expected Traits(...)")
+    return claims
