@@ -3,11 +3,13 @@
 import copy
 import json
 import os
+import re
 from dataclasses import replace
 from functools import reduce
 from operator import getitem
 
 import pytest
+from errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -17,17 +19,20 @@ from results_schema import text
 from test_claims_capacity import by_dimension, capacity
 from tiny_models import save_tiny_checkpoint
 
+import ks_core as ks
 from ks_core.claims.finding import NotApplicable
 from ks_core.claims.registry import judge_all
+from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured, measure_part
 from ks_core.experiments.pairs.measure import measure
 from ks_core.experiments.request.inputs import load_inputs
 from ks_core.experiments.request.settings import Settings
 from ks_core.reporting.quantities import QUANTITIES, numbers_in
 from ks_core.reporting.results import FORMAT, SCHEMA, write_results
-from ks_core.reporting.schema_check import ANNOTATIONS, KEYWORDS, problems
+from ks_core.reporting.schema_check import first_problem, validator_of
 
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+STRICTER = validator_of(VALIDATOR.schema)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +65,9 @@ def test_the_committed_schema_is_what_the_code_says():
 
 def test_a_real_file_with_everything_in_it_fits(content):
     VALIDATOR.validate(content)
-    assert list(problems(VALIDATOR.schema, content)) == []
+    assert first_problem(STRICTER, content) is None
     assert set(content["editing"]) == {"stream", "dose", "long_dose", "lifelong", "capacity"}
     assert content["scaling"]
-
-
-def test_the_schema_has_no_word_that_is_not_checked():
-    def walk(of):
-        assert set(of) <= {*KEYWORDS, *ANNOTATIONS}
-        inside = [*of.get("properties", {}).values(), *of.get("$defs", {}).values()]
-        inside += [of[name] for name in ("items", "additionalProperties") if isinstance(of.get(name), dict)]
-        for each in inside:
-            walk(each)
-
-    walk(VALIDATOR.schema)
 
 
 CARRY = ("findings", "statistics", "one_fact_per_subject", "null", "null_of_lengths")
@@ -142,36 +136,88 @@ def put(content, path, value):
 
 
 OTHERS = ["1.5", "", None, True, -1, 0.5, 7, [], {}, [None], {"unit": "1"}, ["a", [1]]]
-"""Planted in the place of a value; no whole number with a decimal point, which jsonschema takes for an integer."""
+"""Planted in the place of a value; no number that only the stricter validator refuses."""
+
+
+def written(path):
+    """A place as a sentence names it."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def check_told(told, place):
+    """A sentence names the place that was changed, or one in it; then what was got and what was expected."""
+    named, got, expected = re.fullmatch("(.+?) ((?:is|has) .+); expected (.+)", told).groups()
+    assert named.startswith(written(place)), told
+    assert got
+    assert expected
 
 
 @given(st.data())
-def test_it_finds_what_the_validator_finds(content, data):
-    """Both agree on a real file with one value changed: jsonschema is the oracle."""
+def test_one_changed_value_is_named_where_the_schema_refuses_it(content, data):
     part = data.draw(st.sampled_from(sorted(content)))
     path = data.draw(st.sampled_from([(part, *place) for place in places_of(content[part])]))
     changed = put(content, path, data.draw(st.sampled_from(OTHERS)))
-    assert (not list(problems(VALIDATOR.schema, changed))) == VALIDATOR.is_valid(changed), path
+    told = first_problem(STRICTER, changed)
+    assert (told is None) == VALIDATOR.is_valid(changed), path
+    if told is not None:
+        check_told(told, path)
 
 
-def test_a_key_that_is_dropped_or_added_is_found_where_keys_are_known(content):
+def test_a_key_that_is_dropped_or_added_is_named_where_keys_are_known(content):
     small = {**content, "editing": {}, "scaling": [], "quantities": content["quantities"][:1]}
-    small |= {part: {"P": small[part]["P"]} for part in ("extremes", "null")}
+    assert first_problem(STRICTER, small) is None
     found = 0
     for place in places_of(small):
         inside = reduce(getitem, place, small)
         if isinstance(inside, dict) and inside:
-            for changed in (dict(list(inside.items())[1:]), {**inside, "unheard of": 1}):
-                whole = put(small, place, changed)
-                assert (not list(problems(VALIDATOR.schema, whole))) == VALIDATOR.is_valid(whole), place
-                found += not VALIDATOR.is_valid(whole)
+            gone, *kept = inside
+            for key, changed in ((gone, {name: inside[name] for name in kept}), ("unheard", {**inside, "unheard": 1})):
+                told = first_problem(STRICTER, put(small, place, changed))
+                if told is not None:
+                    check_told(told, (*place, key))
+                    found += 1
     assert found > 100
 
 
-@pytest.mark.parametrize("value", [float("inf"), 10**400, -(10**400)])
-def test_numbers_beyond_float64_are_no_numbers(value):
-    (told,) = problems({"type": "number"}, value)
-    assert told.endswith("expected a finite number")
+ENDS = {"type": "array", "minItems": 1, "maxItems": 2}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "told"),
+    [
+        ({"type": ["number", "null"]}, "1", "it is '1'; expected a finite number or null"),
+        ({"type": "number"}, float("inf"), "it is inf; expected a finite number"),
+        ({"type": "number"}, 10**400, f"it is 1{'0' * 56}...; expected a finite number"),
+        ({"type": "number"}, -(10**400), f"it is -1{'0' * 55}...; expected a finite number"),
+        ({"type": "integer"}, 2.0, "it is 2.0; expected a whole number"),
+        ({"type": "integer"}, 10**400, f"it is 1{'0' * 56}...; expected a whole number"),
+        ({"type": "integer"}, True, "it is True; expected a whole number"),
+        (ENDS, [], "it has 0 items; expected 1 or more"),
+        (ENDS, [1, 2, 3], "it has 3 items; expected 2 at most"),
+        ({"maxItems": 2, "minItems": 2}, [1], "it has 1 items; expected 2"),
+        ({"enum": ["a", "b"]}, "c", "it is 'c'; expected one of 'a', 'b'"),
+        ({"const": "a"}, ["a"], "it is ['a']; expected 'a'"),
+        ({"items": {"minimum": 0}}, [0, -0.5], "[1] is -0.5; expected at least 0"),
+        ({"pattern": "a"}, "b\n", "it is 'b\\n'; expected pattern 'a', as the schema says"),
+        ({"additionalProperties": False}, {"a\n\x1b": 1}, "a\\n\\x1b is there; expected one of "),
+    ],
+)
+def test_a_sentence_says_what_was_got_and_what_was_expected(schema, value, told):
+    assert first_problem(validator_of(schema), value) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "got"), [("1e999", "inf"), ("-1e999", "-inf"), (f"1{'0' * 400}", "1000"), (f"-1{'0' * 400}", "-1000")]
+)
+@pytest.mark.parametrize("name", ["value", "count"])
+def test_a_number_beyond_float64_is_refused(content, tmp_path, name, number, got):
+    changed = copy.deepcopy(content)
+    changed["findings"][0][name] = "@"
+    raw = json.dumps(changed).replace('"@"', number)
+    (tmp_path / "wrong.json").write_text(raw, encoding="utf-8")
+    what = f"wrong.json: findings[0].{name} is"
+    with refused(InputError, what=what, got=got, expected="number", remedy="measure again"):
+        ks.load_results(tmp_path / "wrong.json")
 
 
 def test_the_schema_is_packaged_beside_the_code():

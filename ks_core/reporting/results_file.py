@@ -13,7 +13,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import shown, shown_path
 from ks_core.reporting.quantities import quantities_of, unit_of_statistic
 from ks_core.reporting.results import FORMAT, OLDER, PAIRS_COUNTED, SCHEMA, pairs_between
-from ks_core.reporting.schema_check import problems
+from ks_core.reporting.schema_check import first_problem, validator_of
 from ks_core.strict_json import JsonError, parse_json
 
 LARGEST = 1 << 28
@@ -39,17 +39,17 @@ def read_results(path: Path) -> tuple[str, dict[str, Any]]:
         content = upgraded(place, content)
     elif form != FORMAT:
         _refuse_format(place, content)
-    for problem in problems(schema(), content):
+    problem = first_problem(validator(), content)
+    if problem is not None:
         raise InputError(f"{place}: {problem}: {AGAIN}")
     _check_lengths(place, content)
     return str(form), content
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """The schema of `FORMAT`, as it lies beside the code."""
-    content: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    return content
+def validator() -> Any:
+    """The validator of `FORMAT`, of the schema that lies beside the code."""
+    return validator_of(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
 def _bytes_of(path: Path, place: str) -> bytes:

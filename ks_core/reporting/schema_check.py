@@ -1,26 +1,12 @@
-"""JSON values held against a JSON Schema: as much of draft 2020-12 as the schema of results uses, for use at run time.
-
-What the schemas' own validators take and this does not: a number that is not finite as float64 (1e999), and a whole
-number with a decimal point (2.0) where an integer is expected.
-"""
+"""What a JSON Schema says is wrong with a value, in one sentence: the check is jsonschema's, the words are ours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ks_core.formatting import printable, shown
-
-Schema = Mapping[str, Any]
-
-KEYWORDS = (
-    "$ref", "const", "enum", "type", "minimum", "required", "properties", "additionalProperties", "items",
-    "minItems", "maxItems",
-)  # fmt: skip
-"""That are checked; a schema for `problems` has no others but `ANNOTATIONS`."""
-
-ANNOTATIONS = ("$schema", "$defs", "title", "description")
 
 WORDS = {
     "object": "an object", "array": "a list", "string": "a text", "integer": "a whole number", "null": "null",
@@ -28,81 +14,73 @@ WORDS = {
 }  # fmt: skip
 
 
-def problems(schema: Schema, value: Any) -> Iterator[str]:
-    """What is wrong with a value, a sentence each: place, what was got, what was expected; none where it fits.
+def validator_of(schema: Mapping[str, Any]) -> Any:
+    """The validator of a schema of draft 2020-12, stricter with numbers than the draft is.
+
+    A number is finite as float64, which 1e999 is not; a whole number has no decimal point, which 2.0 has.
+    """
+    import jsonschema  # comes with an extra
+
+    draft = jsonschema.Draft202012Validator
+    types = draft.TYPE_CHECKER.redefine_many(
+        {"number": lambda _, value: _is_number(value), "integer": lambda _, value: _is_integer(value)}
+    )
+    return jsonschema.validators.extend(draft, type_checker=types)(schema)
+
+
+def first_problem(validator: Any, value: Any) -> str | None:
+    """What is wrong with a value: place, what was got, what was expected; None where it fits.
+
+    Of several problems it is the one that the schema comes to first: keys that are missing or unknown before what is in
+    the others.
 
     Args:
-        schema: with its `$defs`.
+        validator: of `validator_of`.
         value: as JSON has it.
 
     Example:
         >>> schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer", "minimum": 1}}}
-        >>> list(problems(schema, {"n": "1"})), list(problems(schema, {"n": 2}))
-        (["n is '1'; expected a whole number"], [])
+        >>> first_problem(validator_of(schema), {"n": "1"}), first_problem(validator_of(schema), {"n": 2})
+        ("n is '1'; expected a whole number", None)
     """
-    yield from _problems(schema, value, "", schema.get("$defs", {}))
+    try:
+        error = next(validator.iter_errors(value), None)
+        return None if error is None else _sentence(error)
+    except RecursionError:  # what Python could parse, it cannot always write
+        return "it is nested too deeply to be checked; expected what the schema names"
 
 
-def _problems(schema: Schema, value: Any, place: str, defs: Schema) -> Iterator[str]:
-    if "$ref" in schema:
-        yield from _problems(defs[schema["$ref"].removeprefix("#/$defs/")], value, place, defs)
-    told = _of_itself(schema, value)
-    if told:
-        yield f"{place or 'it'} is {shown(value)}; expected {told}"
-    elif isinstance(value, Mapping):
-        yield from _of_object(schema, value, place, defs)
-    elif isinstance(value, (list, tuple)):
-        yield from _of_list(schema, value, place, defs)
+def _sentence(error: Any) -> str:
+    place, value, asked = _place(error.absolute_path), error.instance, error.validator_value
+    known = error.schema.get("properties", {})
+    match error.validator:
+        case "required":
+            name = next(name for name in asked if name not in value)
+            return f"{_place([*error.absolute_path, name])} is not there; expected one, as it was written"
+        case "additionalProperties":
+            name = next(name for name in value if name not in known)
+            return f"{_place([*error.absolute_path, name])} is there; expected one of {', '.join(map(repr, known))}"
+        case "minItems" | "maxItems" as end:
+            other = error.schema.get("maxItems" if end == "minItems" else "minItems")
+            told = "" if asked == other else " or more" if end == "minItems" else " at most"
+            return f"{place} has {len(value)} items; expected {asked}{told}"
+        case "type":
+            told = " or ".join(WORDS[name] for name in ([asked] if isinstance(asked, str) else asked))
+        case "enum":
+            told = f"one of {', '.join(map(repr, asked))}"
+        case "const":
+            told = repr(asked)
+        case "minimum":
+            told = f"at least {asked:g}"
+        case other:
+            told = f"{other} {shown(asked)}, as the schema says"
+    return f"{place} is {shown(value)}; expected {told}"
 
 
-def _of_itself(schema: Schema, value: Any) -> str:
-    """What is expected of the value but for what is in it; empty where it is so."""
-    if "const" in schema and not _same(value, schema["const"]):
-        return repr(schema["const"])
-    if "enum" in schema and not any(_same(value, of) for of in schema["enum"]):
-        return "one of " + ", ".join(map(repr, schema["enum"]))
-    types = schema.get("type", list(WORDS))
-    names = [types] if isinstance(types, str) else list(types)
-    if not any(IS[name](value) for name in names):
-        return " or ".join(WORDS[name] for name in names)
-    if "minimum" in schema and _is_number(value) and value < schema["minimum"]:
-        return f"at least {schema['minimum']:g}"
-    return ""
-
-
-def _of_object(schema: Schema, value: Mapping[str, Any], place: str, defs: Schema) -> Iterator[str]:
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield f"{_inside(place, name)} is not there; expected one, as it was written"
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    for name, item in value.items():
-        of = known.get(name, others)
-        if of is False:
-            yield f"{_inside(place, name)} is there; expected one of {', '.join(map(repr, known))}"
-        elif of is not True:
-            yield from _problems(of, item, _inside(place, name), defs)
-
-
-def _of_list(schema: Schema, value: list[Any] | tuple[Any, ...], place: str, defs: Schema) -> Iterator[str]:
-    least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
-    if not least <= len(value) <= most:
-        told = f"{least}" if least == most else f"{least} or more" if most == math.inf else f"{least} to {most}"
-        yield f"{place or 'it'} has {len(value)} items; expected {told}"
-    if "items" in schema:
-        for index, item in enumerate(value):
-            yield from _problems(schema["items"], item, f"{place}[{index}]", defs)
-
-
-def _inside(place: str, name: str) -> str:
-    return f"{place}.{printable(name)}" if place else printable(name)
-
-
-def _same(value: Any, other: Any) -> bool:
-    return type(value) is type(other) and value == other
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and _is_number(value)
+def _place(path: Iterable[str | int]) -> str:
+    """Where in the file: `findings[0].value`."""
+    made = "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in path)
+    return made.removeprefix(".") or "it"
 
 
 def _is_number(value: Any) -> bool:
@@ -112,12 +90,5 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-IS: Mapping[str, Callable[[Any], bool]] = {
-    "object": lambda of: isinstance(of, Mapping),
-    "array": lambda of: isinstance(of, (list, tuple)),
-    "string": lambda of: isinstance(of, str),
-    "integer": _is_integer,
-    "number": _is_number,
-    "boolean": lambda of: isinstance(of, bool),
-    "null": lambda of: of is None,
-}
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and _is_number(value)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ks_core import arguments
 from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
 from ks_core.errors import InputError, MissingExtraError
+from ks_core.extras import require
 from ks_core.formatting import shown, shown_path
 from ks_core.reporting.results_file import read_results
 
@@ -134,6 +135,7 @@ def load_results(path: str | os.PathLike[str]) -> StoredResults:
         path: the file.
 
     Raises:
+        MissingExtraError: `ks_core[paper]` is not installed.
         InputError: no such file, a folder, a pipe, more than 256 MiB, cut short, no JSON (a key twice and NaN are
             none), a key that is missing, unknown or of another type, another format or version.
 
@@ -143,6 +145,7 @@ def load_results(path: str | os.PathLike[str]) -> StoredResults:
         ...
         ks_core.errors.InputError: nowhere/results.json cannot be read: ...
     """
+    require("paper", "load_results")
     given = Path(arguments.word("path", path))
     form, content = read_results(given)
     findings = tuple(_finding(given, index, each) for index, each in enumerate(content["findings"]))
