@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import undo_edits as undo_edits
     from ks_core.reporting.runs.compare import Comparison as Comparison
     from ks_core.reporting.runs.compare import compare as compare
+    from ks_core.reporting.stored_results import ResultRow as ResultRow
+    from ks_core.reporting.stored_results import StoredResults as StoredResults
+    from ks_core.reporting.stored_results import load_results as load_results
 
 __version__ = "0.1.0"
 
@@ -90,9 +93,11 @@ _HOMES = {
     "LoadedModel": "models.loaded",
     "MomentPlan": "measurement.moments.plan",
     "NotApplicable": "claims.finding",
+    "ResultRow": "reporting.stored_results",
     "Results": "front.results",
     "SecondMoments": "measurement.moments.second_moments",
     "Settings": "experiments.request.settings",
+    "StoredResults": "reporting.stored_results",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
     "append_edits": "patches.saving",
@@ -111,6 +116,7 @@ _HOMES = {
     "load_edits": "patches.saving",
     "load_facts": "data.facts",
     "load_model": "models.loading",
+    "load_results": "reporting.stored_results",
     "measure": "front.measuring",
     "plan_second_moments": "front.text",
     "save_edits": "patches.saving",

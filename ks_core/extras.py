@@ -8,7 +8,7 @@ from ks_core.errors import MissingExtraError
 
 EXTRAS = {
     "models": ("accelerate", "gguf", "platformdirs", "tokenizers", "tqdm", "transformers"),
-    "paper": ("matplotlib", "pyarrow", "pytest"),
+    "paper": ("jsonschema", "matplotlib", "pyarrow", "pytest"),
     "conformance": ("hypothesis", "pytest"),
     "hub": ("datasets",),
     "edit": ("peft",),

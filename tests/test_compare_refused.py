@@ -42,7 +42,8 @@ def results(measurement, findings, tmp_path):
         (b'{"benchmarks": []}', "the fields ['benchmarks']"),
         (b'{"format": "ks_core/diff/1"}', "the format 'ks_core/diff/1'"),
         (b'{"format": "ks_core/results/1"}', "the format 'ks_core/results/1'"),
-        (b'{"format": ["ks_core/results/2"]}', "the format ['ks_core/results/2']"),
+        (b'{"format": "ks_core/results/4"}', "the format 'ks_core/results/4'"),
+        (b'{"format": ["ks_core/results/3"]}', "the format ['ks_core/results/3']"),
     ],
 )
 def test_a_file_that_is_no_run_is_refused(benchmarks, tmp_path, content, got):

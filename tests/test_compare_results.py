@@ -4,6 +4,7 @@ import json
 
 import pytest
 from errors import says
+from older_results import as_older
 
 import ks_core as ks
 from ks_core.checked_files import read_json, write_json
@@ -79,6 +80,13 @@ def test_of_what_is_rounding_only_the_verdict_is_compared(stored):
     finding = judged(content)
     finding["is_rounding"], finding["value"] = True, 1e3
     assert row(compared(content), finding["id"]).mark is Mark.SAME
+
+
+def test_results_of_the_older_format_are_compared_with_those_of_the_newer(stored):
+    content, compared = stored
+    found = compared(as_older(content))
+    assert set(found.marks) == {"~"}
+    assert found.complaints(0.0, strict=True) == []
 
 
 @pytest.mark.parametrize("field", ["value", "error"])

@@ -7,6 +7,7 @@ import pytest
 from checkout import ROOT
 from errors import refused
 
+import ks_core as ks
 from ks_core.errors import KsError, MissingExtraError
 from ks_core.extras import EXTRAS, require
 
@@ -39,3 +40,10 @@ def test_require_names_what_is_missing_and_how_to_install_it(monkeypatch):
         require("models", "this part")
     assert isinstance(caught.value, KsError)
     assert isinstance(caught.value, ImportError)
+
+
+def test_reading_results_back_names_the_extra_of_the_validator(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    remedy = 'pip install "ks_core[paper]"'
+    with refused(MissingExtraError, what="load_results needs", got="jsonschema", remedy=remedy):
+        ks.load_results("results.json")

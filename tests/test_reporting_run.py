@@ -11,6 +11,7 @@ from measured import write_everything
 from tiny_models import save_tiny_checkpoint
 from warm import run_module
 
+import ks_core as ks
 from ks_core.checked_files import read_json, write_json
 from ks_core.claims.registry import CLAIMS
 from ks_core.reporting.baseline_file import FORMAT
@@ -80,6 +81,8 @@ def test_a_first_run_judges_each_claim_alone_and_writes_everything(run, first):
     assert {path.stem for path in results.glob("*.png")} >= {"kurtosis", "growth", "dose", "scaling"}
     assert set(written["editing"]) == {"stream", "dose"}
     assert [member["name"] for member in written["scaling"][0]["members"]] == ["model", "larger"]
+    read = ks.load_results(results / "results.json")
+    assert [finding.id for finding in read.findings] == [finding["id"] for finding in written["findings"]]
 
 
 @pytest.mark.usefixtures("baseline")

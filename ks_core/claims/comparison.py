@@ -107,4 +107,10 @@ def _finding(comparisons: Sequence[Comparison]) -> Finding:
         layer=worst.layer,
         facts=worst.facts,
         references=(Reference("numbers that are off", off),),
+        unit=_unit(worst.quantity),
     )
+
+
+def _unit(quantity: str) -> str:
+    """Inner products are in squares of what a key's entries are in; their kurtosis, and all of P, have no unit."""
+    return "key^2" if quantity.endswith(" of Q") and not quantity.startswith("kurtosis") else "1"

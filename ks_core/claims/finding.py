@@ -129,6 +129,8 @@ class Finding:
         grain: what one entry adds to the value, where it is a count of entries or a fraction of them
         is_rounding: whether the value is nothing but rounding, which goes by the machine: then only its verdict can be
             compared
+        unit: of the value, its errors, its bound and the references; `1` for a number without, empty where it is not
+            known, as in results of an older version
     """
 
     claim: str
@@ -151,6 +153,7 @@ class Finding:
     references: tuple[Reference, ...] = ()
     grain: float = 0.0
     is_rounding: bool = False
+    unit: str = "1"
 
     def __post_init__(self) -> None:
         """Refuse a number that was not judged."""

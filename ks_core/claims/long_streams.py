@@ -62,7 +62,8 @@ def _perplexity(measured: Lifelong) -> Finding:
     rise = np.stack(numbers_at_end(measured, "sequential", "log-perplexity rise"))
     quantity = "rise of log-perplexity, sequential"
     estimate = crossed_mean(rise, measured.resamples, measured.seed, weights=measured.text_lengths)
-    return _finding(measured, "perplexity", quantity, estimate, len(measured.text_lengths), "texts")
+    found = _finding(measured, "perplexity", quantity, estimate, len(measured.text_lengths), "texts")
+    return replace(found, unit="nats a token")
 
 
 def _difference(measured: Lifelong, part: str, quantity: str, counted: str, one: Array, sequential: Array) -> Finding:

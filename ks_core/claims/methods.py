@@ -95,6 +95,7 @@ def _perplexity(measured: StreamMeasurement) -> Finding:
         count=len(streams.losses_before),
         counted="texts",
         layers=(streams.layer,),
+        unit="nats a token",
     )
 
 

@@ -15,12 +15,13 @@ from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.claims.registry import CLAIMS
 from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured
-from ks_core.experiments.pairs.measure import Measurement
+from ks_core.experiments.pairs.measure import LENGTHS_DRAWS, NULL_DRAWS, Measurement
 from ks_core.experiments.pairs.statistics import PAIR_MATRICES, Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.outputs import is_regular, write_text
 from ks_core.reporting.capacity import capacity_numbers
 from ks_core.reporting.lifelong_numbers import lifelong_numbers
+from ks_core.reporting.quantities import quantities_of, unit_of_statistic
 from ks_core.reporting.sizes import sizes_numbers
 from ks_core.reporting.streams import dose_numbers, stream_numbers
 from ks_core.strict_json import parse_json
@@ -28,7 +29,16 @@ from ks_core.strict_json import parse_json
 RESULTS = "results.json"
 """Name of the file in the folder of results."""
 
-FORMAT = "ks_core/results/2"
+FORMAT = "ks_core/results/3"
+
+OLDER = "ks_core/results/2"
+"""The same without units, without n beside the statistics and without `quantities`: still read."""
+
+SCHEMA = Path(__file__).with_name("results.schema.json")
+"""JSON Schema of what `write_results` writes; tools/results_schema.py makes it."""
+
+PAIRS_COUNTED = "pairs of facts a layer"
+"""What `count` of a statistic counts."""
 
 
 def write_results(
@@ -60,7 +70,9 @@ def write_results(
         **pairs_numbers(measured.pairs),
         **part_numbers(measured),
     }
-    write_text(path, json.dumps(plain(content), indent=1, allow_nan=False) + "\n")
+    values = plain(content)
+    values["quantities"] = quantities_of(values)
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def finding_numbers(finding: Finding) -> dict[str, Any]:
@@ -73,6 +85,7 @@ def finding_numbers(finding: Finding) -> dict[str, Any]:
 def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
     """Everything of the pairs of facts."""
     selection = measurement.selection
+    subjects = len({fact.subject for fact in selection.measured})
     return {
         "facts": {
             "rule": selection.rule,
@@ -82,7 +95,7 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
             "left_out": [asdict(of) for of in selection.left_out],
             "usable_case_ids": list(selection.usable),
             "measured_case_ids": [fact.case_id for fact in selection.measured],
-            "distinct_subjects": len({fact.subject for fact in selection.measured}),
+            "distinct_subjects": subjects,
         },
         "layers": list(measurement.layers),
         "pairs": measurement.num_pairs,
@@ -90,19 +103,24 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
         "rank": [pairs.rank for pairs in measurement.pairs],
         "silent_neurons": [pairs.silent_neurons for pairs in measurement.pairs],
         "extremes": {name: _extremes(measurement, name) for name in PAIR_MATRICES},
-        "statistics": _numbers(measurement.statistics),
-        "one_fact_per_subject": _numbers(measurement.distinct),
-        "null": {matrix: {name: asdict(of) for name, of in null.items()} for matrix, null in measurement.null.items()},
-        "null_of_lengths": {name: asdict(of) for name, of in measurement.lengths_alone.items()},
+        "statistics": _numbers(measurement.statistics, measurement.num_pairs),
+        "one_fact_per_subject": _numbers(measurement.distinct, pairs_between(subjects)),
+        "null": {
+            matrix: {name: asdict(of) | _drawn(matrix, name, NULL_DRAWS) for name, of in null.items()}
+            for matrix, null in measurement.null.items()
+        },
+        "null_of_lengths": {
+            name: asdict(of) | _drawn("P", name, LENGTHS_DRAWS) for name, of in measurement.lengths_alone.items()
+        },
         "seconds": dict(measurement.seconds),
     }
 
 
 def part_numbers(measured: Measured) -> dict[str, Any]:
     """Everything of edits and of other sizes of model."""
-    editing = {} if measured.stream is None else {"stream": stream_numbers(measured.stream)}
+    editing: dict[str, Any] = {} if measured.stream is None else {"stream": stream_numbers(measured.stream)}
     doses = {"dose": measured.dose, "long_dose": measured.long_dose}
-    editing |= {name: dose_numbers(of) for name, of in doses.items() if of is not None}
+    editing |= {name: dose_numbers(of) or None for name, of in doses.items() if of is not None}
     if measured.lifelong is not None:
         editing["lifelong"] = lifelong_numbers(measured.lifelong)
     if measured.capacity is not None:
@@ -141,7 +159,22 @@ def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:
         )
 
 
-def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:
+def pairs_between(facts: int) -> int:
+    """Ordered pairs of two different facts.
+
+    Example:
+        >>> pairs_between(8)
+        56
+    """
+    return facts * (facts - 1)
+
+
+def _drawn(matrix: str, statistic: str, draws: int) -> dict[str, Any]:
+    """What stands beside the mean of draws of random keys; `std` is the error of one draw."""
+    return {"unit": unit_of_statistic(matrix, statistic), "count": draws, "counted": "random draws"}
+
+
+def _numbers(statistics: Statistics, pairs: int) -> dict[str, dict[str, Any]]:
     return {
         matrix: {
             name: {
@@ -150,6 +183,9 @@ def _numbers(statistics: Statistics) -> dict[str, dict[str, Any]]:
                 "text_error": of.text_error,
                 "error": of.error,
                 "bootstrap_bias": of.bias,
+                "unit": unit_of_statistic(matrix, name),
+                "count": pairs,
+                "counted": PAIRS_COUNTED,
             }
             for name, of in by_name.items()
         }

@@ -45,14 +45,17 @@ def read(path: Path) -> tuple[Kind, dict[str, Any]]:
 
 def _kind(place: str, content: dict[str, Any]) -> Kind:
     form = content.get("format")
-    if form == results.FORMAT:
+    if form in (results.FORMAT, results.OLDER):  # what is compared is the same in both
         return "results"
     if form == baseline_file.FORMAT:
         return "baselines"
     if form is None and "benchmarks" in content and "machine_info" in content:
         return "benchmarks"
     told = f"has the format {shown(form)}" if form is not None else f"has the fields {shown(sorted(content))}"
-    raise InputError(f"{place} {told}; expected {KNOWN}, as this version of ks_core reads them")
+    raise InputError(
+        f"{place} {told}; expected {KNOWN}, as this version of ks_core reads them: make it again with this version, "
+        "or name another"
+    )
 
 
 def part(place: str, content: dict[str, Any], name: str, kind: type[T]) -> T:
