@@ -11,13 +11,13 @@ from ks_core import arguments
 from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Finding
 from ks_core.claims.registry import CLAIMS
-from ks_core.errors import InputError, MissingExtraError
+from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured, Part
 from ks_core.experiments.pairs.statistics import Statistics
 from ks_core.experiments.request.settings import Settings
 from ks_core.formatting import shown
 from ks_core.front.judgement import Judgement, judgement_of
-from ks_core.reporting.rows import statistics_rows
+from ks_core.reporting.rows import data_frame, statistics_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -62,13 +62,7 @@ class Results:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingExtraError(
-                "to_frame needs pandas, which is not installed; install it: pip install pandas"
-            ) from error
-        return pandas.DataFrame(statistics_rows(self.measured.pairs))
+        return data_frame(statistics_rows(self.measured.pairs))
 
     def plot_kurtosis(self, ax: Axes | None = None) -> Axes:
         """Excess kurtosis of P over relative depth with its error, published GPT2-small beside it."""

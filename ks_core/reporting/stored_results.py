@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ks_core import arguments
 from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
-from ks_core.errors import InputError, MissingExtraError
+from ks_core.errors import InputError
 from ks_core.extras import require
 from ks_core.formatting import shown, shown_path
 from ks_core.reporting.results_file import read_results
+from ks_core.reporting.rows import data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -110,14 +111,8 @@ class StoredResults:
         Raises:
             MissingExtraError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingExtraError(
-                "to_frame needs pandas, which is not installed; install it: pip install pandas"
-            ) from error
         columns = [field.name for field in fields(ResultRow)]
-        frame = pandas.DataFrame([vars(row) for row in self.rows], columns=columns)
+        frame = data_frame([vars(row) for row in self.rows], columns)
         return frame.astype({"layer": "Int64"})  # a whole number, or none
 
     def __repr__(self) -> str:
