@@ -12,9 +12,9 @@ import torch
 from ks_core.conformance.arrays import called
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import POWER, Gap, bits, law
-from ks_core.conformance.problems import in_dtype, problems
+from ks_core.conformance.problems import another_metric, in_dtype, problems
 from ks_core.conformance.process_state import GENERATORS, SETTINGS, seeded, settings, states
-from ks_core.conformance.strategies import EditProblem, SecondMomentCase
+from ks_core.conformance.strategies import EditProblem
 from ks_core.conformance.tolerances import allowed, update_of_values
 
 ONE_WIDTH = 3
@@ -74,10 +74,9 @@ def no_state_between_streams(editor: Editor, problem: EditProblem) -> Iterator[G
 
 def _another(problem: EditProblem) -> EditProblem:
     """Another problem of the same shapes: a cache that goes by shape takes it for the same."""
-    moment = problem.moment
     return replace(
         problem,
-        moment=SecondMomentCase(moment.matrix.flip(0, 1), moment.eigenvalues, moment.basis.flip(0)),
+        moment=another_metric(problem.moment),
         weight=-problem.weight.flip(1),
         keys=problem.keys.flip(1),
         values=-problem.values,

@@ -12,8 +12,16 @@ from torch import Tensor
 from ks_core.conformance.editors import Editor
 from ks_core.conformance.law import Gap, law
 from ks_core.conformance.oracles import closed_form
-from ks_core.conformance.problems import after_earlier, in_dtype, key_size, one_constraint, problems, some_edits
-from ks_core.conformance.strategies import EditProblem, SecondMomentCase
+from ks_core.conformance.problems import (
+    after_earlier,
+    another_metric,
+    in_dtype,
+    key_size,
+    one_constraint,
+    problems,
+    some_edits,
+)
+from ks_core.conformance.strategies import EditProblem
 from ks_core.conformance.tolerances import allowed, effect
 
 QUIET = {"float64": 1e-30, "float32": 1e-15, "bfloat16": 1e-15, "float16": 1e-3}
@@ -111,7 +119,7 @@ def calls_use_what_they_are_given(editor: Editor, problem: EditProblem) -> Itera
     first = replace(problem, keys=QUIET[editor.traits.dtype] * problem.keys) if remembers else problem
     stream(in_dtype(first, editor.traits))
     if problem.unused is None and not remembers:
-        moment = SecondMomentCase(moment.matrix.flip(0, 1), moment.eigenvalues, moment.basis.flip(0))
+        moment = another_metric(moment)
     call = in_dtype(replace(problem, weight=-problem.weight.flip(1), moment=moment), editor.traits)
     yield _as_alone("after the second call", editor, call, first.keys, stream(call))
 

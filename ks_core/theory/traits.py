@@ -72,7 +72,8 @@ class Traits:
             raise InputError(f"trait ridge is {self.ridge!r}; expected a finite number, 0 for exact edits")
         if not _is_number(self.share) or not 0 < self.share <= 1:
             raise InputError(f"trait share is {self.share!r}; expected a number above 0 and at most 1, 1 for all of it")
-        if not isinstance(self.families, tuple) or not self.families or set(self.families) - set(FAMILIES):
+        known_ones = isinstance(self.families, tuple) and all(family in FAMILIES for family in self.families)
+        if not known_ones or not self.families:
             raise InputError(f"trait families is {self.families!r}; expected a tuple of some of {_one_of(FAMILIES)}")
         self._check_together()
 
