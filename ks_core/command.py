@@ -114,10 +114,13 @@ def imported(option: str, spec: str) -> Any:
         raise InputError(f"{option} is {spec!r}; expected an import path of the form their_package.module:function")
     try:
         found: Any = importlib.import_module(module_name)
+    except KsError as error:  # what is wrong, and what was expected, it says itself: a claim of `traits`, for one
+        raise InputError(f"{option}: module {module_name!r}: {error}") from error
     except Exception as error:
+        found_at_all = "expected one that this Python finds: install its package, or add its folder to PYTHONPATH"
+        expected = found_at_all if isinstance(error, ImportError) else "expected one that is imported without an error"
         raise InputError(
-            f"{option}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}; "
-            "expected one that this Python finds: install its package, or add its folder to PYTHONPATH"
+            f"{option}: module {module_name!r} cannot be imported: {type(error).__name__}: {error}; {expected}"
         ) from error
     for name in attribute.split("."):
         if not hasattr(found, name):

@@ -179,6 +179,28 @@ def test_import_paths_that_lead_nowhere_are_refused(spec: str, parts: dict[str, 
         imported("--ks-editor", spec)
 
 
+@pytest.mark.parametrize(
+    ("content", "parts", "finds"),
+    [
+        ("import no_module_of_this_name", {"got": "ModuleNotFoundError", "remedy": "PYTHONPATH"}, True),
+        ("1 / 0", {"got": "ZeroDivisionError", "expected": "imported without an error"}, False),
+        (
+            "from ks_core.conformance import traits\n@traits(share=2)\ndef edit(*_): ...",
+            {"got": ("share", "2"), "expected": "at most 1"},
+            False,
+        ),
+    ],
+)
+def test_error_inside_a_module_is_not_taken_for_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, parts: dict[str, Parts], finds: bool
+) -> None:
+    (tmp_path / "their_broken_module.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with refused(InputError, what=("--ks-editor", "'their_broken_module'"), **parts) as raised:
+        imported("--ks-editor", "their_broken_module:edit")
+    assert ("this Python finds" in str(raised.value)) == finds
+
+
 def test_import_path_may_name_an_attribute_of_an_attribute() -> None:
     assert imported("--ks-editor", "json:JSONDecoder.decode") is json.JSONDecoder.decode
 
