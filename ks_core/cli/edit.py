@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
 from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError
@@ -33,6 +34,13 @@ DESCRIPTION = (
     "allowed, or where edits contradict each other (exit status 1). What is written is loaded again and measured; the "
     "numbers stand beside it in certificate.json."
 )
+
+EXAMPLES = (
+    "ks edit edits.json --out my-edits",
+    "ks edit edits.json --out my-edits --model toy --layer 0 --method protected --protect keep.json",
+)
+
+FINDING = "a limit is broken, a value is not reached or edits contradict each other; nothing is written"
 
 METHODS = ("joint", "sequential", "null-space", "protected")
 
@@ -72,6 +80,7 @@ def declare(add: Add) -> None:
     declare_moments(add)
     add("--allow-unreached", action="store_true", help="write edits too whose value does not make their object likely")
     add("--no-certificate", action="store_true", help="do not measure what was written")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_spread, loading, warn
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, integers, number, path, size
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.errors import InputError
@@ -31,6 +32,13 @@ DESCRIPTION = (
     "checkpoints; what was collected stays in the cache, and more text goes on where less ended. Several processes: "
     "torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
 )
+
+EXAMPLES = (
+    "ks moments toy --tokens 50000",
+    "ks moments gpt2 --tokens auto --facts counterfact.json --export stats",
+)
+
+FINDING = ""
 
 
 MANY = 1 << 20
@@ -78,6 +86,7 @@ def declare(add: Add) -> None:
     add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
     add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
     declare_spread(add)
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, declare_model, declare_text, warn
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.data.fixtures import fixture_path
@@ -27,6 +28,13 @@ DESCRIPTION = (
     "Edit facts that the model knows, one after another and all at once, by every method in several orders, and look "
     "at what is kept, what is broken and when. The model is as before afterwards."
 )
+
+EXAMPLES = (
+    "ks stream --model toy --edits 40 --orders 2",
+    "ks stream --model gpt2 --facts counterfact.json --editor my_package:edit --json stream.json",
+)
+
+FINDING = ""
 
 
 def declare(add: Add) -> None:
@@ -46,7 +54,7 @@ def declare(add: Add) -> None:
     )
     declare_text(add)
     add("--seed", type=integer(0), default=0, help="of orders and samples (default: %(default)s)")
-    add("--json", type=path, metavar="FILE", help="write everything to FILE")
+    declare_output(add)
     add("--figures", type=path, metavar="DIR", help="draw frontier.png, lifelong.png and forecast.png into DIR")
 
 

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
 from ks_core.errors import AssetError, InputError
 
@@ -22,6 +23,13 @@ DESCRIPTION = (
     "of the old one."
 )
 
+EXAMPLES = (
+    "ks undo my-edits --case 7",
+    "ks undo my-edits --case 7 --case 12 --no-certificate",
+)
+
+FINDING = ""
+
 
 def declare(add: Add) -> None:
     """The arguments."""
@@ -30,6 +38,7 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base to measure with, where it is not found by its name")
     add("--device", type=given, help="torch device to measure on (default: cpu)")
     add("--no-certificate", action="store_true", help="do not measure what was written; no model is needed then")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.output import declare_output
 from ks_core.command import given
 from ks_core.formatting import plus_minus, printable
 
@@ -20,6 +21,13 @@ DESCRIPTION = (
     "on the files as they are. The exit status is 1 where something does not hold."
 )
 
+EXAMPLES = (
+    "ks verify my-edits",
+    "ks verify my-edits --model ./my-model --device cuda --json verified.json",
+)
+
+FINDING = "a hash or a number of the certificate does not hold"
+
 
 def declare(add: Add) -> None:
     """The arguments."""
@@ -27,6 +35,7 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base, where it is not found by the certificate's name")
     add("--device", type=given, help="torch device (default: cpu)")
     add("--dtype", type=given, help="to measure in (default: that of the certificate)")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
