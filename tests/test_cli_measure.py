@@ -190,7 +190,7 @@ def test_an_interrupt_ends_with_130_and_a_second_run_goes_on_from_the_cache(prep
 def test_the_toy_needs_no_download_but_text_and_is_measured_on_what_is_packaged(tmp_path):
     """Of the packaged text, which is fetched, another takes the place."""
     text = tmp_path / "text.txt"
-    text.write_text((ROOT / "CHANGELOG.md").read_text())
+    text.write_text("\n\n".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))))
     words = ["measure", "toy", "--parts", "pairs", "--corpus", text, "--tokens", 4000, "--resamples", 40]
     words += ["--results", tmp_path / "results"]
     found = run_module("ks_core.cli", *words, cwd=tmp_path, env=environment(tmp_path))

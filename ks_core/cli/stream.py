@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def declare(add: Add) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Measure, write files, print the tables; 2 where a figure could not be drawn."""
-    from ks_core.experiments.lifelong.measure import measure_lifelong
+    from ks_core.experiments.lifelong.measure import measure_lifelong, stream_inputs
     from ks_core.experiments.request.editors import named_editors
     from ks_core.experiments.request.selection import select_facts
 
@@ -69,7 +68,7 @@ def execute(options: argparse.Namespace) -> int:
     editors = named_editors("--editor", options.editor)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        inputs = _inputs(settings)
+        inputs = stream_inputs(settings, options.layer)
         selection = select_facts(inputs.model, inputs.facts, 1)  # how many there must be is the plan's to say
         measured = measure_lifelong(
             inputs, selection, editors, num_edits=options.edits, orders=options.orders, layer=options.layer
@@ -81,21 +80,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     from ks_core.experiments.request.settings import Settings
 
     names = ("model", "revision", "device", "dtype", "facts", "corpus", "tokens", "ridge", "seed")
-    layers = None if options.layer is None else (options.layer,)
-    return Settings(**{name: getattr(options, name) for name in names}, layers=layers)
-
-
-def _inputs(settings: Settings) -> Inputs:
-    """Those of the settings; a layer brings those below it that edits are spread over."""
-    from ks_core.experiments.lifelong.measure import SPREAD
-    from ks_core.experiments.request.inputs import load_inputs
-
-    inputs = load_inputs(settings)  # refuses a layer that is not there
-    if settings.layers is None:
-        return inputs
-    (layer,) = settings.layers
-    with_below = tuple(range(max(0, layer - SPREAD + 1), layer + 1))
-    return replace(inputs, settings=replace(inputs.settings, layers=with_below))
+    return Settings(**{name: getattr(options, name) for name in names})
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

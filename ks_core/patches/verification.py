@@ -137,6 +137,11 @@ def verify(
     Raises:
         InputError: no certificate, a base that cannot be found, no such device or dtype.
         ProvenanceError: a damaged certificate.
+
+    Example:
+        >>> import ks_core as ks
+        >>> for check in ks.verify("my-edits").failed:  # doctest: +SKIP
+        ...     print(check.name, check.certified, check.found)
     """
     folder = Path(folder)
     if dtype is not None:
