@@ -32,13 +32,23 @@ INTERRUPTED = "interrupted; what was measured is cached, the same command goes o
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 2 for input that cannot be used."""
-    options = parser().parse_args(arguments)
+    options = parsed(arguments)
 
     def execute() -> int:
         with quietly(options.quiet):
             return int(COMMANDS[options.command].execute(options))
 
     return run(f"ks {options.command}", execute, interrupted=INTERRUPTED)
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of a command; what it does not know is its own error, not that of all commands."""
+    made = parser()
+    options, unknown = made.parse_known_args(arguments)
+    if unknown:
+        made.prog = f"ks {options.command}"
+        made.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def parser() -> Parser:

@@ -7,7 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
-from ks_core.cli.output import declare_output
+from ks_core.cli.output import check_json, declare_output, write_json
+from ks_core.cli.records import patch_record
 from ks_core.command import given, integer, path
 from ks_core.errors import AssetError, InputError
 
@@ -27,6 +28,8 @@ EXAMPLES = (
     "ks undo my-edits --case 7",
     "ks undo my-edits --case 7 --case 12 --no-certificate",
 )
+
+FORMAT = "ks_core/undone/1"
 
 FINDING = ""
 
@@ -48,6 +51,7 @@ def execute(options: argparse.Namespace) -> int:
     from ks_core.patches.report import report
     from ks_core.patches.writing import write
 
+    check_json(options.json, {"DIR": options.folder, "--model": options.model})
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         check_patch_folder("DIR", options.folder)
@@ -57,6 +61,8 @@ def execute(options: argparse.Namespace) -> int:
         if measuring is not None:
             patch = patch.on(Base.of(measuring.model))
         certificate = write(patch, stored, measuring)
+    record = {"folder": str(options.folder), "taken_out": options.case, **patch_record(patch, certificate)}
+    write_json(options.json, FORMAT, record)
     warn(said)
     print(report(patch, options.folder, None, certificate))
     return 0
