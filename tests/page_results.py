@@ -44,12 +44,18 @@ def frozen(value):
 
 def facts_of(count, name="Town{}"):
     """So many facts of three relations, four objects each; two of them share a subject where there are three."""
+    subjects = [name.replace("{}", str(place if place != 2 else 0)) for place in range(count)]
     return [
-        {"case_id": 1000 + place, "subject": name.format(place if place != 2 else 0),
-         "relation_id": RELATIONS[place % 3], "target_true": f"Land{place * 7 % 4}", "target_new": "Nowhere",
-         "text": f"{name.format(place if place != 2 else 0)} lies in"}
-        for place in range(count)
-    ]  # fmt: skip
+        {
+            "case_id": 1000 + place,
+            "subject": subject,
+            "relation_id": RELATIONS[place % 3],
+            "target_true": f"Land{place * 7 % 4}",
+            "target_new": "Nowhere",
+            "text": f"{subject} lies in",
+        }
+        for place, subject in enumerate(subjects)
+    ]
 
 
 def matrices_of(layers, facts, seed=0):

@@ -127,7 +127,7 @@ def _spec(results: StoredResults, dose: Mapping[str, Any], points: list[Row], dr
 
 
 def _caption(results: StoredResults, dose: Mapping[str, Any], points: list[Row], step: int) -> str:
-    every = f"; every {step}th is drawn, the means are of all" if step > 1 else ""
+    every = f"; one in {step} is drawn, the means are of all" if step > 1 else ""
     edits, watched = len(dose["edited_case_ids"]), len(dose["watched_case_ids"])
     layers = ", ".join(map(str, dose["layers"]))
     return (
