@@ -100,6 +100,7 @@ def planted(layers=3, facts=12, *, model="models/planted", name="Town{}", matric
         "matrices": {"file": "pairs.safetensors"} if matrices else None,
         "facts": {
             "measured": records if matrices else [],
+            "others": [{**records[0], "case_id": 77, "text": "Elsewhere lies in"}] if matrices else [],
             "measured_case_ids": [record["case_id"] for record in records],
             "distinct_subjects": len({record["subject"] for record in records}),
         },
@@ -166,7 +167,7 @@ def dose(layers=(4, 5, 6), edits=3, watched=10, seed=0):
         "relation": "P17",
         "layers": list(layers),
         "edited_case_ids": [1000 + edit for edit in range(edits)],
-        "watched_case_ids": [1000 + place for place in range(watched - 1)] + [99],
+        "watched_case_ids": [*(1000 + place for place in range(watched - 2)), 77, 99],
         "by_layer_edit_and_fact": plain({"dose": doses, "response": responses, "predicted": 10 * doses}),
     }
 

@@ -59,6 +59,7 @@ def test_dose_has_every_pair_that_counts_with_its_own_facts(results):
     tables = [of["from"]["data"]["values"] for of in figure.spec["layer"][0]["transform"]]
     edited = ["Town0 lies in → Land0", "Town1 lies in → Land3", "Town0 lies in → Land2"]
     assert [row["name"] for row in tables[0]] == edited
+    assert tables[1][-2]["name"] == "Elsewhere lies in → Land0", "not among the measured ones"
     assert tables[1][-1]["name"] == "fact 99", "whom the results do not name is known by its number"
 
 

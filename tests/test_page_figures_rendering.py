@@ -172,6 +172,7 @@ def test_no_series_is_told_by_its_colour_alone():
 def test_charts_are_as_wide_as_their_place_and_say_what_their_bars_are():
     for figure in figures_of(everything()):
         assert figure.spec["width"] == "container"
+        assert figure.spec["description"] == figure.title
         assert figure.spec["autosize"] == {"type": "fit", "contains": "padding"}
         assert "standard error" in figure.caption or "No bars" in figure.caption, figure.name
         assert figure.alternative.endswith(".")
