@@ -103,7 +103,7 @@ def _spec(results: StoredResults, dose: Mapping[str, Any], points: list[Row], dr
     for row in rows:
         del row["layer"]
     series = [f"layer {layer}" for layer in dose["layers"]]
-    x = axis("x", "superposition P from the edited fact")
+    x = axis("x", "superposition P from the edited fact", tickCount=8)
     y = axis("y", "change of log p(new object), nats")
     told = tooltip(name_e="edited", name_w="other fact", series="layer", x="P", y="change, nats", p="predicted, nats")
     cloud = {

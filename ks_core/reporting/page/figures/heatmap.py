@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ks_core.reporting.page.figure import Heatmap
-from ks_core.reporting.page.figures.chart import label, listed, shown_number
+from ks_core.reporting.page.figures.chart import label, shown_number
 from ks_core.reporting.page.figures.stored import layers_shown, matrix_of, measured_facts, model_name
 from ks_core.reporting.stored_results import StoredResults
 from ks_core.statistics.pairs import Array
@@ -84,4 +84,4 @@ def _alternative(results: StoredResults, matrix: Array) -> str:
             f"in layer {layer} the largest off-diagonal entry is {shown_number(float(matrix[place][row, column]))}, by "
             f'an edit of "{label(facts[row].sentence, FACT)}" at "{label(facts[column].sentence, FACT)}"'
         )
-    return f"Superposition between facts: {listed(parts)}. The table of hottest pairs has more."
+    return f"Superposition between facts: {'; '.join(parts)}. The table of hottest pairs has more."
