@@ -11,7 +11,7 @@ def as_format_3(content):
     It has no texts of facts, no d_key, no matrices, and no intervals of all places at once.
     """
     older = copy.deepcopy(content) | {"format": OLDER[0]}
-    del older["facts"]["measured"], older["d_key"], older["matrices"]
+    del older["facts"]["measured"], older["facts"]["others"], older["d_key"], older["matrices"]
     for finding in older["findings"]:
         del finding["familywise"]
     return older
