@@ -13,7 +13,7 @@ from ks_core import __version__  # noqa: E402
 project = "ks_core"
 author = "The ks_core authors"
 version = release = __version__
-copyright = author  # noqa: A001
+copyright = author
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "site_extension"]
 exclude_patterns = ["README.md", "_ext"]  # README.md is the index on the repository's web site
 
@@ -34,8 +34,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 # A docstring's single backticks are names, and its types are said in words where they matter.
 default_role = "code"
+smartquotes_action = "D"  # napoleon writes " -- "; quotes stay as they are
 napoleon_custom_sections = ["Numerics"]
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # the signature has them
+napoleon_use_rtype = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Warns|Yields|Numerics|Example):$")
 _CODE_SPAN = re.compile(r"(`[^`]*`)")
-_MARKUP = re.compile(r"[*|\\]|(?<=\w)_(?!\w)")
+_MARKUP = re.compile(r"[*|\\]|(?<=\w)_(?!\w)|--(?=\w)")
 
 
 def as_rst(lines: Sequence[str]) -> list[str]:
@@ -29,14 +29,13 @@ def as_rst(lines: Sequence[str]) -> list[str]:
             section = found[1]
         elif first.strip() and not first.startswith(" "):
             section = ""
-        verbatim = _is_verbatim(block, section)
-        if verbatim and first.strip().startswith(">>>"):
-            made += block  # a doctest, which the parser knows
-        elif verbatim:
+        if _is_verbatim(block, section):
             indent = " " * (4 if section else 0)
             made += [f"{indent}::", "", *block]
         else:
-            made += _escaped("\n".join(block)).split("\n")
+            prompt = next((n for n, line in enumerate(block) if line.lstrip().startswith(">>>")), len(block))
+            made += _escaped("\n".join(block[:prompt])).split("\n") if prompt else []
+            made += block[prompt:]  # a doctest, which the parser knows, ends with the run
     return made
 
 
@@ -56,12 +55,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _is_verbatim(block: Sequence[str], section: str) -> bool:
-    """Whether a run stands as it is: indented where the text around it is not, or a doctest."""
-    first = block[0]
-    indent = len(first) - len(first.lstrip())
-    if not first.strip():
-        return False
-    return first.lstrip().startswith(">>>") or indent > (4 if section else 0)
+    """Whether a run stands as it is: indented where the text around it is not, and no doctest."""
+    text = block[0].lstrip()
+    return bool(text) and not text.startswith(">>>") and len(block[0]) - len(text) > (4 if section else 0)
 
 
 def _escaped(text: str) -> str:

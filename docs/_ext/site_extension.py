@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from site_docstrings import as_rst
-from site_generated import generated
+from site_generated import GENERATED
 from site_links import assembled, included
 from site_math import visit_block, visit_inline
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@cache
 def folders() -> frozenset[str]:
     """Folders of the repository that pages may link to."""
     rooms = (ROOT / room for room in ("bench", "fixtures", "ks_core", "tests", "tools"))
@@ -42,8 +44,6 @@ def read_docstring(_app: Any, what: str, _name: str, _of: Any, _options: Any, li
 
 def setup(app: Any) -> dict[str, Any]:
     """Connect all of it; Sphinx calls this."""
-    app.add_config_value("site_generated", generated(), "")
-    app.add_config_value("site_folders", folders(), "")
     app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)  # napoleon's is 500
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))

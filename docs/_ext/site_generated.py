@@ -5,24 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import ks_core
 from ks_core.command import Parser
 
-
-def generated() -> dict[str, str]:
-    """Markdown by the name that a page's marker gives it."""
-    return {
-        "commands": commands(),
-        "pytest": pytest_options(),
-        "names": names_of("ks_core", ks_core.__all__),
-        "theory": modules_of("ks_core.theory"),
-        "statistics": modules_of("ks_core.statistics"),
-        "conformance": names_of("ks_core.conformance", importlib.import_module("ks_core.conformance").__all__),
-    }
+_OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 def commands() -> str:
@@ -74,13 +65,10 @@ def options_of(plugin: Any) -> Iterator[tuple[str, str]]:
         yield _called(action), _help(parser, action)
 
 
-def names_of(module: str, names: list[str]) -> str:
-    """A section for each name, from its docstring."""
+def names_of(module: str) -> str:
+    """A section for each public name of a module, from its docstring."""
     home = importlib.import_module(module)
-    kinds: Mapping[str, Callable[[str], str]] = {"class": _class, "function": _function}
-    return "\n".join(
-        kinds["class" if isinstance(getattr(home, name), type) else "function"](f"{module}.{name}") for name in names
-    )
+    return "\n".join(_named(f"{module}.{name}", getattr(home, name)) for name in home.__all__)
 
 
 def modules_of(package: str) -> str:
@@ -92,12 +80,9 @@ def modules_of(package: str) -> str:
     )
 
 
-def _class(name: str) -> str:
-    return f"## {name.split('.')[-1]}\n\n{_rst(f'.. autoclass:: {name}', ':members:')}"
-
-
-def _function(name: str) -> str:
-    return f"## {name.split('.')[-1]}\n\n{_rst(f'.. autofunction:: {name}')}"
+def _named(name: str, of: Any) -> str:
+    directive = (f".. autoclass:: {name}", ":members:") if isinstance(of, type) else (f".. autofunction:: {name}",)
+    return f"## {name.split('.')[-1]}\n\n{_rst(*directive)}"
 
 
 def _rst(*lines: str) -> str:
@@ -113,13 +98,14 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
         |---|---|
         | `--n N` | how many: \\*a\\|b\\* |
     """
-    lines = [f"| `{name}` | {plain(words)} |".replace("|||", "") for name, words in rows]
+    lines = [f"| `{name}` | {plain(words)} |" for name, words in rows]
     return "\n".join([f"| {head} | what it does |", "|---|---|", *lines]) + "\n"
 
 
 def plain(words: str) -> str:
-    """A text that means itself, as Markdown; what is between backticks stays code."""
-    parts = " ".join(words.split()).split("`")
+    """A text that means itself, as Markdown; what is between backticks stays code, and options become it."""
+    spans = _OPTION.sub(r"`\g<0>`", " ".join(words.split())) if "`" not in words else " ".join(words.split())
+    parts = spans.split("`")
     outside = [_escaped(part) if place % 2 == 0 else part for place, part in enumerate(parts)]
     return "`".join(outside)
 
@@ -145,3 +131,14 @@ def _called(action: argparse.Action) -> str:
 def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
     """Its help with the default put in."""
     return "" if not action.help else str(action.help % {**vars(action), "prog": parser.prog})
+
+
+GENERATED: Mapping[str, Callable[[], str]] = {
+    "commands": commands,
+    "pytest": pytest_options,
+    "names": partial(names_of, "ks_core"),
+    "conformance": partial(names_of, "ks_core.conformance"),
+    "theory": partial(modules_of, "ks_core.theory"),
+    "statistics": partial(modules_of, "ks_core.statistics"),
+}
+"""What makes the Markdown that a page's marker names."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 REPOSITORY = "https://github.com/ks-core/ks_core"
 
@@ -57,16 +57,27 @@ def for_the_site(name: str, text: str, *, page: str | None = None, folders: froz
 
 
 def assembled(
-    name: str, text: str, documents: Mapping[str, str], generated: Mapping[str, str], folders: frozenset[str]
+    name: str,
+    text: str,
+    documents: Mapping[str, str],
+    generated: Mapping[str, Callable[[], str]],
+    folders: frozenset[str],
 ) -> str:
     """A page of docs/ with what its markers name put in: documents of the repository, and what is made from the code.
+
+    Args:
+        name: of the page from the root.
+        text: of the page.
+        documents: by their names from the root, those that it includes.
+        generated: what makes a text, by the name that a marker gives it.
+        folders: as `for_the_site` takes them.
 
     Raises:
         KeyError: a marker names what there is not.
     """
     own = for_the_site(name, text, folders=folders)
     whole = _INCLUDE.sub(lambda found: for_the_site(found[1], documents[found[1]], page=name, folders=folders), own)
-    return _GENERATED.sub(lambda found: generated[found[1]], whole)
+    return _GENERATED.sub(lambda found: generated[found[1]](), whole)
 
 
 def included(text: str) -> list[str]:
