@@ -73,7 +73,7 @@ def test_a_real_file_with_everything_in_it_fits(content):
 CARRY = ("findings", "statistics", "one_fact_per_subject", "null", "null_of_lengths")
 """Parts whose numbers have unit and n beside them."""
 
-ASKED = ("format", "settings", "provenance", "facts", "layers", "pairs", "quantities")
+ASKED = ("format", "settings", "provenance", "facts", "layers", "pairs", "matrices", "quantities")
 """What was asked for and what the numbers are of: nothing measured."""
 
 BESIDE = {
@@ -107,6 +107,18 @@ def test_every_measured_number_has_one_unit_error_and_n(content):
     carry = [*content["findings"], *content["null_of_lengths"].values()]
     carry += [of for part in CARRY[1:4] for by_name in content[part].values() for of in by_name.values()]
     assert all({"count", "counted"} <= set(of) and of["unit"] for of in carry)
+
+
+def test_every_fact_that_edits_name_by_its_id_is_told_once(content):
+    facts, editing = content["facts"], content["editing"]
+    told = [of["case_id"] for of in (*facts["measured"], *facts["others"])]
+    assert len(told) == len(set(told))
+    assert [of["case_id"] for of in facts["measured"]] == facts["measured_case_ids"]
+    named = [
+        ids for part in ("stream", "dose", "long_dose") for name, ids in editing[part].items() if "case_ids" in name
+    ]
+    assert set().union(*named) <= set(told)
+    assert set().union(*named) - set(facts["measured_case_ids"]), "or nothing else is named"
 
 
 def test_counts_of_statistics_are_those_of_the_pairs(content):
