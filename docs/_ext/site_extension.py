@@ -30,9 +30,7 @@ def read_source(app: Any, docname: str, content: list[str]) -> None:
     documents = {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
     for name in names:
         app.env.note_dependency(str(ROOT / name))
-    content[0] = assembled(
-        f"docs/{docname}.md", content[0], documents, app.config.site_generated, app.config.site_folders
-    )
+    content[0] = assembled(f"docs/{docname}.md", content[0], documents, GENERATED, folders())
 
 
 def read_docstring(_app: Any, what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
