@@ -72,6 +72,7 @@ def test_numbers_after_400_edits_are_those_of_their_page():
     for method, shown in told.items():
         [row] = re.findall(rf"^\| {re.escape(method)} \| (.+) \|$", PAGES["edits.md"], re.MULTILINE)
         assert " | ".join(row.split(" | ")[2:4]) == shown
+        assert row.split(" | ")[-1].partition(" ± ")[0] in PAGE.partition("The algebra above is in this table.")[2]
 
 
 # --- its own formulas

@@ -19,24 +19,26 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 def commands() -> str:
     """Every command of `ks`: what it does, how it is called, its arguments."""
     modules = importlib.import_module("ks_core.cli.main").COMMANDS
-    return "\n".join(of_command(name, parser_of(name, module)) for name, module in sorted(modules.items()))
+    return "\n".join(of_command(name, module) for name, module in sorted(modules.items()))
 
 
-def parser_of(name: str, module: Any) -> argparse.ArgumentParser:
-    """The parser of one command, as `ks` makes it."""
+def of_command(name: str, module: Any) -> str:
+    """A section about a command, from the module that declares it."""
     parser = Parser(prog=f"ks {name}", description=module.DESCRIPTION)
     module.declare(parser.add_argument)
-    return parser
-
-
-def of_command(name: str, parser: argparse.ArgumentParser) -> str:
-    """A section about a command."""
     formatter = argparse.HelpFormatter(parser.prog, width=88)
     formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
     rows = [(_called(action), _help(parser, action)) for action in parser._actions if action.dest != "help"]
-    return (
-        f"## ks {name}\n\n{plain(parser.description or '')}\n\n"
-        f"```text\n{formatter.format_help().rstrip()}\n```\n\n{table('argument', rows)}"
+    examples = "\n".join(getattr(module, "EXAMPLES", ()))
+    finding = getattr(module, "FINDING", None)
+    return "\n".join(
+        [
+            f"## ks {name}\n\n{plain(module.DESCRIPTION)}\n",
+            f"```text\n{formatter.format_help().rstrip()}\n```\n",
+            *([f"```bash\n{examples}\n```\n"] if examples else []),
+            *([f"Exit status 1: {plain(finding)}.\n"] if finding else []),
+            table("argument", rows),
+        ]
     )
 
 
