@@ -134,6 +134,7 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
             outcome = claim.judge(measured)
         except KsError as error:
             pytest.fail(one_line(error), pytrace=False)
+        paper.claims.setdefault(claim.name, claim)
         if isinstance(outcome, NotApplicable):
             paper.not_applicable[claim.name] = outcome
             pytest.skip(printable(outcome.reason))
@@ -170,9 +171,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table of claims and where everything was written."""
+    """Print one line a claim and where everything was written."""
     paper = terminalreporter.config.stash.get(SESSION, None)
     if paper is not None:
+        from ks_core.reporting.screen import screen_of
+
         terminalreporter.section("claims of the paper")
-        for line in paper.summary():
-            terminalreporter.write_line(line)
+        for line in paper.summary(screen_of(), verbose=terminalreporter.config.get_verbosity() > 0):
+            for text, colour in line.parts():
+                terminalreporter.write(text, **{colour: True} if colour else {})
+            terminalreporter.write_line("")

@@ -78,6 +78,7 @@ def declare(add: Add) -> None:
         help="run edit(weight, keys, values, second_moment) -> new weight too; can be given several times",
     )
     declare_dry_run(add)
+    add("-v", "--verbose", action="store_true", help="print the parts of each claim and the tables of methods too")
     declare_output(add, "write a copy of results.json to FILE")
 
 
@@ -93,6 +94,7 @@ def execute(options: argparse.Namespace) -> int:
     """Measure, judge, write, print; 1 where a baseline is not met, 2 where a part could not be measured."""
     from ks_core.experiments.request.editors import named_editors
     from ks_core.outputs import check_folder
+    from ks_core.reporting.screen import screen_of
 
     check_json(options.json, {"--facts": options.facts, "--corpus": options.corpus, "MODEL": options.model})
     check_folder("--results", Path(options.results))
@@ -110,7 +112,8 @@ def execute(options: argparse.Namespace) -> int:
         print(f"ks measure: FAILED: {one_line(problem)}", file=sys.stderr)
     for problem in failed:
         print(f"ks measure: error: {one_line(problem)}", file=sys.stderr)
-    print("\n".join(session.summary()))
+    screen = screen_of()
+    print(screen.written(session.summary(screen, verbose=options.verbose)))
     _copied(session, options.json)
     if failed:
         return 2
@@ -142,7 +145,7 @@ def settings_given(options: argparse.Namespace) -> dict[str, Any]:
     """What was given, by the names that `start_session` takes; families of one's own in a checkout."""
     from ks_core.data.fixtures import checkout_fixtures
 
-    unasked = ("command", "parts", "json", "quiet", "dry_run")
+    unasked = ("command", "parts", "json", "quiet", "verbose", "dry_run")
     found = {name: value for name, value in vars(options).items() if value is not None and name not in unasked}
     if "families" in found:
         found["families"] = tuple(map(tuple, found["families"]))
