@@ -187,7 +187,7 @@ class PaperSession:
         """Lines for the end of the run: one a claim, what they mean, and where everything was written.
 
         Args:
-            screen: no line is longer than it is wide, but for a path.
+            screen: no line is longer than it is wide, but for a path and for an error, which is one line.
             verbose: whether parts of claims and tables of methods follow.
         """
         sums = sums_of([of.finding for of in self.recorded.values()], self.not_applicable, self.claims)
@@ -197,7 +197,7 @@ class PaperSession:
             *legend(sums, screen, more="" if verbose else "-v"),
             *(_lines(self._tables(screen.width), screen) if verbose else ()),
             Line(""),
-            *_lines([f"ERROR: {one_line(problem)}" for problem in self.problems], screen),
+            *(Line(f"ERROR: {screen.text(one_line(problem))}") for problem in self.problems),
             *_lines(self._written(), screen, indent=" " * 10),
             Line(""),
             *last_line(sums, self.measured.pairs.settings.model_name, screen),
