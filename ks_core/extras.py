@@ -8,7 +8,7 @@ from ks_core.errors import MissingExtraError
 
 EXTRAS = {
     "models": ("accelerate", "gguf", "platformdirs", "tokenizers", "tqdm", "transformers"),
-    "paper": ("jsonschema", "matplotlib", "pyarrow", "pytest"),
+    "paper": ("jinja2", "jsonschema", "matplotlib", "pyarrow", "pytest", "vl_convert"),
     "conformance": ("hypothesis", "pytest"),
     "hub": ("datasets",),
     "edit": ("peft",),

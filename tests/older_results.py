@@ -1,13 +1,20 @@
-"""Results as the version before wrote them: without units, without n beside the statistics."""
+"""Results as versions before wrote them."""
 
 import copy
 
 from ks_core.reporting.results import OLDER
 
 
+def as_format_3(content):
+    """The content of a results.json of format 4 as one of format 3: no texts of facts, no d_key, no matrices."""
+    older = copy.deepcopy(content) | {"format": OLDER[0]}
+    del older["facts"]["measured"], older["d_key"], older["matrices"]
+    return older
+
+
 def as_older(content):
-    """The content of a results.json of format 3 as one of format 2."""
-    older = copy.deepcopy(content) | {"format": OLDER}
+    """The same as one of format 2: without units and without n beside the statistics."""
+    older = as_format_3(content) | {"format": OLDER[-1]}
     del older["quantities"]
     lists = [older["null_of_lengths"], *older["null"].values()]
     lists += [*older["statistics"].values(), *older["one_fact_per_subject"].values()]

@@ -11,11 +11,15 @@ import ks_core as ks
 from ks_core.errors import KsError, MissingExtraError
 from ks_core.extras import EXTRAS, require
 
+IMPORTED_AS = {"vl-convert-python": "vl_convert"}
+
 
 def stated(extra: str) -> set[str]:
-    """Packages of an extra in pyproject.toml, without other extras; a reader of TOML comes with Python 3.11 only."""
+    """Packages of an extra in pyproject.toml by the names that are imported, without other extras."""
+    # by hand: a reader of TOML comes with Python 3.11 only
     block = re.search(rf"^{extra} = \[(.*?)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)[1]
-    return {re.match(r"[\w-]+", entry)[0] for entry in re.findall(r'"([^"]+)"', block) if "[" not in entry}
+    names = [re.match(r"[\w-]+", entry)[0] for entry in re.findall(r'"([^"]+)"', block) if "[" not in entry]
+    return {IMPORTED_AS.get(name, name) for name in names}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

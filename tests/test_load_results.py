@@ -14,7 +14,7 @@ from errors import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from older_results import as_older
+from older_results import as_format_3, as_older
 
 import ks_core as ks
 from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
@@ -123,11 +123,22 @@ def test_nothing_that_was_read_can_be_changed(stored):
         found.content["statistics"]["P"]["std"]["value"] = ()
 
 
+def test_format_3_is_read_but_for_texts_of_facts_and_matrices(stored, content, tmp_path):
+    newer, older = ks.load_results(stored), ks.load_results(store(tmp_path / "3.json", as_format_3(content)))
+    assert same([asdict(row) for row in older.rows], [asdict(row) for row in newer.rows])
+    assert same([asdict(of) for of in older.findings], [asdict(of) for of in newer.findings])
+    assert (older.format, older.content["format"]) == (OLDER[0], FORMAT)
+    assert (older.content["facts"]["measured"], older.content["d_key"], older.content["matrices"]) == ((), (), None)
+    with refused(InputError, what="3.json", got="no file of matrices", expected="one", remedy="measure again"):
+        older.matrix("P")
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(thawed(older.content))
+
+
 def test_the_older_format_is_read_with_what_it_leaves_to_be_known(stored, content, tmp_path):
     newer, older = ks.load_results(stored), ks.load_results(store(tmp_path / "a.json", as_older(content)))
     of_statistics = [row for row in newer.rows if row.matrix]
     assert same([asdict(row) for row in older.rows if row.matrix], [asdict(row) for row in of_statistics])
-    assert (older.format, older.content["format"]) == (OLDER, FORMAT)
+    assert (older.format, older.content["format"]) == (OLDER[-1], FORMAT)
     assert {of.unit for of in older.findings} == {""}, "which the file does not say"
     assert same([asdict(replace(of, unit="1")) for of in older.findings], [asdict(of) for of in newer.findings])
     Draft202012Validator(json.loads(SCHEMA.read_text())).validate(thawed(older.content))
@@ -198,6 +209,9 @@ FAULTS = {
     "statistics.P.kurtosis.error[0] is '0.1'": lambda c: kurtosis(c)["error"].__setitem__(0, "0.1"),
     "statistics.P.kurtosis.unit is not there": lambda c: kurtosis(c).pop("unit"),
     "statistics.P.kurtosis.count is None": lambda c: kurtosis(c).update(count=None),
+    "d_key has 3 numbers": lambda c: c["d_key"].append(1),
+    "facts.measured[0].text is None": lambda c: c["facts"]["measured"][0].update(text=None),
+    "matrices.sha256 is not there": lambda c: c.update(matrices={"file": "x", "names": [], "dtype": "float32"}),
     "rank has 3 numbers": lambda c: c["rank"].append(1),
     "layers": lambda c: c["layers"].append(9),
 }
@@ -215,7 +229,7 @@ def test_planted_faults_are_named(content, tmp_path, what):
 def test_a_damaged_older_file_is_named(content, tmp_path, part):
     older = as_older(content)
     del older[part]
-    with refused(InputError, what="wrong.json", got=(OLDER, part), expected="what", remedy="measure again"):
+    with refused(InputError, what="wrong.json", got=(OLDER[-1], part), expected="what", remedy="measure again"):
         ks.load_results(store(tmp_path / "wrong.json", older))
 
 
@@ -245,7 +259,7 @@ def test_deep_nesting_ends_in_one_clear_error(content, tmp_path, depth, place):
         (b'{"format": ["ks_core/results/3"]}', "['ks_core/results/3']", "results.json of a run"),
         (b'{"format": null}', "None", "results.json of a run"),
         (b'{"format": "ks_core/results/1"}', ("'ks_core/results/1'", "an older version"), "measure again"),
-        (b'{"format": "ks_core/results/4"}', ("'ks_core/results/4'", "a newer version"), "install that version"),
+        (b'{"format": "ks_core/results/5"}', ("'ks_core/results/5'", "a newer version"), "install that version"),
         (b'{"format": "ks_core/results/99999999999999"}', "a newer version", "install that version"),
         (b'{"format": "ks_core/results/two"}', "'ks_core/results/two'", "results.json of a run"),
     ],

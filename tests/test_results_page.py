@@ -7,6 +7,7 @@ from checkout import ROOT
 
 import ks_core as ks
 from ks_core.experiments.measured import Measured
+from ks_core.reporting.pairs_file import PAIRS, write_pairs
 from ks_core.reporting.quantities import QUANTITIES
 from ks_core.reporting.results import FORMAT, SCHEMA, write_results
 
@@ -17,7 +18,8 @@ def test_the_example_runs(measurement, findings, tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
     folder = tmp_path / "ks-results" / "smollm2-135m-instruct"
     folder.mkdir(parents=True)
-    write_results(folder / "results.json", Measured(measurement), findings, {}, "none")
+    matrices = write_pairs(folder / PAIRS, measurement)
+    write_results(folder / "results.json", Measured(measurement), findings, {}, "none", matrices)
     monkeypatch.chdir(tmp_path)
     exec(code, made := {})  # noqa: S102
     lines = capsys.readouterr().out.splitlines()

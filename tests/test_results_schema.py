@@ -73,7 +73,7 @@ def test_a_real_file_with_everything_in_it_fits(content):
 CARRY = ("findings", "statistics", "one_fact_per_subject", "null", "null_of_lengths")
 """Parts whose numbers have unit and n beside them."""
 
-ASKED = ("format", "settings", "provenance", "facts", "layers", "pairs", "quantities")
+ASKED = ("format", "settings", "provenance", "facts", "layers", "pairs", "matrices", "quantities")
 """What was asked for and what the numbers are of: nothing measured."""
 
 BESIDE = {

@@ -16,6 +16,7 @@ from ks_core.experiments.request.settings import Settings
 from ks_core.measurement.moments.provenance import MomentProvenance
 from ks_core.measurement.readable import LeftOut
 from ks_core.measurement.values import ValueSettings
+from ks_core.reporting.pairs_file import MATRICES, PAIRS
 from ks_core.reporting.results import FORMAT, SCHEMA
 
 Json = dict[str, Any]
@@ -38,6 +39,7 @@ def schema() -> Json:
                 "findings": listed(ref("finding")),
                 "claims": mapped(closed({"claims": TEXT, "untested": TEXT})),
                 "not_judged": of(mapped(TEXT), "by claim: why"),
+                "matrices": matrices(),
                 **pairs(),
                 "editing": closed({}, optional=parts()),
                 "scaling": listed(scaling()),
@@ -102,11 +104,13 @@ def pairs() -> Json:
                 "left_out": listed(typed(LeftOut)),
                 "usable_case_ids": listed(WHOLE),
                 "measured_case_ids": listed(WHOLE),
+                "measured": of(listed(fact()), "in the measured order; none in a file that was of format 2 or 3"),
                 "distinct_subjects": WHOLE,
             }
         ),
         "layers": of(listed(WHOLE), "that were measured; every list of one number a layer is in this order"),
         "pairs": of(WHOLE, "ordered pairs of two different facts: n of every number of a layer"),
+        "d_key": of(listed(WHOLE), "dimensions of keys, one a layer; none in a file that was of format 2 or 3"),
         "condition_number": ref("numbers"),
         "rank": listed(WHOLE),
         "silent_neurons": listed(WHOLE),
@@ -117,6 +121,18 @@ def pairs() -> Json:
         "null_of_lengths": of(lengths, "of random directions with the keys' own lengths"),
         "seconds": ref("seconds"),
     }
+
+
+def matrices() -> Json:
+    """Of the file with every entry of the pair matrices."""
+    own = closed({"file": {"const": PAIRS}, "sha256": TEXT, "names": listed(enum([*MATRICES])), "dtype": TEXT})
+    return of(either(own, {"type": "null"}), "tensors (layers, n, n) beside this file; null where there is none")
+
+
+def fact() -> Json:
+    """A fact as a reader knows it."""
+    names = ("subject", "relation_id", "target_true", "target_new")
+    return closed({"case_id": WHOLE, "text": of(TEXT, "that its object completes"), **dict.fromkeys(names, TEXT)})
 
 
 COUNT_OF_DRAWS = {"count": of({"type": ["integer", "null"], "minimum": 1}, "null where an older file does not say")}

@@ -13,6 +13,7 @@ import numpy as np
 
 from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.claims.registry import CLAIMS
+from ks_core.data.fact import Fact
 from ks_core.errors import InputError
 from ks_core.experiments.measured import Measured
 from ks_core.experiments.pairs.measure import LENGTHS_DRAWS, NULL_DRAWS, Measurement
@@ -29,10 +30,11 @@ from ks_core.strict_json import parse_json
 RESULTS = "results.json"
 """Name of the file in the folder of results."""
 
-FORMAT = "ks_core/results/3"
+FORMAT = "ks_core/results/4"
 
-OLDER = "ks_core/results/2"
-"""The same without units, without n beside the statistics and without `quantities`: still read."""
+OLDER = ("ks_core/results/3", "ks_core/results/2")
+"""Still read: 3 has no texts of facts, no d_key and no file of matrices; 2 besides no units, no n beside the statistics
+and no `quantities`."""
 
 SCHEMA = Path(__file__).with_name("results.schema.json")
 """JSON Schema of what `write_results` writes; tools/results_schema.py makes it."""
@@ -47,6 +49,7 @@ def write_results(
     findings: Sequence[Finding],
     not_applicable: Mapping[str, NotApplicable],
     baseline: str,
+    matrices: Mapping[str, Any] | None = None,
 ) -> None:
     """Write everything that was measured and judged as JSON; NaN becomes null.
 
@@ -56,6 +59,7 @@ def write_results(
         findings: what was judged.
         not_applicable: claims that were not judged, by name.
         baseline: the baseline held against, or why there was none.
+        matrices: what `write_pairs` says of the file beside this one; None where there is none.
     """
     settings = measured.pairs.settings
     content = {
@@ -67,6 +71,7 @@ def write_results(
         "findings": [finding_numbers(finding) for finding in findings],
         "claims": {claim.name: {"claims": claim.sentence, "untested": claim.untested} for claim in CLAIMS.values()},
         "not_judged": {name: of.reason for name, of in not_applicable.items()},
+        "matrices": matrices,
         **pairs_numbers(measured.pairs),
         **part_numbers(measured),
     }
@@ -95,10 +100,12 @@ def pairs_numbers(measurement: Measurement) -> dict[str, Any]:
             "left_out": [asdict(of) for of in selection.left_out],
             "usable_case_ids": list(selection.usable),
             "measured_case_ids": [fact.case_id for fact in selection.measured],
+            "measured": [_told(fact) for fact in selection.measured],
             "distinct_subjects": subjects,
         },
         "layers": list(measurement.layers),
         "pairs": measurement.num_pairs,
+        "d_key": [pairs.d_key for pairs in measurement.pairs],
         "condition_number": [pairs.condition_number for pairs in measurement.pairs],
         "rank": [pairs.rank for pairs in measurement.pairs],
         "silent_neurons": [pairs.silent_neurons for pairs in measurement.pairs],
@@ -157,6 +164,12 @@ def check_results(path: Path, settings: Settings, weights_sha256: str) -> None:
             f"{path} holds the results of another model of this name ({origin}); expected {settings.model_origin}: "
             "name another folder (--ks-results), or remove the file"
         )
+
+
+def _told(fact: Fact) -> dict[str, Any]:
+    """A fact as a reader knows it."""
+    names = ("case_id", "subject", "relation_id", "target_true", "target_new")
+    return {name: getattr(fact, name) for name in names} | {"text": fact.text}
 
 
 def pairs_between(facts: int) -> int:

@@ -25,7 +25,7 @@ AGAIN = "restore the file, or measure again"
 
 
 def read_results(path: Path) -> tuple[str, dict[str, Any]]:
-    """The format of a results.json, and its content as `FORMAT` has it: of `OLDER` with what that lacks put in.
+    """The format of a results.json, and its content as `FORMAT` has it: of those of `OLDER` with what they lack put in.
 
     Raises:
         InputError: the file cannot be read, is none, is damaged, or is of another version.
@@ -35,7 +35,7 @@ def read_results(path: Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(content, dict):
         raise InputError(f"{place} holds {shown(content)}; expected {EXPECTED}: name another file")
     form = content.get("format")
-    if form == OLDER:
+    if isinstance(form, str) and form in OLDER:
         content = upgraded(place, content)
     elif form != FORMAT:
         _refuse_format(place, content)
@@ -92,42 +92,52 @@ def _refuse_format(place: str, content: dict[str, Any]) -> NoReturn:
             f"{place} has the format {shown(form)}; expected {shown(FORMAT)}: name the results.json of a run"
         )
     newer = int(version[:9]) > int(ours[2])
+    remedy = "install that version" if newer else "measure again with this one"
     raise InputError(
         f"{place} has the format {shown(form)}, of {'a newer' if newer else 'an older'} version of ks_core; expected "
-        f"{shown(FORMAT)} or {shown(OLDER)}: {'install that version' if newer else 'measure again with this one'}"
+        f"one of {', '.join(map(shown, (FORMAT, *OLDER)))}: {remedy}"
     )
 
 
 def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Results of `OLDER` as `FORMAT` has them: every number as it was, beside it what the older file left to be known.
+    """Results of one of `OLDER` as `FORMAT` has them: every number as it was, beside it what the file left to be known.
 
     Units and n of statistics follow from the matrix and the facts. What does not follow is said not to be known: the
-    unit of a finding (empty) and the number of random draws (null).
+    unit of a finding (empty) and the number of random draws (null) of format 2, the texts of facts, d_key (both none)
+    and the matrices (null) of formats 2 and 3.
 
     Raises:
         InputError: a part is not there, or of another type, so that nothing can be put beside its numbers.
     """
+    form = content["format"]
     try:
         made = copy.deepcopy(content)
-        subjects = pairs_between(made["facts"]["distinct_subjects"])
-        for part, pairs in (("statistics", made["pairs"]), ("one_fact_per_subject", subjects)):
-            for matrix, by_name in made[part].items():
-                for name, of in by_name.items():
-                    of |= {"unit": unit_of_statistic(matrix, name), "count": pairs, "counted": PAIRS_COUNTED}
-        drawn = [("P", made["null_of_lengths"]), *made["null"].items()]
-        for matrix, by_name in drawn:
-            for name, of in by_name.items():
-                of |= {"unit": unit_of_statistic(matrix, name), "count": None, "counted": "random draws"}
-        for finding in made["findings"]:
-            finding["unit"] = ""
-        editing = made["editing"]
-        made["editing"] = {name: of or None for name, of in editing.items()}
-        return made | {"format": FORMAT, "quantities": quantities_of(made)}
+        if form == OLDER[-1]:
+            _put_units(made)
+        made["facts"] |= {"measured": []}
+        made |= {"format": FORMAT, "d_key": [], "matrices": None}
+        return made | {"quantities": quantities_of(made)}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"{place} has the format {shown(OLDER)} and is damaged ({type(error).__name__}: {error}); expected what a "
+            f"{place} has the format {shown(form)} and is damaged ({type(error).__name__}: {error}); expected what a "
             f"run of ks_core wrote: {AGAIN}"
         ) from error
+
+
+def _put_units(made: dict[str, Any]) -> None:
+    """From format 2 to what 3 has."""
+    subjects = pairs_between(made["facts"]["distinct_subjects"])
+    for part, pairs in (("statistics", made["pairs"]), ("one_fact_per_subject", subjects)):
+        for matrix, by_name in made[part].items():
+            for name, of in by_name.items():
+                of |= {"unit": unit_of_statistic(matrix, name), "count": pairs, "counted": PAIRS_COUNTED}
+    drawn = [("P", made["null_of_lengths"]), *made["null"].items()]
+    for matrix, by_name in drawn:
+        for name, of in by_name.items():
+            of |= {"unit": unit_of_statistic(matrix, name), "count": None, "counted": "random draws"}
+    for finding in made["findings"]:
+        finding["unit"] = ""
+    made["editing"] = {name: of or None for name, of in made["editing"].items()}
 
 
 def _check_lengths(place: str, content: dict[str, Any]) -> None:
@@ -142,6 +152,8 @@ def _check_lengths(place: str, content: dict[str, Any]) -> None:
             for name, of in by_name.items():
                 where = ".".join(filter(None, (part, matrix, name)))
                 lists |= {f"{where}.{field}": item for field, item in of.items() if isinstance(item, list)}
+    if content["d_key"]:  # none of an older format
+        lists["d_key"] = content["d_key"]
     for name, numbers in lists.items():
         if len(numbers) != layers:
             raise InputError(

@@ -34,6 +34,7 @@ from ks_core.reporting.capacity import capacity_table
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.lifelong import lifelong_tables
+from ks_core.reporting.pairs_file import PAIRS, write_pairs
 from ks_core.reporting.results import RESULTS, check_results, write_results
 from ks_core.reporting.streams import methods_table
 from ks_core.reporting.table import claims_table
@@ -62,6 +63,7 @@ class PaperSession:
     Attributes:
         folder: of the results
         editors: anyone's by name, which streams run beside the methods; no baseline has them
+        matrices: what is said of the file of matrices, which is written once; empty before that
         recorded: by the finding's id
         not_applicable: by the claim's name
     """
@@ -74,6 +76,7 @@ class PaperSession:
     baseline_note: str
     measured: Measured
     editors: Mapping[str, EditFunction] = field(default_factory=dict)
+    matrices: Mapping[str, Any] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
     not_applicable: dict[str, NotApplicable] = field(default_factory=dict)
     figures: Sequence[Path] = ()
@@ -152,9 +155,12 @@ class PaperSession:
         return not self.problems
 
     def write(self) -> None:
-        """Write results.json with what there is so far."""
+        """Write results.json with what there is so far, and beside it the matrices, which are there from the start."""
+        self.matrices = self.matrices or write_pairs(self.folder / PAIRS, self.measured.pairs)
         findings = [of.finding for of in self.recorded.values()]
-        write_results(self.folder / RESULTS, self.measured, findings, self.not_applicable, self.baseline_note)
+        write_results(
+            self.folder / RESULTS, self.measured, findings, self.not_applicable, self.baseline_note, self.matrices
+        )
 
     def _write_baseline(self, collected: Collection[str]) -> list[str]:
         tests: dict[str, list[str]] = {}

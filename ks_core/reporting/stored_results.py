@@ -10,11 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from ks_core import arguments
 from ks_core.claims.finding import Bound, Finding, Judged, Reference, Verdict
 from ks_core.errors import InputError
 from ks_core.extras import require
 from ks_core.formatting import shown, shown_path
+from ks_core.reporting.pairs_file import read_pairs
 from ks_core.reporting.results_file import read_results
 from ks_core.reporting.rows import data_frame
 
@@ -64,7 +67,8 @@ class StoredResults:
     """What a results.json holds; nothing in it can be changed.
 
     Attributes:
-        format: of the file that was read
+        path: the file that was read; beside it lie the matrices
+        format: of the file
         model: where the model is from
         settings, provenance: what was asked for, and what the numbers depend on, as plain values
         findings: in the order of the file; NaN stands for what was not finite
@@ -72,6 +76,7 @@ class StoredResults:
         content: everything in the file, of the newest format: mappings and tuples, None for what was not finite
     """
 
+    path: Path
     format: str
     model: str
     settings: Mapping[str, Any]
@@ -105,6 +110,22 @@ class StoredResults:
             )
         return rows[0]
 
+    def matrix(self, name: str) -> NDArray[Any]:
+        """Every entry of a pair matrix, from the file beside the results: `matrix("P")[place, edited, disturbed]`.
+
+        Args:
+            name: P, whitened_cosine or activation_cosine.
+
+        Returns:
+            float32, shape (layers, n, n), in the order of `content["layers"]` and `content["facts"]["measured"]`.
+
+        Raises:
+            InputError: results of an older format, or the file is missing, damaged or of another run.
+        """
+        facts = len(self.content["facts"]["measured_case_ids"])
+        shape = (len(self.content["layers"]), facts, facts)
+        return read_pairs(self.path, self.content["matrices"], name, shape)
+
     def to_frame(self) -> pandas.DataFrame:
         """`rows` as a pandas DataFrame; its columns are the fields of `ResultRow`.
 
@@ -123,8 +144,8 @@ class StoredResults:
 def load_results(path: str | os.PathLike[str]) -> StoredResults:
     """Read a results.json back, as `pytest -m paper` wrote it.
 
-    All of it is checked against the schema beside the code (`ks_core/reporting/results.schema.json`). Format 3 is read,
-    and format 2 beside it: that has the same numbers, whose units and n follow from what they are of.
+    All of it is checked against the schema beside the code (`ks_core/reporting/results.schema.json`). Format 4 is read,
+    and 3 and 2 beside it: those have the same numbers, but neither the texts of facts nor the matrices.
 
     Args:
         path: the file.
@@ -148,7 +169,7 @@ def load_results(path: str | os.PathLike[str]) -> StoredResults:
     rows = (*(_of_finding(content["model"], of) for of in findings), *_of_statistics(content))
     frozen: Mapping[str, Any] = _frozen(content)
     named = {name: frozen[name] for name in ("model", "settings", "provenance")}
-    return StoredResults(format=form, **named, findings=findings, rows=rows, content=frozen)
+    return StoredResults(path=given, format=form, **named, findings=findings, rows=rows, content=frozen)
 
 
 def _finding(path: Path, index: int, content: Mapping[str, Any]) -> Finding:

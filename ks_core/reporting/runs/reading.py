@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[Kind, dict[str, Any]]:
 
 def _kind(place: str, content: dict[str, Any]) -> Kind:
     form = content.get("format")
-    if form in (results.FORMAT, results.OLDER):  # what is compared is the same in both
+    if form in (results.FORMAT, *results.OLDER):  # what is compared is the same in all
         return "results"
     if form == baseline_file.FORMAT:
         return "baselines"
