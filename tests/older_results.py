@@ -8,7 +8,7 @@ from ks_core.reporting.results import OLDER
 def as_format_3(content):
     """The content of a results.json of format 4 as one of format 3: no texts of facts, no d_key, no matrices."""
     older = copy.deepcopy(content) | {"format": OLDER[0]}
-    del older["facts"]["measured"], older["d_key"], older["matrices"]
+    del older["facts"]["measured"], older["facts"]["others"], older["d_key"], older["matrices"]
     return older
 
 

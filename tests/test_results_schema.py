@@ -109,6 +109,18 @@ def test_every_measured_number_has_one_unit_error_and_n(content):
     assert all({"count", "counted"} <= set(of) and of["unit"] for of in carry)
 
 
+def test_every_fact_that_edits_name_by_its_id_is_told_once(content):
+    facts, editing = content["facts"], content["editing"]
+    told = [of["case_id"] for of in (*facts["measured"], *facts["others"])]
+    assert len(told) == len(set(told))
+    assert [of["case_id"] for of in facts["measured"]] == facts["measured_case_ids"]
+    named = [
+        ids for part in ("stream", "dose", "long_dose") for name, ids in editing[part].items() if "case_ids" in name
+    ]
+    assert set().union(*named) <= set(told)
+    assert set().union(*named) - set(facts["measured_case_ids"]), "or nothing else is named"
+
+
 def test_counts_of_statistics_are_those_of_the_pairs(content):
     assert {of["count"] for by in content["statistics"].values() for of in by.values()} == {8 * 7}
     subjects = content["facts"]["distinct_subjects"]

@@ -105,6 +105,7 @@ def pairs() -> Json:
                 "usable_case_ids": listed(WHOLE),
                 "measured_case_ids": listed(WHOLE),
                 "measured": of(listed(fact()), "in the measured order; none in a file that was of format 2 or 3"),
+                "others": of(listed(fact()), "that `editing` names by their ids besides; none in such a file either"),
                 "distinct_subjects": WHOLE,
             }
         ),

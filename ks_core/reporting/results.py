@@ -75,6 +75,7 @@ def write_results(
         **pairs_numbers(measured.pairs),
         **part_numbers(measured),
     }
+    content["facts"] |= {"others": [_told(fact) for fact in _others(measured)]}
     values = plain(content)
     values["quantities"] = quantities_of(values)
     write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
@@ -170,6 +171,17 @@ def _told(fact: Fact) -> dict[str, Any]:
     """A fact as a reader knows it."""
     names = ("case_id", "subject", "relation_id", "target_true", "target_new")
     return {name: getattr(fact, name) for name in names} | {"text": fact.text}
+
+
+def _others(measured: Measured) -> list[Fact]:
+    """The facts that parts of edits name by their ids and that are not among the measured ones."""
+    doses = [part.response for part in (measured.dose, measured.long_dose) if part is not None]
+    named = [fact for of in doses if of is not None for fact in (*of.edits, *of.neighbours)]
+    if measured.stream is not None:
+        streams = measured.stream.streams
+        named += [*streams.edits, *streams.bystanders, *streams.protected]
+    known = {fact.case_id for fact in measured.pairs.selection.measured}
+    return list({fact.case_id: fact for fact in named if fact.case_id not in known}.values())
 
 
 def pairs_between(facts: int) -> int:

@@ -114,7 +114,7 @@ def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
         made = copy.deepcopy(content)
         if form == OLDER[-1]:
             _put_units(made)
-        made["facts"] |= {"measured": []}
+        made["facts"] |= {"measured": [], "others": []}
         made |= {"format": FORMAT, "d_key": [], "matrices": None}
         return made | {"quantities": quantities_of(made)}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
