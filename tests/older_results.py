@@ -6,9 +6,14 @@ from ks_core.reporting.results import OLDER
 
 
 def as_format_3(content):
-    """The content of a results.json of format 4 as one of format 3: no texts of facts, no d_key, no matrices."""
+    """The content of a results.json of format 4 as one of format 3.
+
+    It has no texts of facts, no d_key, no matrices, and no intervals of all places at once.
+    """
     older = copy.deepcopy(content) | {"format": OLDER[0]}
     del older["facts"]["measured"], older["facts"]["others"], older["d_key"], older["matrices"]
+    for finding in older["findings"]:
+        del finding["familywise"]
     return older
 
 

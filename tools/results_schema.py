@@ -79,6 +79,7 @@ def finding() -> Json:
     interval = listed(NUMBER) | {"minItems": 2, "maxItems": 2}
     verdict = enum([each.value for each in Verdict])
     held = {"bound": typed(Bound), "verdict": verdict, "interval": interval}
+    held |= {"familywise": of(either(interval, {"type": "null"}), "of all places at once; null: of one, or not known")}
     return closed({"id": TEXT} | own | judged | errors | held)
 
 

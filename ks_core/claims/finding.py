@@ -87,6 +87,8 @@ class Judged:
 
     Attributes:
         interval: 95 % over facts, widened by twice the error over text: the verdict is taken on this
+        familywise: where the number is the weakest of several places, its interval such that those of all places hold
+            at once: that it breaks the claim is taken on this
     """
 
     value: float
@@ -95,6 +97,7 @@ class Judged:
     interval: tuple[float, float]
     bound: Bound
     verdict: Verdict
+    familywise: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:

@@ -37,7 +37,7 @@ def judge_every(estimates: Replicates, bound: Bound) -> tuple[int, Judged]:
     intervals, familywise = _ends(estimates.interval), _ends(estimates.simultaneous)
     place, verdict = weakest(bound, intervals, familywise)
     errors = float(estimates.facts_error[place]), float(estimates.text_error[place])
-    return place, Judged(float(estimates.value[place]), *errors, intervals[place], bound, verdict)
+    return place, Judged(float(estimates.value[place]), *errors, intervals[place], bound, verdict, familywise[place])
 
 
 def weakest(bound: Bound, intervals: Sequence[Interval], familywise: Sequence[Interval]) -> tuple[int, Verdict]:

@@ -28,6 +28,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from ks_core.claims.claim import Claim
+from ks_core.claims.deciding import SPREAD_BETWEEN_SEEDS
 from ks_core.claims.finding import Bound, Finding, Judged, Reference
 from ks_core.claims.judging import judge_every, weakest
 from ks_core.experiments.sizes.family import FamilyScaling
@@ -115,6 +116,7 @@ def _judge_seeds(family: FamilyScaling, seeds: SeedScaling, number: str) -> Find
         interval=intervals[place],
         bound=bound,
         verdict=verdict,
+        familywise=intervals[place],
     )
     return Finding(
         claim="scaling",
@@ -126,7 +128,7 @@ def _judge_seeds(family: FamilyScaling, seeds: SeedScaling, number: str) -> Find
         count=count,
         counted=f"seeds of {len(family.sizes)} sizes each",
         depth=DEPTHS[place],
-        references=(Reference("spread between seeds", float(over_seeds[place])),),
+        references=(Reference(SPREAD_BETWEEN_SEEDS, float(over_seeds[place])),),
     )
 
 

@@ -103,8 +103,8 @@ def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
     """Results of one of `OLDER` as `FORMAT` has them: every number as it was, beside it what the file left to be known.
 
     Units and n of statistics follow from the matrix and the facts. What does not follow is said not to be known: the
-    unit of a finding (empty) and the number of random draws (null) of format 2, the texts of facts, d_key (both none)
-    and the matrices (null) of formats 2 and 3.
+    unit of a finding (empty) and the number of random draws (null) of format 2, the texts of facts, d_key (both none),
+    the matrices and a finding's interval of all places at once (both null) of formats 2 and 3.
 
     Raises:
         InputError: a part is not there, or of another type, so that nothing can be put beside its numbers.
@@ -115,6 +115,7 @@ def upgraded(place: str, content: dict[str, Any]) -> dict[str, Any]:
         if form == OLDER[-1]:
             _put_units(made)
         made["facts"] |= {"measured": [], "others": []}
+        made["findings"] = [finding | {"familywise": None} for finding in made["findings"]]
         made |= {"format": FORMAT, "d_key": [], "matrices": None}
         return made | {"quantities": quantities_of(made)}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -175,9 +175,10 @@ def load_results(path: str | os.PathLike[str]) -> StoredResults:
 def _finding(path: Path, index: int, content: Mapping[str, Any]) -> Finding:
     own = {field.name: content[field.name] for field in fields(Finding) if field.name != "judged"}
     low, high = map(_number, content["interval"])
+    familywise = content["familywise"] and tuple(map(_number, content["familywise"]))
     value, facts_error, text_error = (_number(content[name]) for name in ("value", "facts_error", "text_error"))
     bound = Bound(**{name: _unless_text(of) for name, of in content["bound"].items()})
-    judged = Judged(value, facts_error, text_error, (low, high), bound, Verdict(content["verdict"]))
+    judged = Judged(value, facts_error, text_error, (low, high), bound, Verdict(content["verdict"]), familywise)
     references = tuple(
         Reference(of["source"], _number(of["value"]), of["to"], of["error"]) for of in content["references"]
     )
