@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import load_edits as load_edits
     from ks_core.patches.saving import save_edits as save_edits
     from ks_core.patches.saving import undo_edits as undo_edits
+    from ks_core.reporting.page.report import report as report
     from ks_core.reporting.runs.compare import Comparison as Comparison
     from ks_core.reporting.runs.compare import compare as compare
     from ks_core.reporting.stored_results import ResultRow as ResultRow
@@ -119,6 +120,7 @@ _HOMES = {
     "load_results": "reporting.stored_results",
     "measure": "front.measuring",
     "plan_second_moments": "front.text",
+    "report": "reporting.page.report",
     "save_edits": "patches.saving",
     "second_moments": "front.text",
     "superposition": "front.text",

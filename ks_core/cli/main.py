@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ks_core import __version__
-from ks_core.cli import audit, compare, diff, edit, moments, stream, undo, verify
+from ks_core.cli import audit, compare, diff, edit, moments, report, stream, undo, verify
 from ks_core.command import Parser, run
 
 COMMANDS = {
@@ -15,6 +15,7 @@ COMMANDS = {
     "diff": diff,
     "edit": edit,
     "moments": moments,
+    "report": report,
     "stream": stream,
     "undo": undo,
     "verify": verify,
