@@ -44,12 +44,18 @@ def frozen(value):
 
 def facts_of(count, name="Town{}"):
     """So many facts of three relations, four objects each; two of them share a subject where there are three."""
+    subjects = [name.replace("{}", str(place if place != 2 else 0)) for place in range(count)]
     return [
-        {"case_id": 1000 + place, "subject": name.format(place if place != 2 else 0),
-         "relation_id": RELATIONS[place % 3], "target_true": f"Land{place * 7 % 4}", "target_new": "Nowhere",
-         "text": f"{name.format(place if place != 2 else 0)} lies in"}
-        for place in range(count)
-    ]  # fmt: skip
+        {
+            "case_id": 1000 + place,
+            "subject": subject,
+            "relation_id": RELATIONS[place % 3],
+            "target_true": f"Land{place * 7 % 4}",
+            "target_new": "Nowhere",
+            "text": f"{subject} lies in",
+        }
+        for place, subject in enumerate(subjects)
+    ]
 
 
 def matrices_of(layers, facts, seed=0):
@@ -94,6 +100,7 @@ def planted(layers=3, facts=12, *, model="models/planted", name="Town{}", matric
         "matrices": {"file": "pairs.safetensors"} if matrices else None,
         "facts": {
             "measured": records if matrices else [],
+            "others": [{**records[0], "case_id": 77, "text": "Elsewhere lies in"}] if matrices else [],
             "measured_case_ids": [record["case_id"] for record in records],
             "distinct_subjects": len({record["subject"] for record in records}),
         },
@@ -160,7 +167,7 @@ def dose(layers=(4, 5, 6), edits=3, watched=10, seed=0):
         "relation": "P17",
         "layers": list(layers),
         "edited_case_ids": [1000 + edit for edit in range(edits)],
-        "watched_case_ids": [1000 + place for place in range(watched - 1)] + [99],
+        "watched_case_ids": [*(1000 + place for place in range(watched - 2)), 77, 99],
         "by_layer_edit_and_fact": plain({"dose": doses, "response": responses, "predicted": 10 * doses}),
     }
 

@@ -18,7 +18,6 @@ from ks_core.reporting.page.figures.chart import (
     colours,
     dashes,
     kept,
-    listed,
 )
 from ks_core.reporting.page.figures.stored import layers_shown, matrix_of, model_name, of_pairs, off_diagonal
 from ks_core.reporting.stored_results import StoredResults
@@ -118,4 +117,4 @@ def _alternative(angles: Mapping[tuple[int, str], Array]) -> str:
         for (layer, space), found in angles.items()
         for low, high in [np.quantile(found, [0.25, 0.75])]
     ]
-    return f"Angles between keys. {listed(parts)}."
+    return f"Angles between keys. {'; '.join(parts)}."

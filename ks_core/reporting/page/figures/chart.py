@@ -15,13 +15,15 @@ from ks_core.formatting import printable, shortened
 Row = dict[str, Any]
 """One record of a chart's data; its fields are named by us, and never by a file."""
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#9A7D0A", "#7B61C4")
+PALETTE = ("#006CB4", "#D86000", "#9018FC", "#C08478", "#D8003C", "#9090B4")
 """Colours of series, in their order; they come round again.
 
-The first four are of Okabe and Ito (Color Universal Design, 2008), made to be told apart with any kind of colour
-vision; their yellow, orange and sky blue are left out, which a white page swallows, and black, which a dark one does.
-An ochre and a violet of ours follow. Each has a contrast of 3 or more with white and with near-black (#1a1a1a), which
-is what WCAG 2.1 asks of graphics (1.4.11).
+Blue and vermilion are nearly those of Okabe and Ito (Color Universal Design, 2008). Their other colours are too pale
+for white (yellow, orange, sky blue), too dark for a dark page (black), or as light as another of them (green, purple),
+so that the rest were searched for: of all colours whose contrast with white and with near-black (#1a1a1a) is 3 or more,
+as WCAG 2.1 asks of graphics (1.4.11), those whose least distance from one another is largest, be the eye a usual one or
+without one of its three kinds of cone. Between the first four it is 39 in L*a*b*, between all six 23; 2.3 can just be
+noticed.
 """
 
 NEUTRAL = "#808080"

@@ -18,7 +18,6 @@ from ks_core.reporting.page.figures.chart import (
     colours,
     dashes,
     kept,
-    listed,
     shown_number,
 )
 from ks_core.reporting.page.figures.stored import (
@@ -140,4 +139,4 @@ def _alternative(series: Mapping[str, Array]) -> str:
         f"{shown_number(float(np.abs(of).max()))}"
         for name, of in series.items()
     ]
-    return f"Pairs with |P| above {SHARE_THRESHOLD:g}, and the largest |P|. {listed(parts)}."
+    return f"Pairs with |P| above {SHARE_THRESHOLD:g}, and the largest |P|. {'; '.join(parts)}."

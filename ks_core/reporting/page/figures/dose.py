@@ -103,7 +103,7 @@ def _spec(results: StoredResults, dose: Mapping[str, Any], points: list[Row], dr
     for row in rows:
         del row["layer"]
     series = [f"layer {layer}" for layer in dose["layers"]]
-    x = axis("x", "superposition P from the edited fact")
+    x = axis("x", "superposition P from the edited fact", tickCount=8)
     y = axis("y", "change of log p(new object), nats")
     told = tooltip(name_e="edited", name_w="other fact", series="layer", x="P", y="change, nats", p="predicted, nats")
     cloud = {
@@ -127,7 +127,7 @@ def _spec(results: StoredResults, dose: Mapping[str, Any], points: list[Row], dr
 
 
 def _caption(results: StoredResults, dose: Mapping[str, Any], points: list[Row], step: int) -> str:
-    every = f"; every {step}th is drawn, the means are of all" if step > 1 else ""
+    every = f"; one in {step} is drawn, the means are of all" if step > 1 else ""
     edits, watched = len(dose["edited_case_ids"]), len(dose["watched_case_ids"])
     layers = ", ".join(map(str, dose["layers"]))
     return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ks_core.reporting.page.figure import PageFigure
 from ks_core.reporting.page.figures.angles import angles_figure
 from ks_core.reporting.page.figures.capacity import capacity_figure
@@ -35,5 +37,10 @@ def figures_of(results: StoredResults) -> tuple[PageFigure, ...]:
     Raises:
         InputError: the results have matrices, and their file is missing, damaged or of another run.
     """
-    found = (figure(results) for figure in FIGURES)
-    return tuple(figure for figure in found if figure is not None)
+    found = [figure(results) for figure in FIGURES]
+    return tuple(_described(figure) for figure in found if figure is not None)
+
+
+def _described(figure: PageFigure) -> PageFigure:
+    """With its title in the specification too: what draws it gives the drawing that name, for who cannot see it."""
+    return replace(figure, spec={"description": figure.title, **figure.spec})

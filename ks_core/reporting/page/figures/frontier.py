@@ -60,9 +60,9 @@ def _of_stream(results: StoredResults, stream: Mapping[str, Any]) -> PageFigure 
     caption = (
         f"{model_name(results)}, layer {stream['layer']}: after a short stream of {last} edits (no long stream was "
         "measured). Upwards: retention, the mean p(new) - p(true) of the first quarter of the edits; to the right: the "
-        "share of neighbourhood prompts at which the new object is ahead of the true one, which at some it may be before "
-        "any edit. Up and left is better. Bars are one standard error over facts, which all methods share, so that "
-        "differences are surer than the bars. The axes need not begin at 0."
+        "share of neighbourhood prompts at which the new object is ahead of the true one, as it may be at some before "
+        "any edit. Up and left is better. Bars are one standard error over facts, of which all methods are read at the "
+        "same. The axes need not begin at 0."
     )
     return _figure(rows, caption, "neighbourhood overtaken (share)", "retention p(new) - p(true)", whole=False)
 
@@ -119,7 +119,7 @@ def _spec(rows: list[Row], damage: str, retention: str, *, whole: bool) -> Row:
         "mark": {"type": "rule", "opacity": 0.6, "clip": True},
         "encoding": {"x": x, "y": {**y, "field": "y_low"}, "y2": {"field": "y_high"}, "color": colour},
     }
-    size = {"field": "kind", "type": "nominal", "legend": None,
+    size = {"field": "kind", "type": "ordinal", "legend": None,
             "scale": {"domain": [DEFAULT, OTHER], "range": [130, 40]}}  # fmt: skip
     points = {
         "mark": {"type": "point", "filled": True, "opacity": 1},

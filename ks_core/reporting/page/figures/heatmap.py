@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ks_core.reporting.page.figure import Heatmap
-from ks_core.reporting.page.figures.chart import listed, shown_number
+from ks_core.reporting.page.figures.chart import label, shown_number
 from ks_core.reporting.page.figures.stored import layers_shown, matrix_of, measured_facts, model_name
 from ks_core.reporting.stored_results import StoredResults
 from ks_core.statistics.pairs import Array
@@ -23,6 +23,9 @@ NOT_DEFINED = np.iinfo(np.int16).min
 
 MOST_FACTS = 256
 """More rows than that are thinner than a pixel of a phone."""
+
+FACT = 80
+"""Characters of a fact in the text alternative."""
 
 MOST_BYTES = 3_000_000
 """Of the packed values: the page is to stay under 5 MB, half of which is else for the charts' own code and tables."""
@@ -79,6 +82,6 @@ def _alternative(results: StoredResults, matrix: Array) -> str:
         row, column = np.unravel_index(int(strength.argmax()), strength.shape)
         parts.append(
             f"in layer {layer} the largest off-diagonal entry is {shown_number(float(matrix[place][row, column]))}, by "
-            f"an edit of {facts[row].sentence!r} at {facts[column].sentence!r}"
+            f'an edit of "{label(facts[row].sentence, FACT)}" at "{label(facts[column].sentence, FACT)}"'
         )
-    return f"Superposition between facts: {listed(parts)}. The table of hottest pairs has more."
+    return f"Superposition between facts: {'; '.join(parts)}. The table of hottest pairs has more."

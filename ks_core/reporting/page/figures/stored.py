@@ -50,13 +50,13 @@ def model_name(results: StoredResults) -> str:
 
 def measured_facts(results: StoredResults) -> tuple[NamedFact, ...]:
     """The measured facts in the order of the matrices; none of results that do not name them."""
-    return tuple(map(_named, results.content["facts"].get("measured") or ()))
+    return tuple(map(_named, results.content["facts"]["measured"]))
 
 
 def facts_by_id(results: StoredResults) -> dict[int, NamedFact]:
-    """Every fact that the results name."""
-    others = map(_named, results.content["facts"].get("others") or ())
-    return {fact.case_id: fact for fact in (*others, *measured_facts(results))}
+    """Every fact that the results name, those of edits too."""
+    facts = results.content["facts"]
+    return {fact.case_id: fact for fact in map(_named, (*facts["others"], *facts["measured"]))}
 
 
 def layers_shown(results: StoredResults) -> list[tuple[int, int]]:
@@ -71,7 +71,7 @@ def matrix_of(results: StoredResults, name: str) -> Array | None:
     Raises:
         InputError: the file beside the results is missing, damaged or of another run.
     """
-    if results.content.get("matrices") is None:
+    if results.content["matrices"] is None:
         return None
     return np.asarray(results.matrix(name), dtype=np.float64)
 
@@ -84,8 +84,8 @@ def off_diagonal(matrix: Array) -> Array:
 
 def key_width(results: StoredResults) -> int | None:
     """Neurons of the first measured layer, d_key; None where the results do not say."""
-    widths = results.content.get("d_key")
-    return int(widths[0]) if widths and widths[0] is not None else None
+    widths = results.content["d_key"]
+    return int(widths[0]) if widths else None
 
 
 def of_pairs(results: StoredResults) -> str:
