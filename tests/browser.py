@@ -55,8 +55,10 @@ class Opened:
         height = self.page.evaluate("document.body.scrollHeight")
         for top in range(0, height, 500):
             self.page.evaluate(f"window.scrollTo(0, {top})")
-            self.page.wait_for_timeout(60)
-        self.until("[...document.querySelectorAll('.chart')].every(of => !of.offsetParent || of.querySelector('svg'))")
+            self.page.wait_for_timeout(30)
+        self.until(
+            "[...document.querySelectorAll('.chart')].every(of => !of.checkVisibility() || of.querySelector('svg'))"
+        )
         self.page.evaluate("window.scrollTo(0, 0)")
         return self
 

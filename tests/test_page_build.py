@@ -2,8 +2,10 @@
 
 import dataclasses
 import html
+import itertools
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,6 +15,7 @@ from older_results import as_format_3, as_older
 from pages import changed, write_run
 
 import ks_core as ks
+from ks_core.claims.finding import Bound
 from ks_core.errors import InputError, MissingExtraError
 from ks_core.formatting import plus_minus
 from ks_core.reporting.page.answers import answers_of, margin, verdict_of
@@ -78,7 +81,7 @@ def test_the_document_is_whole(text):
     levels = [int(tag[1]) for tag, _ in elements.found if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_nothing_is_loaded_from_elsewhere(text):
@@ -110,8 +113,8 @@ def test_the_sentence_counts_the_claims(results, text):
     fail = sum("does not hold" in of for of in verdicts.values())
     hold = sum(of == {"holds"} for of in verdicts.values())
     assert fail + hold < len(verdicts), "some are undecided, or this says little"
-    words = [f"{number or 'none'} {one if number == 1 else many}" for number, one, many in
-             ((hold, "holds", "hold"), (fail, "does not", "do not"), (len(verdicts) - hold - fail, "is", "are"))]  # fmt: skip
+    counts = ((hold, "holds", "hold"), (fail, "does not", "do not"), (len(verdicts) - hold - fail, "is", "are"))
+    words = [f"{number or 'none'} {one if number == 1 else many}" for number, one, many in counts]
     sentence = f"Of the 22 claims, {words[0]} on model, {words[1]}, and {words[2]} undecided; "
     assert sentence + f"{22 - len(verdicts)} could not be judged in this run." in visible(text)
 
@@ -129,21 +132,15 @@ def test_a_claim_is_as_good_as_its_worst_part(results):
 @pytest.mark.parametrize(
     ("kind", "centre", "value", "far"),
     [("above", 0.0, 5.0, 4.0), ("above", 0.0, 1.0, -4.0), ("below", 0.0, 1.0, 4.0), ("within", 3.0, 4.0, 4.0),
-     ("within", 3.0, 7.0, -2.0 * 1)],
+     ("within", 3.0, 7.0, -2.0)],
 )  # fmt: skip
 def test_the_distance_from_a_bound_is_counted_in_errors(results, kind, centre, value, far):
     finding = results.findings[0]
     judged = dataclasses.replace(
         finding.judged, value=value, facts_error=0.3, text_error=0.4,
-        bound=ks_bound(kind, 3.0, centre),
+        bound=Bound(kind, 3.0, centre),
     )  # fmt: skip
     assert margin(dataclasses.replace(finding, judged=judged)) == pytest.approx(far)
-
-
-def ks_bound(kind, threshold, centre):
-    from ks_core.claims.finding import Bound
-
-    return Bound(kind, threshold, centre)
 
 
 def test_statistics_are_those_of_the_results(results, text):
@@ -160,7 +157,7 @@ def test_methods_are_those_of_the_results(results, text):
     for name, looks in methods.items():
         score = looks[-1]["scores"]["neighbourhood"]
         assert name in said
-        assert plus_minus(score["value"], score["error"]) in said
+        assert plus_minus(score["value"], np.nan if score["error"] is None else score["error"]) in said
 
 
 def test_the_strongest_pairs_are_in_the_table(results, text):
@@ -199,7 +196,7 @@ def test_json_in_a_script_reads_back_and_ends_nothing(value):
     assert json.loads(made) == json.loads(json.dumps(value).replace("\\u2028", "\\\\u2028"))
 
 
-@pytest.mark.parametrize(("older", "form"), [(as_format_3, 3), (lambda of: as_older(of), 2)])
+@pytest.mark.parametrize(("older", "form"), [(as_format_3, 3), (as_older, 2)])
 def test_older_results_say_what_they_lack(path, tmp_path, older, form):
     target = tmp_path / "results.json"
     target.write_text(json.dumps(older(json.loads(path.read_text()))))
@@ -225,7 +222,9 @@ def larger(results, layers, facts):
             return {name: stretched(value) for name, value in of.items()}
         return of
 
-    content = {name: stretched(of) if name not in ("findings", "editing") else of for name, of in results.content.items()}
+    content = {
+        name: stretched(of) if name not in ("findings", "editing") else of for name, of in results.content.items()
+    }
     one = results.content["facts"]["measured"][0]
     measured = tuple({**one, "case_id": place, "subject": f"Subject number {place}"} for place in range(facts))
     content["layers"] = tuple(range(layers))
@@ -267,8 +266,6 @@ def test_no_results_are_refused():
 
 
 def test_what_is_not_installed_is_named(results, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with refused(MissingExtraError, what="a page of results", got="vl_convert", remedy="ks_core[paper]"):
         page([results])
