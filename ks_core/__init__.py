@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import undo_edits as undo_edits
     from ks_core.patches.verification import Verification as Verification
     from ks_core.patches.verification import verify as verify
+    from ks_core.reporting.page.report import report as report
     from ks_core.reporting.runs.compare import Comparison as Comparison
     from ks_core.reporting.runs.compare import compare as compare
     from ks_core.reporting.stored_results import ResultRow as ResultRow
@@ -132,6 +133,7 @@ _HOMES = {
     "models": "models",
     "moments": "front.text",
     "plan_second_moments": "front.text",
+    "report": "reporting.page.report",
     "save_edits": "patches.saving",
     "second_moments": "front.text",
     "stream": "front.streaming",

@@ -30,6 +30,8 @@ def test_a_wheel_has_the_package_and_what_it_reads(wheel):
     names = set(wheel.namelist())
     for path in [*(ROOT / "ks_core").rglob("*.py"), *(ROOT / "ks_core").rglob("*.schema.json")]:
         assert path.relative_to(ROOT).as_posix() in names
+    for path in (ROOT / "ks_core" / "reporting" / "page" / "templates").iterdir():
+        assert path.relative_to(ROOT).as_posix() in names
     assert "ks_core/py.typed" in names
     packed = {PurePosixPath(name).parts[2] for name in names if name.startswith("ks_core/fixtures/")}
     assert packed == {"baselines", "facts", "models", "paper"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from ks_core import __version__
-from ks_core.cli import audit, compare, diff, edit, measure, models, moments, stream, undo, verify
+from ks_core.cli import audit, compare, diff, edit, measure, models, moments, report, stream, undo, verify
 from ks_core.cli.output import quietly
 from ks_core.command import Parser, run
 
@@ -19,6 +19,7 @@ COMMANDS = {
     "measure": measure,
     "models": models,
     "moments": moments,
+    "report": report,
     "stream": stream,
     "undo": undo,
     "verify": verify,

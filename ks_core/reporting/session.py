@@ -38,9 +38,11 @@ from ks_core.reporting.claim_lines import claim_lines, last_line, legend
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.lifelong import lifelong_tables
+from ks_core.reporting.page.write import PAGE, write_page
 from ks_core.reporting.pairs_file import PAIRS, write_pairs
 from ks_core.reporting.results import RESULTS, check_results, write_results
 from ks_core.reporting.screen import Line, Screen, columns
+from ks_core.reporting.stored_results import load_results
 from ks_core.reporting.streams import methods_table
 from ks_core.theory.editors import EditFunction
 
@@ -138,7 +140,7 @@ class PaperSession:
         return [] if self.baseline is None else measurement_problems(self.baseline, self.measured.pairs)
 
     def finish(self, collected: Collection[str], *, clean: bool, whole: bool) -> bool:
-        """Write results.json, the baseline when asked to, and then the figures.
+        """Write results.json, the baseline when asked to, and then the figures and the page.
 
         Args:
             collected: the tests of the run.
@@ -160,6 +162,10 @@ class PaperSession:
             self.problems.append(f"{RESULTS} not written: {error}")
         self.figures, undrawn = save_figures(self.folder, figures_of(self.measured))
         self.problems += undrawn
+        try:
+            write_page(self.folder / PAGE, [load_results(self.folder / RESULTS)])
+        except (KsError, OSError) as error:
+            self.problems.append(f"{PAGE} not written: {error}")
         return not self.problems
 
     def write(self) -> None:
@@ -221,6 +227,7 @@ class PaperSession:
             f"{pairs.selection.asked} in the file (results.json says what makes one usable)",
             f"baseline: {self.baseline_note}",
             *(f"          has nothing of {test}: judged alone" for test in dict.fromkeys(alone)),
+            f"page:     {self.folder / PAGE}",
             f"results:  {self.folder / RESULTS} and {len(self.figures)} figures (PNG) beside it",
             *([f"seconds:  {seconds}"] if seconds else []),
         ]

@@ -1,0 +1,149 @@
+"""What the template shows of one run, everything in words and tables already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ks_core.reporting.page import entangled
+from ks_core.reporting.page.again import commands_of
+from ks_core.reporting.page.answers import ClaimAnswer, answers_of, summary
+from ks_core.reporting.page.figure import Heatmap, PageFigure
+from ks_core.reporting.page.figures.every import figures_of
+from ks_core.reporting.page.figures.heatmap import heatmap_of
+from ks_core.reporting.page.tables import Table, methods_table, plain_table, statistics_tables
+from ks_core.reporting.stored_results import StoredResults
+
+HEATMAP_BYTES = 3_200_000
+"""Of all heatmaps of a page, as text: with the plotting library (0.9 MB) and the tables the page stays below 5 MB."""
+
+MACHINE = ("machine", "libraries", "ks_core", "dtype")
+"""Fields of the provenance that say where a run was made; the others say of what."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run of the page.
+
+    Attributes:
+        key: prefix of its ids
+        name: of its model, and a number where several runs are of one model
+        entangled: the facts that disturb each other most; none where the results have no matrices
+        missing: what the page does not show of it, and why
+    """
+
+    key: str
+    name: str
+    summary: str
+    hottest: str
+    answers: tuple[ClaimAnswer, ...]
+    entangled: tuple[entangled.EntangledRow, ...]
+    heatmap: Heatmap | None
+    figures: tuple[PageFigure, ...]
+    methods: Table | None
+    statistics: tuple[Table, ...]
+    settings: Table
+    inputs: Table
+    machine: Table
+    seconds: Table
+    commands: tuple[str, str]
+    missing: tuple[str, ...]
+
+    @property
+    def judged(self) -> tuple[ClaimAnswer, ...]:
+        """Claims with a verdict."""
+        return tuple(of for of in self.answers if of.parts)
+
+    @property
+    def not_judged(self) -> tuple[ClaimAnswer, ...]:
+        """Claims without."""
+        return tuple(of for of in self.answers if not of.parts)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the scripts draw."""
+        return {
+            "heatmap": None if self.heatmap is None else asdict(self.heatmap),
+            "figures": {of.name: _plain(of.spec) for of in self.figures},
+        }
+
+
+def views_of(results: Sequence[StoredResults]) -> tuple[RunView, ...]:
+    """A view each; heatmaps of the first runs, as far as there is room for them."""
+    views, room = [], HEATMAP_BYTES
+    for place, (of, name) in enumerate(zip(results, names_of(results), strict=True)):
+        heatmap = heatmap_of(of)
+        fits = heatmap is not None and len(heatmap.values) <= room
+        room -= len(heatmap.values) if heatmap is not None and fits else 0
+        views.append(_view(of, name, f"run{place + 1}", heatmap if fits else None, is_cut=heatmap is not None))
+    return tuple(views)
+
+
+def names_of(results: Sequence[StoredResults]) -> tuple[str, ...]:
+    """What each run is called: the last part of its model, with a number where that comes more than once."""
+    short = [of.model.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or of.model for of in results]
+    return tuple(
+        f"{name} ({short[: place + 1].count(name)})" if short.count(name) > 1 else name
+        for place, name in enumerate(short)
+    )
+
+
+def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, *, is_cut: bool) -> RunView:
+    answers = answers_of(results)
+    content, provenance = results.content, results.provenance
+    origin, pairs = content["facts"]["origin"], entangled.pairs_of(results)
+    return RunView(
+        key=key,
+        name=name,
+        summary=summary(answers, name),
+        hottest=entangled.hottest_sentence(pairs),
+        answers=answers,
+        entangled=entangled.rows_of(pairs),
+        heatmap=heatmap,
+        figures=tuple(figures_of(results)),
+        methods=methods_table(results),
+        statistics=statistics_tables(results),
+        settings=plain_table("settings", "What was asked for", results.settings.items()),
+        inputs=plain_table(
+            "inputs",
+            "What was read, with its hashes",
+            [*((of, value) for of, value in provenance.items() if of not in MACHINE), ("facts' origin", origin)],
+        ),
+        machine=plain_table("machine", "Where it ran", [(of, provenance[of]) for of in MACHINE if of in provenance]),
+        seconds=plain_table("seconds", "Seconds of each part", seconds_of(results)),
+        commands=commands_of(results.settings, _path(results)),
+        missing=_missing(results, heatmap, is_cut=is_cut),
+    )
+
+
+def seconds_of(results: StoredResults) -> list[tuple[str, str]]:
+    """What took how long, the pairs and then the streams."""
+    found = list(results.content["seconds"].items())
+    for part, of in (results.content["editing"] or {}).items():
+        found += [(f"{part}: {name}", value) for name, value in ((of or {}).get("seconds") or {}).items()]
+    return [(name, "–" if value is None else f"{value:,.1f}") for name, value in found]
+
+
+def _path(results: StoredResults) -> str:
+    return str(getattr(results, "path", None) or "results.json")
+
+
+def _missing(results: StoredResults, heatmap: Heatmap | None, *, is_cut: bool) -> tuple[str, ...]:
+    said = []
+    if heatmap is None and is_cut:
+        said.append("The heatmap of this run is left out, to keep the page small: make a page of this run alone.")
+    elif heatmap is None:
+        said.append(
+            f"The matrices of this run are not there (its results are of {results.format}): no heatmap and no table of "
+            "the most entangled facts. Measure again to have them."
+        )
+    if not results.content["editing"]:
+        said.append("No edits were made in this run: nothing is shown of methods.")
+    return tuple(said)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "items"):
+        return {name: _plain(of) for name, of in value.items()}
+    return [_plain(of) for of in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,87 @@
+"""`ks report` and `ks.report`: which results they find, and what they refuse."""
+
+import json
+import os
+import shutil
+
+import pytest
+from errors import refused, says
+from pages import write_run
+
+import ks_core as ks
+from ks_core.cli import main
+from ks_core.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """ks-results of two runs, of two models."""
+    place = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KS_CORE_CACHE", str(place / "cache"))
+        path = write_run(place, parts=())
+    for name in ("b-model", "a-model"):
+        (place / "ks-results" / name).mkdir(parents=True)
+        content = json.loads(path.read_text()) | {"model": f"models/{name}"}
+        (place / "ks-results" / name / "results.json").write_text(json.dumps(content))
+        shutil.copy(path.with_name("pairs.safetensors"), place / "ks-results" / name)
+    return place / "ks-results"
+
+
+@pytest.mark.parametrize("given", ["a-model/results.json", "a-model"])
+def test_one_run_is_found_by_its_file_and_by_its_folder(folder, tmp_path, capsys, given):
+    out = tmp_path / "page.html"
+    assert main(["report", str(folder / given), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"report: {out}\n"
+    text = out.read_text(encoding="utf-8")
+    assert "<h1>a-model</h1>" in text
+    assert f"ks report {folder / 'a-model' / 'results.json'}" in text
+
+
+def test_a_folder_of_runs_gives_all_by_name_and_each_once(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(folder), str(folder / "b-model")]) == 0
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h1>2 runs side by side</h1>" in text
+    assert text.index('<li><a href="#run1">a-model') < text.index('<li><a href="#run2">b-model')
+
+
+def test_python_and_command_give_the_same_page(folder, tmp_path):
+    stored = ks.load_results(folder / "a-model" / "results.json")
+    assert ks.report(stored, tmp_path / "python.html") == tmp_path / "python.html"
+    main(["report", str(folder / "a-model"), "--out", str(tmp_path / "command.html")])
+    assert (tmp_path / "python.html").read_bytes() == (tmp_path / "command.html").read_bytes()
+    several = ks.report([stored, folder / "b-model"], os.fspath(tmp_path / "several.html"))
+    assert "2 runs side by side" in several.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("results", "what"),
+    [("nowhere", "nowhere is not there"), (3, "results is 3"), ("", "results is ''"), ([], "results is empty"),
+     ({"a": 1}, "results is {'a': 1}"), ([None], "results is None"), ("x" * 5000, "cannot be read")],
+)  # fmt: skip
+def test_what_is_no_results_is_refused_in_python(tmp_path, results, what):
+    with refused(InputError, what=what):
+        ks.report(results, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_is_no_results_is_refused_by_the_command(folder, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged.json").write_text('{"format": ')
+    out = str(tmp_path / "page.html")
+    for given, what in (("empty", "holds no results.json"), ("damaged.json", "cut short"), ("none", "is not there")):
+        assert main(["report", str(tmp_path / given), "--out", out]) == 2
+        says(capsys.readouterr().err, what=("ks report: error:", what), expected="a results.json")
+    for bad in (str(folder), str(folder / "a-model" / "results.json"), str(tmp_path / "damaged.json" / "x")):
+        assert main(["report", str(folder / "a-model"), "--out", bad]) == 2
+        says(capsys.readouterr().err, what="ks report: error: out")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_damaged_matrices_are_refused(folder, tmp_path):
+    shutil.copytree(folder / "a-model", tmp_path / "damaged")
+    (tmp_path / "damaged" / "pairs.safetensors").write_bytes(b"no tensors")
+    with refused(InputError, what="pairs.safetensors"):
+        ks.report(tmp_path / "damaged", tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
