@@ -154,7 +154,7 @@ def judge(results: Results, claims: Mapping[str, Claim] | Iterable[Claim] | None
 
     Returns:
         A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as the
-        table of claims.
+        one line a claim.
 
     Raises:
         InputError: what are no results, or no claims of different names.
