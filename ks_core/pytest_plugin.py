@@ -124,6 +124,7 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
     A claim whose `gate` is "always" fails the test where a finding does not hold.
     """
     from ks_core.claims.finding import NotApplicable
+    from ks_core.reporting.all_claims import off
 
     paper = _session(request)
 
@@ -139,24 +140,13 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
             pytest.skip(printable(outcome.reason))
         if claim.gate == "always":
             problems = paper.record(outcome, request.node.nodeid, gate=False)
-            problems += [_off(finding) for finding in outcome if finding.verdict.value != "holds"]
+            problems += [off(finding) for finding in outcome if finding.verdict.value != "holds"]
             if problems:
                 pytest.fail("\n".join(map(printable, problems)), pytrace=False)
         else:
             ks_record(outcome, gate=claim.gate == "baseline")
 
     return judge
-
-
-def _off(finding: Finding) -> str:
-    from ks_core.reporting import words
-
-    place, required = words.place(finding), words.required(finding.judged.bound)
-    return (
-        f"{finding.id} {finding.verdict.value}: {place}: measured {finding.value:.6g}, required {required} "
-        f"({words.quantity(finding)}; tolerance: {finding.tolerance}; {words.references(finding)} of {finding.count} "
-        f"{finding.counted})"
-    )
 
 
 @pytest.fixture

@@ -39,6 +39,10 @@ def test_facts_stand_beside_in_the_order_of_rows(stored, measurement):
     assert [of.d_key for of in measurement.pairs] == list(ks.load_results(stored / "results.json").content["d_key"])
 
 
+def test_whoever_may_read_the_results_may_read_it(stored):
+    assert (stored / PAIRS).stat().st_mode == (stored / "results.json").stat().st_mode
+
+
 def test_any_reader_of_safetensors_reads_it(stored):
     assert set(load_file(stored / PAIRS)) == set(MATRICES)
 

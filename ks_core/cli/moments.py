@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_spread, loading, warn
+from ks_core.cli.moments_plan import planned, room_for_weights, timed
+from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.command import given, integer, integers, number, path, size
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.errors import InputError
@@ -18,9 +21,7 @@ from ks_core.formatting import printable
 
 if TYPE_CHECKING:
     from ks_core.data.corpus import Corpus
-    from ks_core.measurement.moments.plan import MomentPlan
     from ks_core.measurement.moments.ranks import Ranks
-    from ks_core.measurement.moments.rate import Rate
     from ks_core.measurement.moments.second_moments import SecondMoments
     from ks_core.models.loaded import LoadedModel
 
@@ -32,8 +33,14 @@ DESCRIPTION = (
     "torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
 )
 
+EXAMPLES = (
+    "ks moments toy --tokens 50000",
+    "ks moments gpt2 --tokens auto --facts counterfact.json --export stats",
+)
 
-MANY = 1 << 20
+FORMAT = "ks_core/collected/1"
+
+FINDING = ""
 
 
 def declare(add: Add) -> None:
@@ -57,9 +64,11 @@ def declare(add: Add) -> None:
         metavar="N",
         help="tokens after which a text is cut (default: %(default)s); 'context': the model's context, as peers do",
     )
-    add("--plan", action="store_true", help="print what it would take, and collect nothing")
-    add("--rate", type=number, metavar="TOKENS", help="a second, for the plan's time; or let --batches be timed")
-    add("--batches", type=integer(0), default=0, metavar="N", help="with --plan: load the model and time N batches")
+    add("--dry-run", action="store_true", help="say what it would take, and collect, write and download nothing")
+    add(
+        "--rate", type=number, metavar="TOKENS", help="a second, for the time of a --dry-run; or let --batches be timed"
+    )
+    add("--batches", type=integer(0), default=0, metavar="N", help="with --dry-run: load the model and time N batches")
     add("--export", type=path, metavar="DIR", help="write files of another project below DIR, its stats_dir")
     add("--layout", type=given, default="rome", help="rome, memit, pmet, kis, alphaedit, easyedit or anyedit")
     add("--replace", action="store_true", help="with --export: write over files that are there")
@@ -78,6 +87,7 @@ def declare(add: Add) -> None:
     add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
     add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
     declare_spread(add)
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -86,8 +96,8 @@ def execute(options: argparse.Namespace) -> int:
 
     with ranks_of_environment(cuda=options.device.startswith("cuda")) as ranks:  # inside, an error is said once
         _check(options)
-        if options.plan and not options.batches:
-            return _planned(options) if ranks.is_first else 0
+        if options.dry_run and not options.batches:
+            return planned(options) if ranks.is_first else 0
         return _collected(options, ranks)
 
 
@@ -108,52 +118,20 @@ def _check(options: argparse.Namespace) -> None:
     check_ridge(options.ridge)
     if options.rate is not None and not options.rate > 0:
         raise InputError(f"--rate is {options.rate}; expected tokens a second, more than 0")
-    if options.batches and not options.plan:
-        raise InputError("--batches was given without --plan, where nothing is timed; expected both or neither")
+    if options.batches and not options.dry_run:
+        raise InputError("--batches was given without --dry-run, where nothing is timed; expected both or neither")
     if options.trace is not None and options.tokens is not None:
         raise InputError("--trace was given without --tokens auto, which alone looks for an amount; leave it out")
-    if options.plan and options.tokens is None:
-        raise InputError("--plan was given with --tokens auto, which nobody knows before; expected a number of tokens")
+    if options.dry_run and options.tokens is None:
+        raise InputError(
+            "--dry-run was given with --tokens auto, which nobody knows before; expected a number of tokens"
+        )
     if options.export is not None:
         check_folder("--export", options.export)
         model_folder(options.model, options.layout)  # raises where there is no such project
+    check_json(options.json, {"--facts": options.facts, "--corpus": options.corpus, "MODEL": options.model})
     if options.trace is not None:
         check_output("--trace", options.trace, {"--facts": options.facts, "--corpus": options.corpus})
-
-
-def _planned(options: argparse.Namespace) -> int:
-    """What it would take, from the model's config alone."""
-    from ks_core.reporting.moments import plan_text
-
-    print(plan_text(_plan(options), options.memory, options.rate))
-    return 0
-
-
-def _plan(options: argparse.Namespace) -> MomentPlan:
-    from ks_core.measurement.moments.planning import plan_by_name
-
-    return plan_by_name(
-        options.model,
-        revision=options.revision,
-        tokens=options.tokens or MANY,  # of 'auto', which memory does not go by
-        layers=options.layers,
-        batch_tokens=options.batch_tokens,
-        longest_text=options.longest_text,
-        dtype=options.dtype,
-        device=options.device if options.device_map is None else "cuda",
-        memory=options.memory,
-        offload=options.device_map is not None,
-    )
-
-
-def _room_for_weights(options: argparse.Namespace) -> dict[int | str, int]:
-    """What a map may put on each GPU, so that sums find room beside: of all layers, however many GPUs share them."""
-    import torch
-
-    from ks_core.measurement.moments.resident import host_memory
-
-    weights = _plan(options).device["weights"]
-    return {**dict.fromkeys(range(torch.cuda.device_count()), weights), "cpu": host_memory()}
 
 
 def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
@@ -165,14 +143,14 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     if asked["device"] is not None:
         asked["device"] = ranks.device(asked["device"])
     elif options.memory is not None:
-        asked["max_memory"] = _room_for_weights(options)
+        asked["max_memory"] = room_for_weights(options)
     with _said_by_the_first(ranks):
         with ranks.first_then_others():
             if asked["device_map"] is not None:
                 ranks.require_own_node()
             model, corpus = load_model(options.model, **asked), load_corpus(options.corpus)
-        if options.plan:
-            plan, rate = _timed(options, model, corpus)
+        if options.dry_run:
+            plan, rate = timed(options, model, corpus)
             if ranks.is_first:
                 print(plan_text(plan, options.memory, rate.tokens_per_second, rate))
             return 0
@@ -181,7 +159,8 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
         seconds = time.perf_counter() - start
     if ranks.is_first:
         print(collection_text(moments, seconds, ranks.size))
-        _export(options, model, moments)
+        exported = _export(options, model, moments)
+        write_json(options.json, FORMAT, _record(moments, seconds, ranks.size, exported))
     return 0
 
 
@@ -195,20 +174,6 @@ def _said_by_the_first(ranks: Ranks) -> Iterator[None]:
         finally:
             if ranks.is_first:
                 warn(said)
-
-
-def _timed(options: argparse.Namespace, model: LoadedModel, corpus: Corpus) -> tuple[MomentPlan, Rate]:
-    """The plan of the model as it is loaded, and how fast a few batches of its last pass were."""
-    from ks_core.measurement.moments.planning import plan_of_model
-    from ks_core.measurement.moments.rate import measured_rate
-    from ks_core.measurement.moments.second_moments import layers_of
-
-    longest = min(options.longest_text or model.context_length, model.context_length)
-    layers = layers_of(model, options.layers)
-    reads = {"batch_tokens": options.batch_tokens, "longest": longest}
-    plan = plan_of_model(model, options.tokens, layers, memory=options.memory, **reads)
-    of_pass = {"batches_timed": options.batches, "batch_tokens": options.batch_tokens, "longest": longest}
-    return plan, measured_rate(model, corpus, plan.passes[-1], plan.placing, **of_pass)
 
 
 def _moments(options: argparse.Namespace, model: LoadedModel, corpus: Corpus, ranks: Ranks) -> SecondMoments:
@@ -251,9 +216,21 @@ def _enough(
     return found.moments
 
 
-def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMoments) -> None:
+def _record(moments: SecondMoments, seconds: float, processes: int, exported: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "provenance": vars(moments.provenance),
+        "layers": moments.layers,
+        "texts": moments.texts,
+        "folder": str(moments.folder),
+        "seconds": seconds,
+        "processes": processes,
+        "exported": [str(path) for path in exported],
+    }
+
+
+def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMoments) -> Sequence[Path]:
     if options.export is None:
-        return
+        return ()
     from ks_core.measurement.moments.peers.exported import export_moments
 
     samples = options.samples or moments.texts
@@ -261,3 +238,4 @@ def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMome
         moments, options.export, model, samples=samples, layout=options.layout, replace=options.replace
     )
     print(f"written for {options.layout}: {len(paths)} files, mom2_n_samples {samples:,}, {printable(paths[0])} ...")
+    return paths

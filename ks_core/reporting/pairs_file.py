@@ -15,6 +15,7 @@ from ks_core.errors import InputError, NotStoredError, ProvenanceError
 from ks_core.experiments.pairs.measure import Measurement
 from ks_core.files import sha256_of
 from ks_core.formatting import shown, shown_path
+from ks_core.outputs import output_path
 
 PAIRS = "pairs.safetensors"
 """Name of the file in the folder of results."""
@@ -36,7 +37,8 @@ def write_pairs(path: Path, measurement: Measurement) -> dict[str, Any]:
     stacked = {name: np.stack([pairs.matrices[name] for pairs in measurement.pairs]) for name in MATRICES}
     tensors = {name: torch.from_numpy(of.astype(np.float32)) for name, of in stacked.items()}
     case_ids = [fact.case_id for fact in measurement.selection.measured]
-    write_tensors(path, FORM, {"layers": list(measurement.layers), "case_ids": case_ids}, tensors)
+    with output_path(path) as made:  # readable to whom results.json is
+        write_tensors(made, FORM, {"layers": list(measurement.layers), "case_ids": case_ids}, tensors)
     return {"file": path.name, "sha256": sha256_of(path), "names": list(MATRICES), "dtype": "float32"}
 
 
