@@ -153,7 +153,7 @@ def judge(results: Results, claims: Mapping[str, Claim] | Iterable[Claim] | None
             `ks_core.claims.registry`, those of the paper, when left out.
 
     Returns:
-        A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as the
+        A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as
         one line a claim.
 
     Raises:
