@@ -1,4 +1,4 @@
-"""pytest plugin: the `--ks-*` options, one measurement per session, and the table of claims at its end.
+"""pytest plugin: the `--ks-*` options, one measurement per session, and the claims at its end, one line each.
 
 Nothing is done, printed or imported until a test requests one of the fixtures, so that having the package installed
 costs other test suites nothing. What a claim needs is measured when the first test asks for it.
@@ -95,7 +95,7 @@ def ks_capacity(request: pytest.FixtureRequest) -> Capacity | None:
 
 @pytest.fixture
 def ks_record(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Put findings on the table of claims and hold them against the baseline.
+    """Put findings among the claims of the run and hold them against the baseline.
 
     With a baseline the test fails when a verdict changed or a value left its band. Without one the claim is judged
     alone: a claim that does not hold, or cannot be decided, is reported as an expected failure, never as passed. So are

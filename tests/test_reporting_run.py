@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def run_paper(inputs, folder, *options, family=()):
     }
     options = (*options, *(("--ks-family", *family) if family else ()))
     environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
-    arguments = ["-c", "pyproject.toml", "-m", "paper", "bench/paper", "-q", "-rs", "-p", "no:cacheprovider"]
+    environment |= {"COLUMNS": "200"}  # so that tables have their rows in lines
+    arguments = ["-c", "pyproject.toml", "-m", "paper", "bench/paper", "-v", "-rs", "-p", "no:cacheprovider"]
     arguments += [*(f"{name}={value}" for name, value in given.items()), *options]
     return run_module("pytest", *arguments, cwd=ROOT, env=environment)
 
@@ -76,7 +78,11 @@ def test_a_first_run_judges_each_claim_alone_and_writes_everything(run, first):
     of_paper = {name for name, claim in CLAIMS.items() if claim.needs not in ("lifelong", "capacity", "long_dose")}
     judged = {name for name in of_paper if CLAIMS[name].gate == "baseline"} - {"heavy-tail"}
     assert {finding["claim"] for finding in written["findings"]} == judged, "eight facts have too few pairs for a tail"
-    assert all(finding["id"] in first.stdout for finding in written["findings"])
+    listed = [finding["id"].removeprefix(f"{finding['claim']}:") for finding in written["findings"] if finding["part"]]
+    assert all(
+        re.search(rf"^  (holds|does not hold|undecided) +{part} ", first.stdout, re.MULTILINE) for part in listed
+    )
+    assert re.search(rf"^\d+ of {len(of_paper)} claims hold on model, .*3 not judged$", first.stdout, re.MULTILINE)
     assert set(written["not_judged"]) == {"heavy-tail", "published-inner-products", "published-superposition"}
     assert {path.stem for path in results.glob("*.png")} >= {"kurtosis", "growth", "dose", "scaling"}
     assert set(written["editing"]) == {"stream", "dose"}

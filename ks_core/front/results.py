@@ -153,8 +153,8 @@ def judge(results: Results, claims: Mapping[str, Claim] | Iterable[Claim] | None
             `ks_core.claims.registry`, those of the paper, when left out.
 
     Returns:
-        A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as the
-        table of claims.
+        A `Judgement`: a mapping from each claim's name to its findings, or to why it cannot be judged. It prints as
+        one line a claim.
 
     Raises:
         InputError: what are no results, or no claims of different names.
