@@ -66,7 +66,7 @@ def test_each_claim_of_the_parts_is_judged_and_results_are_written(prepared, fir
     of_parts = {name for name, claim in CLAIMS.items() if claim.needs in PARTS}
     judged = {finding["claim"] for finding in written["findings"]} | set(written["not_judged"])
     assert judged == of_parts
-    assert all(claim in first.stdout for claim in ("universal", "lossless", "bound-pairs"))
+    assert first.stdout.splitlines()[-1].endswith("not judged"), "how many claims hold, last"
     assert (prepared[0] / "copy.json").read_bytes() == (results / "results.json").read_bytes()
     assert list(results.glob("*.png"))
 
@@ -76,7 +76,7 @@ def test_progress_is_on_standard_error_a_line_each_and_quiet_has_none(prepared, 
     assert "second moments: 1,600 tokens" not in first.stdout
     quiet = measure(prepared, "--num-facts", 8, "--parts", "pairs", "--quiet", results="quiet")
     assert (quiet.returncode, quiet.stderr) == (0, "")
-    assert "universal" in quiet.stdout
+    assert "claims hold on model" in quiet.stdout
 
 
 @pytest.mark.usefixtures("first")

@@ -5,8 +5,11 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
+from checkout import ROOT
 from errors import says
 from warm import run_module
 
@@ -150,3 +153,14 @@ def test_no_command_is_one_line_too(tmp_path):
     found = run(tmp_path)
     assert found.returncode == 2
     assert found.stderr == "ks: error: the following arguments are required: COMMAND; see ks --help\n"
+
+
+def test_a_shell_that_asks_is_told_what_can_follow(tmp_path):
+    """As argcomplete's own shell function asks: by the environment, and it reads descriptor 8 or a file."""
+    pytest.importorskip("argcomplete", reason="tab completion is not installed")
+    line = "ks mea"
+    environment = {**os.environ, "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9"}
+    environment |= {"_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "said"), "_ARGCOMPLETE_IFS": "\n"}
+    command = [sys.executable, "-m", "ks_core.cli"]
+    subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
+    assert (tmp_path / "said").read_text().strip() == "measure"

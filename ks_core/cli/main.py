@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 
 from ks_core import __version__
@@ -45,11 +47,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of a command; what it does not know is its own error, not that of all commands."""
     made = parser()
+    complete(made)
     options, unknown = made.parse_known_args(arguments)
     if unknown:
         made.prog = f"ks {options.command}"
         made.error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
+
+
+def complete(made: Parser) -> None:
+    """Answer a shell that asks what can follow (it sets an environment variable), where argcomplete is installed."""
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    with suppress(ImportError):
+        import argcomplete
+
+        argcomplete.autocomplete(made)
 
 
 def parser() -> Parser:
