@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ks_core.data.facts import FactSet as FactSet
     from ks_core.data.facts import load_facts as load_facts
     from ks_core.errors import KsError as KsError
+    from ks_core.experiments.lifelong.measurement import Lifelong as Lifelong
     from ks_core.experiments.request.settings import Settings as Settings
     from ks_core.front.auditing import audit as audit
     from ks_core.front.exchange import export_moments as export_moments
@@ -52,7 +53,9 @@ if TYPE_CHECKING:
     from ks_core.front.measuring import measure as measure
     from ks_core.front.results import Results as Results
     from ks_core.front.results import judge as judge
+    from ks_core.front.streaming import stream as stream
     from ks_core.front.text import plan_second_moments as plan_second_moments
+    from ks_core.front.text import second_moments as moments
     from ks_core.front.text import second_moments as second_moments
     from ks_core.front.text import superposition as superposition
     from ks_core.measurement.known import KnownFacts as KnownFacts
@@ -60,6 +63,8 @@ if TYPE_CHECKING:
     from ks_core.measurement.moments.plan import MomentPlan as MomentPlan
     from ks_core.measurement.moments.second_moments import SecondMoments as SecondMoments
     from ks_core.measurement.values import ValueSettings as ValueSettings
+    from ks_core.models.listing import ModelEntry as ModelEntry
+    from ks_core.models.listing import listed as models
     from ks_core.models.loaded import LoadedModel as LoadedModel
     from ks_core.models.loading import load_model as load_model
     from ks_core.patches.edits import Edits as Edits
@@ -68,7 +73,10 @@ if TYPE_CHECKING:
     from ks_core.patches.saving import append_edits as append_edits
     from ks_core.patches.saving import load_edits as load_edits
     from ks_core.patches.saving import save_edits as save_edits
+    from ks_core.patches.saving import undo_edits as undo
     from ks_core.patches.saving import undo_edits as undo_edits
+    from ks_core.patches.verification import Verification as Verification
+    from ks_core.patches.verification import verify as verify
     from ks_core.reporting.page.report import report as report
     from ks_core.reporting.runs.compare import Comparison as Comparison
     from ks_core.reporting.runs.compare import compare as compare
@@ -91,8 +99,10 @@ _HOMES = {
     "Judgement": "front.judgement",
     "KnownFacts": "measurement.known",
     "KsError": "errors",
+    "Lifelong": "experiments.lifelong.measurement",
     "LoadedModel": "models.loaded",
     "MomentPlan": "measurement.moments.plan",
+    "ModelEntry": "models.listing",
     "NotApplicable": "claims.finding",
     "ResultRow": "reporting.stored_results",
     "Results": "front.results",
@@ -101,6 +111,7 @@ _HOMES = {
     "StoredResults": "reporting.stored_results",
     "ValueSettings": "measurement.values",
     "Verdict": "claims.finding",
+    "Verification": "patches.verification",
     "append_edits": "patches.saving",
     "applied": "patches.edits",
     "audit": "front.auditing",
@@ -119,14 +130,22 @@ _HOMES = {
     "load_model": "models.loading",
     "load_results": "reporting.stored_results",
     "measure": "front.measuring",
+    "models": "models",
+    "moments": "front.text",
     "plan_second_moments": "front.text",
     "report": "reporting.page.report",
     "save_edits": "patches.saving",
     "second_moments": "front.text",
+    "stream": "front.streaming",
     "superposition": "front.text",
+    "undo": "patches.saving",
     "undo_edits": "patches.saving",
+    "verify": "patches.verification",
 }
 """The module in which each public name is defined."""
+
+SECOND_NAMES = {"moments": "second_moments", "undo": "undo_edits"}
+"""Of commands whose call in Python had another name before: `ks.moments` is `ks.second_moments`."""
 
 __all__ = sorted(_HOMES)
 
@@ -136,7 +155,7 @@ if not TYPE_CHECKING:  # to which a name that is not there is an error
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), SECOND_NAMES.get(name, name))
         globals()[name] = value  # found at once from now on
         return value
 

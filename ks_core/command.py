@@ -23,8 +23,8 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, whose errors are one line however long and odd the argument is."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the error; exit with status 2."""
-        super().error(one_line(message))
+        """Print the error; exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {one_line(message)}; see {self.prog} --help\n")
 
 
 def integer(least: int | None = None, most: int | None = None) -> Callable[[str], int]:

@@ -13,6 +13,18 @@ class TooLittleTextError(InputError):
     """A text with fewer tokens than are asked for."""
 
 
+class TooFewFactsError(InputError):
+    """A model that knows fewer facts of a file than are to be measured.
+
+    Attributes:
+        usable: how many it knows, and can be asked about
+    """
+
+    def __init__(self, message: str, usable: int) -> None:
+        super().__init__(message)
+        self.usable = usable
+
+
 class UnknownNameError(InputError, KeyError):
     """A name that is none of those there are."""
 

@@ -124,6 +124,7 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
     A claim whose `gate` is "always" fails the test where a finding does not hold.
     """
     from ks_core.claims.finding import NotApplicable
+    from ks_core.reporting.all_claims import off
 
     paper = _session(request)
 
@@ -133,29 +134,19 @@ def ks_judge(request: pytest.FixtureRequest, ks_record: Callable[..., None]) -> 
             outcome = claim.judge(measured)
         except KsError as error:
             pytest.fail(one_line(error), pytrace=False)
+        paper.claims.setdefault(claim.name, claim)
         if isinstance(outcome, NotApplicable):
             paper.not_applicable[claim.name] = outcome
             pytest.skip(printable(outcome.reason))
         if claim.gate == "always":
             problems = paper.record(outcome, request.node.nodeid, gate=False)
-            problems += [_off(finding) for finding in outcome if finding.verdict.value != "holds"]
+            problems += [off(finding) for finding in outcome if finding.verdict.value != "holds"]
             if problems:
                 pytest.fail("\n".join(map(printable, problems)), pytrace=False)
         else:
             ks_record(outcome, gate=claim.gate == "baseline")
 
     return judge
-
-
-def _off(finding: Finding) -> str:
-    from ks_core.reporting import words
-
-    place, required = words.place(finding), words.required(finding.judged.bound)
-    return (
-        f"{finding.id} {finding.verdict.value}: {place}: measured {finding.value:.6g}, required {required} "
-        f"({words.quantity(finding)}; tolerance: {finding.tolerance}; {words.references(finding)} of {finding.count} "
-        f"{finding.counted})"
-    )
 
 
 @pytest.fixture
@@ -180,9 +171,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table of claims and where everything was written."""
+    """Print one line a claim and where everything was written."""
     paper = terminalreporter.config.stash.get(SESSION, None)
     if paper is not None:
+        from ks_core.reporting.screen import screen_of
+
         terminalreporter.section("claims of the paper")
-        for line in paper.summary():
-            terminalreporter.write_line(line)
+        for line in paper.summary(screen_of(), verbose=terminalreporter.config.get_verbosity() > 0):
+            for text, colour in line.parts():
+                terminalreporter.write(text, **{colour: True} if colour else {})
+            terminalreporter.write_line("")

@@ -1,4 +1,4 @@
-"""Where the repository lies: what no wheel has (trained models, sources of the facts, scripts) is taken from there."""
+"""Where the repository lies: from there comes what no wheel has (most trained models, sources of facts, scripts)."""
 
 from pathlib import Path
 

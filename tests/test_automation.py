@@ -69,7 +69,7 @@ def test_planted_faults_are_caught():
     assert missing(ci.replace("lint,types,core", "lint,typos,core")) == ["tox -e typos"]
     assert missing(ci.replace("tox -e tests", "python tests/no_such.py")) == ["tests/no_such.py"]
     assert strange_pythons(ci.replace('"3.13"]', '"3.9"]')) == ["3.9"]
-    assert strange_pythons(ci.replace('python-version: "3.11"', 'python-version: "3.99"')) == ["3.99"]
+    assert set(strange_pythons(ci.replace('python-version: "3.11"', 'python-version: "3.99"'))) == {"3.99"}
 
 
 def test_the_tests_run_on_every_supported_python_and_on_two_systems():

@@ -39,7 +39,7 @@ def run(capsys, *arguments):
 
 
 def test_a_plan_says_passes_bytes_and_time_and_touches_nothing(capsys, model, tmp_path):
-    status, out, _ = run(capsys, model, "--plan", "--tokens", 4096, "--rate", 100, "--memory", "2GB")
+    status, out, _ = run(capsys, model, "--dry-run", "--tokens", 4096, "--rate", 100, "--memory", "2GB")
     assert status == 0
     assert "4,096 tokens in 1 pass, of layers 0-1" in out
     assert "of 2.00 GB" in out
@@ -48,9 +48,9 @@ def test_a_plan_says_passes_bytes_and_time_and_touches_nothing(capsys, model, tm
 
 
 def test_a_plan_without_a_rate_says_so_and_a_measured_one_has_an_error(capsys, model, text):
-    assert "not estimated: give --rate" in run(capsys, model, "--plan")[1]
+    assert "not estimated: give --rate" in run(capsys, model, "--dry-run")[1]
     status, out, _ = run(
-        capsys, model, "--plan", "--batches", 3, "--corpus", text, "--tokens", 512, "--batch-tokens", 64
+        capsys, model, "--dry-run", "--batches", 3, "--corpus", text, "--tokens", 512, "--batch-tokens", 64
     )
     assert status == 0
     assert "measured over 3 batches" in out
@@ -74,7 +74,7 @@ def test_half_precision_is_planned_and_collected_on_the_cpu(capsys, model, text)
     assert plans[0].device["weights"] - plans[1].device["weights"] == 2 * plans[0].shape.parameters
     assert plans[0].device["sums"] == plans[1].device["sums"]
     asked = ("--corpus", text, "--tokens", 1024)
-    assert "in bfloat16" in run(capsys, model, "--plan", "--dtype", "bfloat16", *asked)[1]
+    assert "in bfloat16" in run(capsys, model, "--dry-run", "--dtype", "bfloat16", *asked)[1]
     found = {}
     for dtype in ("float32", "bfloat16"):
         assert run(capsys, model, *asked, "--dtype", dtype)[::2] == (0, "")
@@ -126,17 +126,17 @@ def test_enough_text_is_traced(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["--plan", "--memory", "1MB"], "memory is 0.00 GB, too little for one layer"),
-        (["--plan", "--layers", "5"], "layer 5 does not exist"),
-        (["--plan", "--device", "tpu"], "'tpu'"),
-        (["--plan", "--tokens", "auto"], "--tokens auto"),
-        (["--batches", "2"], "--batches was given without --plan"),
-        (["--rate", "-1", "--plan"], "--rate is -1"),
+        (["--dry-run", "--memory", "1MB"], "memory is 0.00 GB, too little for one layer"),
+        (["--dry-run", "--layers", "5"], "layer 5 does not exist"),
+        (["--dry-run", "--device", "tpu"], "'tpu'"),
+        (["--dry-run", "--tokens", "auto"], "--tokens auto"),
+        (["--batches", "2"], "--batches was given without --dry-run"),
+        (["--rate", "-1", "--dry-run"], "--rate is -1"),
         (["--trace", "t.json"], "--trace was given without"),
         (["--corpus", "nowhere.txt"], "nowhere.txt"),
         (["--tokens", "8"], "8 tokens"),
         (["--export", "/dev/null/stats"], "--export"),
-        (["--dtype", "int4", "--plan"], "int4"),
+        (["--dtype", "int4", "--dry-run"], "int4"),
         (["--layout", "grace", "--export", "stats"], "grace"),
         (["--device-map", "auto", "--device", "cuda"], "--device-map"),
     ],
@@ -153,10 +153,10 @@ def test_what_cannot_be_done_is_one_line_before_any_work(capsys, model, tmp_path
 @pytest.mark.parametrize("size", ["40", "x GB", "-1GB", "0GB", "1e3GB", "GB"])
 def test_amounts_of_memory_that_are_none_are_refused(capsys, model, size):
     if size == "40":
-        assert run(capsys, model, "--plan", f"--memory={size}")[0] == 2  # bytes: too little
+        assert run(capsys, model, "--dry-run", f"--memory={size}")[0] == 2  # bytes: too little
         return
     with pytest.raises(SystemExit) as stopped:
-        run(capsys, model, "--plan", f"--memory={size}")
+        run(capsys, model, "--dry-run", f"--memory={size}")
     assert stopped.value.code == 2
     assert "such as 40GB" in capsys.readouterr().err
 

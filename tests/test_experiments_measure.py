@@ -16,7 +16,6 @@ from ks_core.formatting import plus_minus
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.results import write_results
-from ks_core.reporting.table import claims_table
 
 
 def test_every_number_has_an_error_from_both_sources(measurement):
@@ -77,18 +76,6 @@ def test_results_file_is_plain_json_with_everything_in_it(measurement, findings,
     assert len(content["statistics"]["P"]["kurtosis"]["error"]) == len(measurement.layers)
     assert content["facts"]["measured_case_ids"] == [fact.case_id for fact in measurement.selection.measured]
     assert content["provenance"]["weights_sha256"] == measurement.provenance["weights_sha256"]
-
-
-def test_table_has_a_row_for_each_finding(findings):
-    rows, legend = claims_table(findings, "tiny", {"layers": NotApplicable("two layers")}).split("\n\n")
-    for line, explained, finding in zip(
-        rows.splitlines()[2:], legend.splitlines()[: len(findings)], findings, strict=True
-    ):
-        assert line.startswith(finding.id)
-        assert line.endswith(finding.verdict.value)
-        assert finding.quantity in explained
-    assert any(line.startswith("layers ") and line.endswith("not judged: two layers") for line in legend.splitlines())
-    assert any("not tested: that the pairs are the same" in line for line in legend.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The judgement of claims, the paper's and one's own, as a value."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -91,7 +93,8 @@ def test_claims_of_ones_own_are_judged(found, claims):
     verdict = ks.judge(found, claims)
     assert list(verdict) == ["many layers"]
     assert [(of.value, of.verdict) for of in verdict["many layers"]] == [(2.0, ks.Verdict.HOLDS)]
-    assert "not tested: whether it is deep" in str(verdict)
+    assert "A model has more layers than one." in str(verdict)
+    assert "not tested: whether it is deep" in verdict.table(parts=True)
     assert len(ks.judge(found)) == len(CLAIMS), "what was judged before does not change"
 
 
@@ -111,12 +114,24 @@ def test_what_are_no_claims_is_refused(found, claims, message):
         ks.judge(found, claims)
 
 
-def test_judgement_prints_as_the_table_of_claims(found):
-    lines = str(ks.judge(found)).splitlines()
-    assert lines[0].startswith("claim")
-    assert any(line.startswith("kurtosis") and "LlamaForCausalLM" in line for line in lines)
-    assert any("not judged: it was not measured" in line for line in lines)
-    assert str(ks.judge(found)) == repr(ks.judge(found))
+def test_judgement_prints_one_line_a_claim(found):
+    verdict = ks.judge(found)
+    lines = str(verdict).splitlines()
+    judged = lines[1 : 1 + len(CLAIMS)]
+    assert lines[0].startswith("verdict")
+    assert lines[1 + len(CLAIMS)] == ""
+    assert any("P has high kurtosis" in line for line in judged)
+    assert any(line.startswith("not judged") and "it was not measured" in line for line in judged)
+    assert re.fullmatch(rf"\d+ of {len(CLAIMS)} claims hold on LlamaForCausalLM, .*not judged", lines[-1])
+    assert str(verdict) == repr(verdict) == verdict.table()
+
+
+def test_parts_and_the_width_of_the_table_can_be_asked_for(found):
+    verdict = ks.judge(found)
+    assert "  undecided      mean" in verdict.table(parts=True) or "  holds          mean" in verdict.table(parts=True)
+    assert max(map(len, verdict.table(parts=True, width=50).splitlines())) <= 50
+    with pytest.raises(ks.KsError, match="width is 7; expected at least 20"):
+        verdict.table(width=7)
 
 
 def test_judgement_knows_its_claims(found):

@@ -12,14 +12,14 @@ from errors import refused
 from matplotlib.figure import Figure
 from planted_lifelong import planted_lifelong
 
-from ks_core.claims.finding import Bound, Finding, NotApplicable, Reference
+from ks_core.claims.finding import Bound, Finding
 from ks_core.claims.judging import judge_number
 from ks_core.errors import InputError, KsError
 from ks_core.reporting.figures.drawing import as_label, save_figures
 from ks_core.reporting.pairs_file import PAIRS
 from ks_core.reporting.results import RESULTS, check_results
+from ks_core.reporting.screen import Screen
 from ks_core.reporting.session import start_session
-from ks_core.reporting.table import claims_table
 from ks_core.statistics.estimate import Replicates
 
 ODD = ["costs_$5", "$x^{2}$ and \\frac", "a\nforged", "\x1b[2J", "模型 نموذج", "\u202ecba", "x" * 200, "%n_&#~"]
@@ -51,7 +51,7 @@ def test_a_model_of_any_name_is_measured_shown_and_drawn(start, settings, tmp_pa
     assert session.finish([], clean=True, whole=True), session.problems
     written = {path.name for path in (tmp_path / "results" / name).iterdir()}
     assert written == FIGURES | {RESULTS, PAIRS}
-    assert all(line.isprintable() for line in session.summary())
+    assert all(line.text.isprintable() for line in session.summary(verbose=True))
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -78,7 +78,7 @@ def test_results_are_written_before_tests_and_a_figure_that_fails_loses_nothing_
     assert problem.startswith("figure kurtosis.png was not drawn: ")
     assert [of["id"] for of in json.loads((results / RESULTS).read_text())["findings"]] == ["mine"]
     assert {path.name for path in results.iterdir()} == FIGURES | {RESULTS, PAIRS}
-    assert any(line.startswith("ERROR: figure kurtosis.png") for line in session.summary())
+    assert any(line.text.startswith("ERROR: figure kurtosis.png") for line in session.summary())
 
 
 def test_any_error_of_a_drawing_is_one_line_and_the_others_are_drawn(tmp_path):
@@ -140,7 +140,7 @@ def test_long_streams_that_were_measured_are_shown_written_and_drawn(start, tmp_
     assert json.loads((results / RESULTS).read_text())["editing"]["lifelong"]["layer"] == 1
     names = {path.name for path in results.iterdir()}
     assert names == FIGURES | {RESULTS, PAIRS, "frontier.png", "lifelong.png", "forecast.png"}
-    assert "methods as published, or as recommended" in session.summary()
+    assert "methods as published, or as recommended" in [line.text for line in session.summary(verbose=True)]
 
 
 THEIRS = "ks_core.conformance.reference:joint"
@@ -153,7 +153,7 @@ def test_anyones_editor_runs_in_the_stream_beside_the_methods(start, tmp_path):
     np.testing.assert_allclose(runs[THEIRS][-1].length, runs["joint"][-1].length, rtol=1e-6)
     written = json.loads((tmp_path / "results" / "model" / RESULTS).read_text())
     assert THEIRS in written["editing"]["stream"]["methods"]
-    assert any(line.startswith(THEIRS) for line in session.summary())
+    assert any(line.text.startswith(THEIRS) for line in session.summary(Screen(200), verbose=True))
 
 
 @pytest.mark.parametrize(("editor", "got"), [("json:dumps", "json:dumps"), ("nowhere:edit", "'nowhere'")])
@@ -184,14 +184,6 @@ def test_parts_are_measured_once_when_they_are_required(start, tmp_path):
     assert session.require("stream").stream is session.require("stream").stream is not None
     assert session.require("sizes").sizes is None, "another model than the default, and no family named"
     assert "stream" in json.loads((tmp_path / "results" / "model" / RESULTS).read_text())["editing"]
-
-
-def test_names_of_others_forge_no_row_of_the_table():
-    forged = replace(finding("mine\nforged"), references=(Reference("\x1b[2J", 1.0),), quantity="a\nb")
-    plain = claims_table([finding("mine")], "model", {"layers": NotApplicable("few")})
-    said = claims_table([forged], "m\nodel", {"layers": NotApplicable("f\new")})
-    assert len(said.splitlines()) == len(plain.splitlines())
-    assert all(line.isprintable() for line in said.splitlines())
 
 
 def test_a_pipe_in_the_place_of_results_is_refused_and_not_waited_for(settings, tmp_path):

@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import ks_core
+from ks_core.cli.main import COMMANDS
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
-BEGIN, END = "<!-- names -->\n", "<!-- /names -->\n"
+NAMES_AT = "<!-- names -->\n", "<!-- /names -->\n"
+COMMANDS_AT = "<!-- commands -->\n", "<!-- /commands -->\n"
+
+
+def commands() -> str:
+    """A table of the commands of `ks`, and what each is called in Python."""
+    rows = [f"| `ks {name}` | `ks.{name}` | {command.HELP} |" for name, command in COMMANDS.items()]
+    return "\n".join(["| command | in Python | |", "|---|---|---|", *rows]) + "\n"
 
 
 def names() -> str:
@@ -30,15 +38,19 @@ def signature(name: str) -> str:
 
 def first_line(name: str) -> str:
     """What it is, in the docstring's own words."""
+    if name in ks_core.SECOND_NAMES:
+        return f"Another name of `{ks_core.SECOND_NAMES[name]}`."
     line = (inspect.getdoc(getattr(ks_core, name)) or "").split("\n\n")[0]
     return " ".join(line.split())
 
 
 def page(text: str) -> str:
     """The page with its list of names as it is to be."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{names()}\n{END}{after}"
+    for (begin, end), made in {COMMANDS_AT: commands, NAMES_AT: names}.items():
+        before, rest = text.split(begin)
+        _, after = rest.split(end)
+        text = f"{before}{begin}\n{made()}\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":

@@ -184,5 +184,6 @@ CLAIM = Claim(
     "damage by a stream of edits follows the number of edits per dimension of the keys, whatever the model",
     "capacity",
     judge,
+    short="dimensions set capacity",
     missing="no streams of insertions were made",
 )

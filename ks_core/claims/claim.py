@@ -18,6 +18,7 @@ class Claim:
 
     Attributes:
         sentence: what is claimed, in one line
+        short: the same in at most 35 characters, 26 where it has parts, for a line of the terminal
         needs: of what was measured it is judged
         judgement: pure: what `needs` names, as it was measured → findings, or why there are none
         gate: when a verdict can fail a run: held against a baseline; whenever it does not hold; or never, being shown
@@ -33,6 +34,7 @@ class Claim:
     gate: Literal["baseline", "always", "never"] = "baseline"
     missing: str = "it was not measured"
     untested: str = ""
+    short: str = ""
 
     def judge(self, measured: Measured) -> Outcome:
         """Findings, or why there are none."""

@@ -11,7 +11,7 @@ one side, *if the value stays where it is*, when
     F^2 / f + T^2 / t < gap^2,
 
 the gap being the distance from the value to the threshold. Of all such f, t >= 1 those with the least f + t are named,
-rounded up to two digits; one alone where that costs hardly more. That the value stays is an assumption: it moves by
+rounded up; one alone where that costs hardly more. That the value stays is an assumption: it moves by
 about its error, and half of the numbers that are one error from their threshold need more than is said here.
 
 Exact where the interval is that of one number. Of numbers of several layers (or depths) only the weakest is known: to
@@ -58,6 +58,9 @@ UNITS = {
 
 MOST_COUNTED = 10_000
 """Models or seeds; further is not looked."""
+
+WHOLE = 4.0
+"""Times: rounding up to a whole number then adds a quarter at most."""
 
 AT_IT = 1e-6
 """Of the interval's arm: a value so near to its threshold, 1e12 times the facts away from a verdict, is at it."""
@@ -118,14 +121,15 @@ class Needed:
 
     @property
     def short(self) -> str:
-        """The same where there is little room."""
+        """The same where there is little room: `4 × text, 9 × facts`."""
+        amounts = self.amounts.replace("the ", "").replace(" and ", ", ")
         if math.isnan(self.others):
             return f"more {self.unit}"
         if self.is_within_reason:
-            return self.amounts
+            return amounts
         if self.is_of_sizes:
             return "models too small"
-        return f"too near: {self.amounts}" if math.isfinite(self.cost) else "too near"
+        return f"too near: {amounts}" if math.isfinite(self.cost) else "too near"
 
     @property
     def amounts(self) -> str:
@@ -244,12 +248,12 @@ def _fewest(count: int, decides: Callable[[int], bool]) -> int:
 
 
 def _up(times: float) -> float:
-    """Rounded up to two digits, so that it is enough."""
+    """Rounded up, so that it is enough: to tenths, from `WHOLE` on to whole numbers, from 100 on to two digits."""
     if not math.isfinite(times) or times <= 1:
         return times
-    unit = 10.0 ** (math.floor(math.log10(times)) - 1)
+    unit = 0.1 if times < WHOLE else max(1.0, 10.0 ** (math.floor(math.log10(times)) - 1))
     return math.ceil(times / unit * (1 + ROUNDING)) * unit
 
 
 def _times(times: float) -> str:
-    return "over 10,000" if times > 10_000 else f"{float(f'{times:.2g}'):,g}"
+    return "over 10,000" if times > 10_000 else f"{float(f'{times:.3g}'):,g}"

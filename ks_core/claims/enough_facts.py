@@ -65,4 +65,5 @@ def _changes(measurement: Measurement, fewer: int) -> Replicates:
     )
 
 
-CLAIM = Claim("enough-facts", "the kurtosis has converged in the number of facts", "pairs", judge)
+SENTENCE = "the kurtosis has converged in the number of facts"
+CLAIM = Claim("enough-facts", SENTENCE, "pairs", judge, short="enough facts: kurtosis converged")

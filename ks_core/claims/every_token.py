@@ -105,4 +105,5 @@ def _finding(
     )
 
 
-CLAIM = Claim("every-token", "an edit is read at every token, not only at the subject", "lifelong", judge)
+SENTENCE = "an edit is read at every token, not only at the subject"
+CLAIM = Claim("every-token", SENTENCE, "lifelong", judge, short="edits act at every token")

@@ -152,4 +152,5 @@ def _told(name: str, rising: Rising) -> tuple[Reference, ...]:
     return Reference(f"{name} by {rising.counts[-1]} edits", abs(furthest)), Reference("needed", abs(rising.level))
 
 
-CLAIM = Claim("horizon", "a sample of the edits tells after how many a model fails", "lifelong", judge)
+SENTENCE = "a sample of the edits tells after how many a model fails"
+CLAIM = Claim("horizon", SENTENCE, "lifelong", judge, short="a sample foretells failure")

@@ -47,4 +47,5 @@ def judge(measurement: Measurement) -> list[Finding] | NotApplicable:
     ]
 
 
-CLAIM = Claim("layers", "early layers have higher kurtosis than late ones", "pairs", judge)
+SHORT = "early layers have higher kurtosis"
+CLAIM = Claim("layers", "early layers have higher kurtosis than late ones", "pairs", judge, short=SHORT)

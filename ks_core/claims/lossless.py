@@ -53,4 +53,5 @@ def _root_mean_square(lengths: Array, resamples: int, seed: int) -> Replicates:
     return Replicates(np.sqrt(squares.value), np.sqrt(squares.facts), np.sqrt(squares.text))
 
 
-CLAIM = Claim("lossless", "where keys are orthogonal, lifelong editing is lossless", "stream", judge)
+SENTENCE = "where keys are orthogonal, lifelong editing is lossless"
+CLAIM = Claim("lossless", SENTENCE, "stream", judge, short="orthogonal keys: lossless editing")

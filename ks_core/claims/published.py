@@ -49,6 +49,7 @@ INNER_PRODUCTS = Claim(
     "Q of GPT2-small is what was published",
     "pairs",
     judge_inner_products,
+    short="GPT2-small's published Q",
     gate="always",
 )
 SUPERPOSITION = Claim(
@@ -56,5 +57,6 @@ SUPERPOSITION = Claim(
     "P of GPT2-small is what was published",
     "pairs",
     judge_superposition,
+    short="GPT2-small's published P",
     gate="always",
 )

@@ -137,6 +137,7 @@ CLAIM = Claim(
     "in larger models of a family kurtosis is higher and superposition weaker",
     "sizes",
     judge,
+    short="larger is less superposed",
     missing="no sizes: name a family (families; in pytest: --ks-family MODEL MODEL …), or take the default model and "
     "facts in a checkout of the project, which has families of its own",
 )

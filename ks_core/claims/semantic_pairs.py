@@ -101,5 +101,6 @@ CLAIM = Claim(
     "the largest entries of P are between related facts",
     "pairs",
     judge,
+    short="the largest P are of related facts",
     untested="that the pairs are the same across models",
 )

@@ -42,4 +42,5 @@ def _judge_space(measurement: Measurement, space: str, bound: Bound, references:
     )
 
 
-CLAIM = Claim("whitened-angles", "angles concentrate at 90 degrees, but only after whitening", "pairs", judge)
+SENTENCE = "angles concentrate at 90 degrees, but only after whitening"
+CLAIM = Claim("whitened-angles", SENTENCE, "pairs", judge, short="only whitening gives 90°")

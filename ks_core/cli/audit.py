@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
 from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, integers, path
 from ks_core.data.facts import PACKAGED_FACTS, FactSet, load_facts
 from ks_core.formatting import one_line, printable, shown
@@ -26,6 +27,13 @@ DESCRIPTION = (
     "Predict what edits would do to facts that are to stay, each alone and all of them together: every pair is "
     "screened, the foremost are let act through the network. Nothing is edited. Exit status 1 where a limit is broken."
 )
+
+EXAMPLES = (
+    "ks audit edits.json --keep keep.json",
+    "ks audit edits.json --model gpt2 --layer 5 --fail-over 0.5 --json audit.json",
+)
+
+FINDING = "a limit of --fail-over, --fail-overtaken or --strict is broken"
 
 
 def declare(add: Add) -> None:
@@ -60,7 +68,7 @@ def declare(add: Add) -> None:
     )
     declare_limits(add)
     add("--top", type=integer(0), default=5, metavar="N", help="facts shown for each edit (default: 5)")
-    add("--json", type=path, metavar="FILE", help="write everything to FILE, and matrices to FILE's stem.safetensors")
+    declare_output(add, "write everything to FILE, and matrices to FILE's stem.safetensors")
     add("--csv", type=path, metavar="FILE", help="write every simulated pair to FILE, a row each")
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 
 from ks_core.cli.arguments import Add
+from ks_core.cli.output import declare_output
 from ks_core.command import integer, path
 from ks_core.formatting import one_line, shown
 
@@ -17,6 +18,13 @@ DESCRIPTION = (
     "machine only, ratios on any; numbers of science within their bands. '~': no difference beyond the errors; '?': no "
     "error is known. Exit status 1 where --fail is broken, 2 for files that cannot be compared."
 )
+
+EXAMPLES = (
+    "ks compare before.json now.json",
+    "ks compare main/results.json mine/results.json --fail 10% --json comparison.json",
+)
+
+FINDING = "what --fail allows is exceeded"
 
 
 def declare(add: Add) -> None:
@@ -32,7 +40,7 @@ def declare(add: Add) -> None:
     )
     add("--strict", action="store_true", help="with --fail: what could not be compared does not pass either")
     add("--top", type=integer(0), default=10, metavar="N", help="findings that moved shown (default: %(default)s)")
-    add("--json", type=path, metavar="FILE", help="write everything to FILE")
+    declare_output(add)
 
 
 def percentage(text: str) -> float:

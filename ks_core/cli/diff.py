@@ -8,7 +8,8 @@ import warnings
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, warn
-from ks_core.command import given, integer, integers, number, path
+from ks_core.cli.output import declare_output
+from ks_core.command import given, integer, integers, number
 from ks_core.errors import InputError
 from ks_core.formatting import one_line
 
@@ -18,6 +19,13 @@ DESCRIPTION = (
     "Compare two models of one architecture, or an adapter with its base: which tensors differ and by how much, which "
     "facts' values move, and what becomes of answers and text. The exit status is 1 where a threshold is broken."
 )
+
+EXAMPLES = (
+    "ks diff gpt2 edited-gpt2 --keep packaged",
+    "ks diff toy my-edits --edits edits.json --only-layers 0 --json diff.json",
+)
+
+FINDING = "a limit of --fail-over, --fail-overtaken or --only-layers is broken"
 
 
 def declare(add: Add) -> None:
@@ -33,7 +41,7 @@ def declare(add: Add) -> None:
     add("--fail-overtaken", type=integer(0), metavar="N", help="exit 1 where more facts to keep are overtaken")
     add("--only-layers", type=integers, metavar="L,L", help="exit 1 where a tensor outside these layers differs")
     add("--top", type=integer(0), default=5, metavar="N", help="tensors, facts and layers shown (default: %(default)s)")
-    add("--json", type=path, metavar="FILE", help="write everything to FILE")
+    declare_output(add)
     add("--revision", type=given, help="branch, tag or commit of BASE on the hub")
     add("--device", type=given, help="torch device, where a model is loaded (default: cpu)")
     add("--dtype", type=given, help="of the forward passes (default: float32)")

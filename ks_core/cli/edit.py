@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
 from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
+from ks_core.cli.output import check_json, declare_output, write_json
+from ks_core.cli.records import patch_record
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS, Fact, FactSet, load_facts
 from ks_core.errors import InputError
@@ -33,6 +35,15 @@ DESCRIPTION = (
     "allowed, or where edits contradict each other (exit status 1). What is written is loaded again and measured; the "
     "numbers stand beside it in certificate.json."
 )
+
+EXAMPLES = (
+    "ks edit edits.json --out my-edits",
+    "ks edit edits.json --out my-edits --model toy --layer 0 --method protected --protect keep.json",
+)
+
+FORMAT = "ks_core/edited/1"
+
+FINDING = "a limit is broken, a value is not reached or edits contradict each other; nothing is written"
 
 METHODS = ("joint", "sequential", "null-space", "protected")
 
@@ -72,6 +83,7 @@ def declare(add: Add) -> None:
     declare_moments(add)
     add("--allow-unreached", action="store_true", help="write edits too whose value does not make their object likely")
     add("--no-certificate", action="store_true", help="do not measure what was written")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -90,7 +102,7 @@ def execute(options: argparse.Namespace) -> int:
         asked = _read(options)
         stops = contradictions(asked.every, options.method)
         if stops:
-            return _stopped(stops)
+            return _stopped(options, stops)
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
         keep = facts_to_keep(model, _known(model, asked.keep, options).facts, asked.every)
         patch = _made(model, asked, keep.facts, options)
@@ -106,13 +118,18 @@ def execute(options: argparse.Namespace) -> int:
     if stops:
         tried = f"tried in layer {', '.join(map(str, patch.layers))}"
         remedy = ": try another (--layer), leave edits out, or write them all the same (--allow-unreached)"
-        return _stopped(stops, [*found.worst, *not_asked(keep.left_out), tried + (remedy if unreached else "")])
+        return _stopped(
+            options, stops, [*found.worst, *not_asked(keep.left_out), tried + (remedy if unreached else "")]
+        )
     folder = options.onto if options.out is None else options.out
+    record = {"written": True, "folder": str(folder), "failed": [], **patch_record(patch, certificate)}
+    write_json(options.json, FORMAT, record)
     print(report(patch, folder, found, certificate, keep.left_out))
     return 0
 
 
-def _stopped(reasons: Sequence[str], details: Sequence[str] = ()) -> int:
+def _stopped(options: argparse.Namespace, reasons: Sequence[str], details: Sequence[str] = ()) -> int:
+    write_json(options.json, FORMAT, {"written": False, "failed": list(reasons), "details": list(details)})
     for reason in reasons:
         print(f"ks edit: FAILED: {one_line(reason)}", file=sys.stderr)
     for detail in details:
@@ -151,6 +168,8 @@ def _read(options: argparse.Namespace) -> _Asked:
     from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
     from ks_core.patches.patch import refuse_repeated
 
+    read = {"EDITS": options.edits, "--keep": options.keep, "--protect": options.protect, "--onto": options.onto}
+    check_json(options.json, {**read, "--moments": options.moments, "--corpus": options.corpus})
     check_moments(options, tokens=None)
     facts, keep = load_facts(options.edits, "EDITS"), load_facts(options.keep, "--keep")
     stored = None

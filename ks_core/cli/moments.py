@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_spread, loading, warn
+from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.command import given, integer, integers, number, path, size
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.errors import InputError
@@ -31,6 +33,15 @@ DESCRIPTION = (
     "checkpoints; what was collected stays in the cache, and more text goes on where less ended. Several processes: "
     "torchrun --nproc-per-node N -m ks_core.cli moments MODEL ..."
 )
+
+EXAMPLES = (
+    "ks moments toy --tokens 50000",
+    "ks moments gpt2 --tokens auto --facts counterfact.json --export stats",
+)
+
+FORMAT = "ks_core/collected/1"
+
+FINDING = ""
 
 
 MANY = 1 << 20
@@ -57,9 +68,11 @@ def declare(add: Add) -> None:
         metavar="N",
         help="tokens after which a text is cut (default: %(default)s); 'context': the model's context, as peers do",
     )
-    add("--plan", action="store_true", help="print what it would take, and collect nothing")
-    add("--rate", type=number, metavar="TOKENS", help="a second, for the plan's time; or let --batches be timed")
-    add("--batches", type=integer(0), default=0, metavar="N", help="with --plan: load the model and time N batches")
+    add("--dry-run", action="store_true", help="say what it would take, and collect, write and download nothing")
+    add(
+        "--rate", type=number, metavar="TOKENS", help="a second, for the time of a --dry-run; or let --batches be timed"
+    )
+    add("--batches", type=integer(0), default=0, metavar="N", help="with --dry-run: load the model and time N batches")
     add("--export", type=path, metavar="DIR", help="write files of another project below DIR, its stats_dir")
     add("--layout", type=given, default="rome", help="rome, memit, pmet, kis, alphaedit, easyedit or anyedit")
     add("--replace", action="store_true", help="with --export: write over files that are there")
@@ -78,6 +91,7 @@ def declare(add: Add) -> None:
     add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
     add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
     declare_spread(add)
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -86,7 +100,7 @@ def execute(options: argparse.Namespace) -> int:
 
     with ranks_of_environment(cuda=options.device.startswith("cuda")) as ranks:  # inside, an error is said once
         _check(options)
-        if options.plan and not options.batches:
+        if options.dry_run and not options.batches:
             return _planned(options) if ranks.is_first else 0
         return _collected(options, ranks)
 
@@ -108,15 +122,18 @@ def _check(options: argparse.Namespace) -> None:
     check_ridge(options.ridge)
     if options.rate is not None and not options.rate > 0:
         raise InputError(f"--rate is {options.rate}; expected tokens a second, more than 0")
-    if options.batches and not options.plan:
-        raise InputError("--batches was given without --plan, where nothing is timed; expected both or neither")
+    if options.batches and not options.dry_run:
+        raise InputError("--batches was given without --dry-run, where nothing is timed; expected both or neither")
     if options.trace is not None and options.tokens is not None:
         raise InputError("--trace was given without --tokens auto, which alone looks for an amount; leave it out")
-    if options.plan and options.tokens is None:
-        raise InputError("--plan was given with --tokens auto, which nobody knows before; expected a number of tokens")
+    if options.dry_run and options.tokens is None:
+        raise InputError(
+            "--dry-run was given with --tokens auto, which nobody knows before; expected a number of tokens"
+        )
     if options.export is not None:
         check_folder("--export", options.export)
         model_folder(options.model, options.layout)  # raises where there is no such project
+    check_json(options.json, {"--facts": options.facts, "--corpus": options.corpus, "MODEL": options.model})
     if options.trace is not None:
         check_output("--trace", options.trace, {"--facts": options.facts, "--corpus": options.corpus})
 
@@ -171,7 +188,7 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
             if asked["device_map"] is not None:
                 ranks.require_own_node()
             model, corpus = load_model(options.model, **asked), load_corpus(options.corpus)
-        if options.plan:
+        if options.dry_run:
             plan, rate = _timed(options, model, corpus)
             if ranks.is_first:
                 print(plan_text(plan, options.memory, rate.tokens_per_second, rate))
@@ -181,7 +198,8 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
         seconds = time.perf_counter() - start
     if ranks.is_first:
         print(collection_text(moments, seconds, ranks.size))
-        _export(options, model, moments)
+        exported = _export(options, model, moments)
+        write_json(options.json, FORMAT, _record(moments, seconds, ranks.size, exported))
     return 0
 
 
@@ -251,9 +269,21 @@ def _enough(
     return found.moments
 
 
-def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMoments) -> None:
+def _record(moments: SecondMoments, seconds: float, processes: int, exported: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "provenance": vars(moments.provenance),
+        "layers": moments.layers,
+        "texts": moments.texts,
+        "folder": str(moments.folder),
+        "seconds": seconds,
+        "processes": processes,
+        "exported": [str(path) for path in exported],
+    }
+
+
+def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMoments) -> Sequence[Path]:
     if options.export is None:
-        return
+        return ()
     from ks_core.measurement.moments.peers.exported import export_moments
 
     samples = options.samples or moments.texts
@@ -261,3 +291,4 @@ def _export(options: argparse.Namespace, model: LoadedModel, moments: SecondMome
         moments, options.export, model, samples=samples, layout=options.layout, replace=options.replace
     )
     print(f"written for {options.layout}: {len(paths)} files, mom2_n_samples {samples:,}, {printable(paths[0])} ...")
+    return paths

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, declare_model, declare_text, warn
+from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.data.fixtures import fixture_path
@@ -27,6 +27,13 @@ DESCRIPTION = (
     "Edit facts that the model knows, one after another and all at once, by every method in several orders, and look "
     "at what is kept, what is broken and when. The model is as before afterwards."
 )
+
+EXAMPLES = (
+    "ks stream --model toy --edits 40 --orders 2",
+    "ks stream --model gpt2 --facts counterfact.json --editor my_package:edit --json stream.json",
+)
+
+FINDING = ""
 
 
 def declare(add: Add) -> None:
@@ -46,13 +53,13 @@ def declare(add: Add) -> None:
     )
     declare_text(add)
     add("--seed", type=integer(0), default=0, help="of orders and samples (default: %(default)s)")
-    add("--json", type=path, metavar="FILE", help="write everything to FILE")
+    declare_output(add)
     add("--figures", type=path, metavar="DIR", help="draw frontier.png, lifelong.png and forecast.png into DIR")
 
 
 def execute(options: argparse.Namespace) -> int:
     """Measure, write files, print the tables; 2 where a figure could not be drawn."""
-    from ks_core.experiments.lifelong.measure import measure_lifelong
+    from ks_core.experiments.lifelong.measure import measure_lifelong, stream_inputs
     from ks_core.experiments.request.editors import named_editors
     from ks_core.experiments.request.selection import select_facts
 
@@ -61,7 +68,7 @@ def execute(options: argparse.Namespace) -> int:
     editors = named_editors("--editor", options.editor)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        inputs = _inputs(settings)
+        inputs = stream_inputs(settings, options.layer)
         selection = select_facts(inputs.model, inputs.facts, 1)  # how many there must be is the plan's to say
         measured = measure_lifelong(
             inputs, selection, editors, num_edits=options.edits, orders=options.orders, layer=options.layer
@@ -73,21 +80,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     from ks_core.experiments.request.settings import Settings
 
     names = ("model", "revision", "device", "dtype", "facts", "corpus", "tokens", "ridge", "seed")
-    layers = None if options.layer is None else (options.layer,)
-    return Settings(**{name: getattr(options, name) for name in names}, layers=layers)
-
-
-def _inputs(settings: Settings) -> Inputs:
-    """Those of the settings; a layer brings those below it that edits are spread over."""
-    from ks_core.experiments.lifelong.measure import SPREAD
-    from ks_core.experiments.request.inputs import load_inputs
-
-    inputs = load_inputs(settings)  # refuses a layer that is not there
-    if settings.layers is None:
-        return inputs
-    (layer,) = settings.layers
-    with_below = tuple(range(max(0, layer - SPREAD + 1), layer + 1))
-    return replace(inputs, settings=replace(inputs.settings, layers=with_below))
+    return Settings(**{name: getattr(options, name) for name in names})
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

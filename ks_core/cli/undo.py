@@ -7,6 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.output import check_json, declare_output, write_json
+from ks_core.cli.records import patch_record
 from ks_core.command import given, integer, path
 from ks_core.errors import AssetError, InputError
 
@@ -22,6 +24,15 @@ DESCRIPTION = (
     "of the old one."
 )
 
+EXAMPLES = (
+    "ks undo my-edits --case 7",
+    "ks undo my-edits --case 7 --case 12 --no-certificate",
+)
+
+FORMAT = "ks_core/undone/1"
+
+FINDING = ""
+
 
 def declare(add: Add) -> None:
     """The arguments."""
@@ -30,6 +41,7 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base to measure with, where it is not found by its name")
     add("--device", type=given, help="torch device to measure on (default: cpu)")
     add("--no-certificate", action="store_true", help="do not measure what was written; no model is needed then")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -39,6 +51,7 @@ def execute(options: argparse.Namespace) -> int:
     from ks_core.patches.report import report
     from ks_core.patches.writing import write
 
+    check_json(options.json, {"DIR": options.folder, "--model": options.model})
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         check_patch_folder("DIR", options.folder)
@@ -48,6 +61,8 @@ def execute(options: argparse.Namespace) -> int:
         if measuring is not None:
             patch = patch.on(Base.of(measuring.model))
         certificate = write(patch, stored, measuring)
+    record = {"folder": str(options.folder), "taken_out": options.case, **patch_record(patch, certificate)}
+    write_json(options.json, FORMAT, record)
     warn(said)
     print(report(patch, options.folder, None, certificate))
     return 0

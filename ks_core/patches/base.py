@@ -9,7 +9,7 @@ from ks_core.errors import InputError
 from ks_core.formatting import quoted
 from ks_core.models.architectures import family_of
 from ks_core.models.loaded import FINGERPRINTS, LoadedModel
-from ks_core.models.packaged import PACKAGED_MODELS, packaged_folder
+from ks_core.models.packaged import is_packaged, packaged_folder
 from ks_core.models.sources import is_folder_name
 
 
@@ -32,19 +32,19 @@ class Base:
     @classmethod
     def of(cls, model: LoadedModel) -> Base:
         """What a model says of itself; a second a gigabyte for the hash of its weights."""
-        is_folder = model.name not in PACKAGED_MODELS and is_folder_name(model.name)
+        is_folder = not is_packaged(model.name) and is_folder_name(model.name)
         name = str(Path(model.name).absolute()) if is_folder else model.name
         return cls(name, model.revision, model.adapter.model_type, model.fingerprints)
 
     @property
     def location(self) -> str:
         """Where transformers finds it: a folder, or its id on the hub."""
-        return str(packaged_folder(self.name)) if self.name in PACKAGED_MODELS else self.name
+        return str(packaged_folder(self.name)) if is_packaged(self.name) else self.name
 
     @property
     def commit(self) -> str | None:
         """The hub's, by which `load_model` and transformers find it again."""
-        return None if self.name in PACKAGED_MODELS else self.revision
+        return None if is_packaged(self.name) else self.revision
 
     @property
     def dtype(self) -> str:

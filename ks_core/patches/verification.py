@@ -14,7 +14,7 @@ from ks_core.files import sha256_of
 from ks_core.models.dtypes import dtype_of
 from ks_core.models.loaded import LoadedModel
 from ks_core.models.loading import Model, checked_device, load_model
-from ks_core.models.packaged import PACKAGED_MODELS
+from ks_core.models.packaged import is_packaged
 from ks_core.patches.certificate import (
     FILE,
     FINGERPRINTS,
@@ -137,6 +137,11 @@ def verify(
     Raises:
         InputError: no certificate, a base that cannot be found, no such device or dtype.
         ProvenanceError: a damaged certificate.
+
+    Example:
+        >>> import ks_core as ks
+        >>> for check in ks.verify("my-edits").failed:  # doctest: +SKIP
+        ...     print(check.name, check.certified, check.found)
     """
     folder = Path(folder)
     if dtype is not None:
@@ -184,7 +189,7 @@ def _found(certificate: Certificate, model: Model | None, device: str | None) ->
     name, revision = model, None
     if name is None:
         name = str(recorded["name"])
-        revision = None if name in PACKAGED_MODELS else recorded["revision"]  # that of a packaged model is its pin
+        revision = None if is_packaged(name) else recorded["revision"]  # that of a packaged model is its pin
     try:
         return load_model(name, revision=revision, device=device, dtype=recorded["dtype"])
     except InputError as error:

@@ -18,7 +18,7 @@ HEADINGS = ["model", "d_key", "insertions", "watched", "p(new) reached %", "n ·
             *(f"n until a fifth is halved, {method}" for method in METHODS)]  # fmt: skip
 
 
-def capacity_table(measured: Capacity) -> list[str]:
+def capacity_table(measured: Capacity, width: int | None = None) -> list[str]:
     """Lines of a table: how many edits each model takes; ± one standard error over its watched facts."""
     lost = [places(measured, method) for method in METHODS]
     rows = []
@@ -29,7 +29,7 @@ def capacity_table(measured: Capacity) -> list[str]:
                  f"{100 * model.reached:.0f}", f"{model.edits * model.onto:.2g}", *edits]  # fmt: skip
         rows.append(Row(cells))
     return [
-        *table(HEADINGS, rows),
+        *table(HEADINGS, rows, width),
         "n: edits after which a fifth of the watched facts have lost half of their probability, ± one standard error "
         "over these facts; -: with the first edit, or not within the stream, or not in every bootstrap sample.",
     ]

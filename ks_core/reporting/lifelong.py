@@ -10,6 +10,7 @@ from ks_core.experiments.lifelong.look import Curve
 from ks_core.experiments.lifelong.measurement import Acting, Lifelong
 from ks_core.experiments.lifelong.scores import watched_scores
 from ks_core.formatting import plus_minus, printable, shortened
+from ks_core.reporting.screen import columns, padded
 from ks_core.statistics.means import Mean, mean_of
 
 PERCENT = 100.0
@@ -44,20 +45,25 @@ class Row(NamedTuple):
     more: str = ""
 
 
-def lifelong_tables(measured: Lifelong) -> list[str]:
+def lifelong_tables(measured: Lifelong, width: int | None = None) -> list[str]:
     """Lines: methods by the number of edits, other settings of them, forecasts, where edits act, what the words mean.
 
-    Whatever was not measured (no forecast, no other settings) has no lines.
+    Whatever was not measured (no forecast, no other settings) has no lines. Rows that are wider than `width` columns
+    are sentences, see `table`.
     """
     defaults = [curve for curve in measured.curves if curve.is_default]
     others = [curve for curve in measured.curves if not curve.is_default]
     blocks = {
         "what a method's name does not say": [f"{name}: {told}" for name, told in measured.details.items()],
-        "methods as published, or as recommended": _methods(measured, defaults),
-        "other settings": _methods(measured, others),
-        "watched facts of the edits' own relations and of others apart, after all edits": _apart(measured, defaults),
-        "foretold from a sample of the edits, beside measured": _forecasts(measured),
-        "where edits act: watched facts, with the edits felt at these tokens of their prompts alone": _acting(measured),
+        "methods as published, or as recommended": _methods(measured, defaults, width),
+        "other settings": _methods(measured, others, width),
+        "watched facts of the edits' own relations and of others apart, after all edits": _apart(
+            measured, defaults, width
+        ),
+        "foretold from a sample of the edits, beside measured": _forecasts(measured, width),
+        "where edits act: watched facts, with the edits felt at these tokens of their prompts alone": _acting(
+            measured, width
+        ),
     }
     told = [line for title, lines in blocks.items() if lines for line in (title, *lines, "")]
     return [*_made_of(measured), "", *told, *MEANINGS]
@@ -95,9 +101,9 @@ def _made_of(measured: Lifelong) -> list[str]:
     return lines
 
 
-def _methods(measured: Lifelong, curves: Sequence[Curve]) -> list[str]:
+def _methods(measured: Lifelong, curves: Sequence[Curve], width: int | None) -> list[str]:
     rows = [row for count in measured.plan.frontier for curve in curves for row in _rows(measured, curve, count)]
-    return table(["edits", "method", *(heading for heading, _, _ in COLUMNS)], rows)
+    return table(["edits", "method", *(heading for heading, _, _ in COLUMNS)], rows, width)
 
 
 def _rows(measured: Lifelong, curve: Curve, count: int) -> list[Row]:
@@ -111,7 +117,7 @@ def _rows(measured: Lifelong, curve: Curve, count: int) -> list[Row]:
     return [Row(of) for of in cells] + ([Row(name, f"failed{some}: {_reason(failed)}")] if failed else [])
 
 
-def _apart(measured: Lifelong, curves: Sequence[Curve]) -> list[str]:
+def _apart(measured: Lifelong, curves: Sequence[Curve], width: int | None) -> list[str]:
     scores = {"watched halved": PERCENT, "watched change": 1.0}
     headings = ["edits", "method", *(f"{name}{' %' if times > 1 else ''}, {which}" for name, times in scores.items()
                                      for which in ("own", "other"))]  # fmt: skip
@@ -121,7 +127,7 @@ def _apart(measured: Lifelong, curves: Sequence[Curve]) -> list[str]:
             found = apart_scores(measured, curve, end)
             cells = [shown(found[which][name], times) for name, times in scores.items() for which in ("near", "far")]
             rows.append(Row([str(end), _name(curve.name), *cells]))
-    return table(headings, rows)
+    return table(headings, rows, width)
 
 
 def apart_scores(measured: Lifelong, curve: Curve, count: int) -> dict[str, dict[str, Mean]]:
@@ -131,7 +137,7 @@ def apart_scores(measured: Lifelong, curve: Curve, count: int) -> dict[str, dict
     return {name: watched_scores([of.at(part) for of in standings], before.at(part)) for name, part in parts.items()}
 
 
-def _forecasts(measured: Lifelong) -> list[str]:
+def _forecasts(measured: Lifelong, width: int | None) -> list[str]:
     scores = ("retention", "watched halved")
     headings = [
         "edits",
@@ -150,10 +156,10 @@ def _forecasts(measured: Lifelong) -> list[str]:
             rows.append(Row([str(count), _name(forecast.method), str(forecast.sample), *cells]))
         if forecast.curve.failed:
             rows.append(Row(["", _name(forecast.method), str(forecast.sample)], _reason(forecast.curve.failed)))
-    return table(headings, rows)
+    return table(headings, rows, width)
 
 
-def _acting(measured: Lifelong) -> list[str]:
+def _acting(measured: Lifelong, width: int | None) -> list[str]:
     places = ("everywhere", "at_subject", "elsewhere")
     headings = ["edits", "method", *(f"halved %, {place.replace('_', ' ')}" for place in places),
                 *(f"mean change, {place.replace('_', ' ')}" for place in places)]  # fmt: skip
@@ -163,7 +169,7 @@ def _acting(measured: Lifelong) -> list[str]:
         halved = [shown(scores[place]["watched halved"], PERCENT) for place in places]
         change = [shown(scores[place]["watched change"]) for place in places]
         rows.append(Row([str(acting.edits), _name(acting.method), *halved, *change]))
-    return table(headings, rows)
+    return table(headings, rows, width)
 
 
 def acting_scores(measured: Lifelong, acting: Acting) -> dict[str, dict[str, Mean]]:
@@ -186,23 +192,33 @@ def shown(score: Mean, times: float = 1.0) -> str:
     return plus_minus(times * score.value, times * error)
 
 
-def table(headings: Sequence[str], rows: Iterable[Row]) -> list[str]:
+def table(headings: Sequence[str], rows: Iterable[Row], width: int | None = None) -> list[str]:
     """Lines of a table whose columns are as wide as they need; none without rows.
+
+    Where a line would have more than `width` columns each row becomes a sentence with the headings in it.
 
     Example:
         >>> table(["n", "name"], [Row(["10", "a"]), Row(["7", "b"], "failed")])
         ['n   name', '10  a', '7   b     failed']
+        >>> table(["n", "name"], [Row(["10", "a"]), Row(["7", "b"], "failed")], width=10)
+        ['n 10; name a', 'n 7; name b; failed']
     """
     all_rows = list(rows)
     if not all_rows:
         return []
     cells = [headings, *(row.cells for row in all_rows)]
-    widths = [max(len(of[column]) for of in cells if column < len(of)) for column in range(len(headings))]
-    lines = [*zip(cells, ["", *(row.more for row in all_rows)], strict=True)]
-    return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(of, widths, strict=False)), more]).rstrip()
-        for of, more in lines
+    widths = [max(columns(of[place]) for of in cells if place < len(of)) for place in range(len(headings))]
+    lines = [
+        "  ".join([*(padded(cell, room) for cell, room in zip(of, widths, strict=False)), more]).rstrip()
+        for of, more in zip(cells, ["", *(row.more for row in all_rows)], strict=True)
     ]
+    if width is None or max(map(columns, lines)) <= width:
+        return lines
+    return ["; ".join([*_named(headings, row.cells), *filter(None, [row.more])]) for row in all_rows]
+
+
+def _named(headings: Sequence[str], cells: Sequence[str]) -> list[str]:
+    return [f"{heading} {cell}" for heading, cell in zip(headings, cells, strict=False) if cell]
 
 
 def _name(name: str) -> str:

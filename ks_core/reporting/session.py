@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ks_core import __version__
+from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Finding, NotApplicable
+from ks_core.claims.registry import CLAIMS
+from ks_core.claims.summing import sums_of
 from ks_core.data.fixtures import fixture_path
 from ks_core.errors import InputError, KsError
 from ks_core.experiments.measured import Measured, Part, measure_part
@@ -19,7 +22,7 @@ from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.sizes.choice import families
 from ks_core.files import cache_dir
-from ks_core.formatting import one_line, printable
+from ks_core.formatting import one_line
 from ks_core.outputs import check_folder
 from ks_core.reporting.baseline import (
     find_baseline,
@@ -31,16 +34,19 @@ from ks_core.reporting.baseline import (
 )
 from ks_core.reporting.baseline_file import Baseline
 from ks_core.reporting.capacity import capacity_table
+from ks_core.reporting.claim_lines import claim_lines, last_line, legend
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.lifelong import lifelong_tables
 from ks_core.reporting.pairs_file import PAIRS, write_pairs
 from ks_core.reporting.results import RESULTS, check_results, write_results
+from ks_core.reporting.screen import Line, Screen, columns
 from ks_core.reporting.streams import methods_table
-from ks_core.reporting.table import claims_table
 from ks_core.theory.editors import EditFunction
 
 logger = logging.getLogger(__name__)
+
+SCREEN = Screen()
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class PaperSession:
         matrices: what is said of the file of matrices, which is written once; empty before that
         recorded: by the finding's id
         not_applicable: by the claim's name
+        claims: by name, those of the paper and others that were judged
     """
 
     inputs: Inputs
@@ -79,6 +86,7 @@ class PaperSession:
     matrices: Mapping[str, Any] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
     not_applicable: dict[str, NotApplicable] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=lambda: dict(CLAIMS))
     figures: Sequence[Path] = ()
     problems: list[str] = field(default_factory=list)
 
@@ -175,28 +183,56 @@ class PaperSession:
         self.baseline_note = f"written anew: {path}, {len(findings)} findings of {len(tests)} tests"
         return []
 
-    def summary(self) -> list[str]:
-        """Lines for the end of the run."""
+    def summary(self, screen: Screen = SCREEN, *, verbose: bool = False) -> list[Line]:
+        """Lines for the end of the run: one a claim, what they mean, and where everything was written.
+
+        Args:
+            screen: no line is longer than it is wide, but for a path.
+            verbose: whether parts of claims and tables of methods follow.
+        """
+        sums = sums_of([of.finding for of in self.recorded.values()], self.not_applicable, self.claims)
+        return [
+            *claim_lines(sums, screen, parts=verbose),
+            Line(""),
+            *legend(sums, screen, more="" if verbose else "-v"),
+            *(_lines(self._tables(screen.width), screen) if verbose else ()),
+            Line(""),
+            *_lines([f"ERROR: {one_line(problem)}" for problem in self.problems], screen),
+            *_lines(self._written(), screen, indent=" " * 10),
+            Line(""),
+            *last_line(sums, self.measured.pairs.settings.model_name, screen),
+        ]
+
+    def _tables(self, width: int) -> list[str]:
+        """What methods keep and cost, as far as it was measured."""
+        measured = self.measured
+        return [
+            *([] if measured.stream is None else ["", *methods_table(measured.stream, width)]),
+            *([] if measured.lifelong is None else ["", *lifelong_tables(measured.lifelong, width)]),
+            *([] if measured.capacity is None else ["", *capacity_table(measured.capacity, width)]),
+        ]
+
+    def _written(self) -> list[str]:
         pairs = self.measured.pairs
         seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in pairs.seconds.items() if taken >= 0.5)
         alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
-        findings = [of.finding for of in self.recorded.values()]
         return [
-            *claims_table(findings, pairs.settings.model_name, self.not_applicable).splitlines(),
-            "",
-            "± is one standard error over facts (bootstrap) and text (halves) together. Verdicts rest on the interval:",
-            "95 % over facts, widened by twice the error over text. A ? is a number that some sample leaves undefined.",
-            *([] if self.measured.stream is None else ["", *methods_table(self.measured.stream)]),
-            *([] if self.measured.lifelong is None else ["", *lifelong_tables(self.measured.lifelong)]),
-            *([] if self.measured.capacity is None else ["", *capacity_table(self.measured.capacity)]),
-            *(f"ERROR: {one_line(problem)}" for problem in self.problems),
             f"facts:    {len(pairs.selection.measured)} of {len(pairs.selection.usable)} usable, "
             f"{pairs.selection.asked} in the file (results.json says what makes one usable)",
-            f"baseline: {printable(self.baseline_note)}",
-            *(f"          has nothing of {printable(test)}: judged alone" for test in dict.fromkeys(alone)),
-            f"results:  {printable(self.folder / RESULTS)} and {len(self.figures)} figures (PNG) beside it",
+            f"baseline: {self.baseline_note}",
+            *(f"          has nothing of {test}: judged alone" for test in dict.fromkeys(alone)),
+            f"results:  {self.folder / RESULTS} and {len(self.figures)} figures (PNG) beside it",
             *([f"seconds:  {seconds}"] if seconds else []),
         ]
+
+
+def _lines(texts: Sequence[str], screen: Screen, indent: str = "  ") -> list[Line]:
+    """Anyone's texts in lines that fit; a word that is longer, such as a path, is left whole to be copied."""
+    lines = []
+    for said in map(screen.text, texts):
+        fits = columns(said) <= screen.width
+        lines += [said] if fits else screen.wrapped(said, indent, "", whole_words=True)
+    return [*map(Line, lines)]
 
 
 def start_session(given: Mapping[str, Any]) -> PaperSession:

@@ -15,28 +15,26 @@ from ks_core.experiments.streams.interference import Interference
 from ks_core.experiments.streams.measure import StreamMeasurement
 from ks_core.experiments.streams.scores import scores_of
 from ks_core.experiments.streams.stream import Checkpoint, EditStreams
-from ks_core.formatting import plus_minus
+from ks_core.formatting import plus_minus, printable, shortened
+from ks_core.reporting.lifelong import NAME, Row, table
 from ks_core.statistics.estimate import Replicates
 from ks_core.statistics.means import Mean
 
 
-def methods_table(measured: StreamMeasurement) -> list[str]:
+def methods_table(measured: StreamMeasurement, width: int | None = None) -> list[str]:
     """Lines of a table: what each method keeps and costs after all edits; ± one standard error over facts or texts."""
     streams = measured.streams
     columns = ("efficacy", "paraphrase", "neighbourhood", "retention", "log-perplexity rise")
     header = ["method", "edits", *columns, "‖ΔW C^½‖"]
     rows = [
-        [name, str(run[-1].edits), *(_shown(scores_of(streams, run[-1])[column]) for column in columns),
-         f"{run[-1].length:.1f}"]
+        Row([shortened(printable(name), NAME), str(run[-1].edits),
+             *(_shown(scores_of(streams, run[-1])[column]) for column in columns), f"{run[-1].length:.1f}"])
         for name, run in streams.runs.items()
     ]  # fmt: skip
-    widths = [max(len(row[place]) for row in (header, *rows)) for place in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in
-             (header, *rows)]  # fmt: skip
     freedom = streams.freedom
     not_predicted = [name for name, run in streams.runs.items() if not run[-1].exact.bystanders.is_predicted]
     return [
-        *lines,
+        *table(header, rows, width),
         *(
             [f"interference not predicted (where they write is not known): {', '.join(not_predicted)}"]
             if not_predicted

@@ -96,4 +96,4 @@ def number(value: float) -> str:
 
 def interval(finding: Finding) -> str:
     """The interval that the verdict rests on."""
-    return " to ".join(f"{end:.2g}" if math.isfinite(end) else "?" for end in finding.judged.interval)
+    return " to ".join(f"{end:.3g}" if math.isfinite(end) else "?" for end in finding.judged.interval)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, load_facts
+from ks_core.data.corpus import Corpus
+from ks_core.data.facts import EVERYDAY_FACTS, INSERTIONS, Facts, load_facts
 from ks_core.errors import InputError
 from ks_core.experiments.clock import Clock
 from ks_core.experiments.lifelong.acting import where_it_acts
@@ -22,8 +25,9 @@ from ks_core.experiments.lifelong.reading import asked_text
 from ks_core.experiments.lifelong.run import run_all
 from ks_core.experiments.lifelong.searches import FORMS, LEVELS, of_searches
 from ks_core.experiments.lifelong.watch import Watch, watch_orders
-from ks_core.experiments.request.inputs import Inputs
+from ks_core.experiments.request.inputs import Inputs, load_inputs
 from ks_core.experiments.request.selection import Selection
+from ks_core.experiments.request.settings import Settings
 from ks_core.experiments.streams.growth import Growth, StreamGeometry, growth
 from ks_core.experiments.streams.plan import stream_layer
 from ks_core.experiments.streams.run import NO_EDITORS
@@ -35,6 +39,7 @@ from ks_core.measurement.keys import subject_keys
 from ks_core.measurement.known import known_facts
 from ks_core.measurement.readable import readable_facts
 from ks_core.measurement.values import ValueSettings
+from ks_core.models.loading import Model
 from ks_core.statistics.pairs import Array
 from ks_core.theory.editors import EditFunction, check_editors
 from ks_core.theory.superposition import superposition
@@ -102,6 +107,30 @@ def measure_lifelong(
         seed=settings.seed,
         seconds=clock.laps,
     )
+
+
+def stream_inputs(
+    settings: Settings,
+    layer: int | None = None,
+    model: Model | None = None,
+    facts: Facts | None = None,
+    corpus: str | Path | Corpus | None = None,
+) -> Inputs:
+    """The inputs of a stream in one layer, with the layers below it that edits are spread over.
+
+    Args:
+        settings: everything else.
+        layer: the edited one; all are there to choose from when left out.
+        model, facts, corpus: as `load_inputs` takes them.
+
+    Raises:
+        KsError: as `load_inputs`; a layer that is not there.
+    """
+    inputs = load_inputs(settings if layer is None else replace(settings, layers=(layer,)), model, facts, corpus)
+    if layer is None:
+        return inputs
+    with_below = tuple(range(max(0, layer - SPREAD + 1), layer + 1))
+    return replace(inputs, settings=replace(inputs.settings, layers=with_below))
 
 
 def of_others(editors: Mapping[str, EditFunction], own: Sequence[Contender]) -> list[Contender]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ks_core.data.facts import FactSet
 from ks_core.data.published_numbers import known_case_ids
-from ks_core.errors import InputError
+from ks_core.errors import TooFewFactsError
 from ks_core.experiments.request.options import set_by
 from ks_core.measurement.known import DEFINITION, known_facts
 from ks_core.measurement.readable import LeftOut, readable_facts, summary
@@ -55,7 +55,7 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
     the authors' own published list instead, so that numbers can be compared.
 
     Raises:
-        InputError: fewer usable facts than asked for.
+        TooFewFactsError: fewer usable facts than asked for; says how many there are.
     """
     if _published_list_applies(model, facts):
         readable = readable_facts(model, facts.subset(known_case_ids()))
@@ -66,9 +66,10 @@ def select_facts(model: LoadedModel, facts: FactSet, count: int) -> Selection:
         ids, rule, left_out = known.case_ids, DEFINITION, known.left_out
     if len(ids) < count:
         cannot = f" ({summary(left_out)})" if left_out else ""
-        raise InputError(
+        raise TooFewFactsError(
             f"{facts.name}: {model.name} knows {len(ids)} of its {len(facts)} facts{cannot}; "
-            f"expected at least {count}: give more facts, or ask for fewer {set_by('num_facts')}"
+            f"expected at least {count}: give more facts, or ask for fewer {set_by('num_facts')}",
+            len(ids),
         )
     measured, pool = facts.subset(ids[:count]), facts.subset(ids[: 2 * count])
     return Selection(measured, pool, ids, rule, len(facts), left_out)

@@ -148,4 +148,4 @@ def _alternative(points: list[Row]) -> str:
         else f"none with P {words}"
         for of, words in ((weak, f"between -{WEAK:g} and {WEAK:g}"), (strong, f"of {STRONG:g} and more"))
     ]
-    return f"Of {len(points):,} pairs of an edit and another fact: {'; '.join(parts)}."
+    return f"Of {len(points):,} points, each of a layer, an edit and another fact: {'; '.join(parts)}."

@@ -1,0 +1,155 @@
+"""What all commands have in common: examples that parse, exit statuses, --json, --quiet, and errors in one line."""
+
+import argparse
+import json
+import os
+import re
+import shlex
+
+import pytest
+from errors import says
+from warm import run_module
+
+from ks_core.cli.main import BEGINNING, COMMANDS, parser
+from ks_core.cli.output import write_json
+
+
+def parser_of(name):
+    (actions,) = (of for of in parser()._actions if isinstance(of, argparse._SubParsersAction))
+    return actions.choices[name]
+
+
+def run(folder, *words):
+    environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
+    return run_module("ks_core.cli", *words, cwd=folder, env=environment)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_two_examples_that_parse_and_with_what_the_status_says(name):
+    said = parser_of(name).format_help()
+    after = said.partition(BEGINNING)[2]
+    examples = [
+        line.strip() for line in after.splitlines() if line.startswith(f"  ks {name} ") or line == f"  ks {name}"
+    ]
+    assert examples == list(COMMANDS[name].EXAMPLES)
+    assert len(examples) == 2
+    for example in examples:
+        program, *words = shlex.split(example)
+        assert program == "ks"
+        assert parser().parse_args(words).command == name
+    statuses = re.findall(r"^  (\d+)  ", after, re.MULTILINE)
+    assert statuses == ["0", *(["1"] if COMMANDS[name].FINDING else []), "2", "130"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_planted_fault_an_example_that_no_parser_takes_is_seen(name):
+    with pytest.raises(SystemExit):
+        parser().parse_args([*shlex.split(COMMANDS[name].EXAMPLES[0])[1:], "--no-such-option"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_json_and_quiet_and_documents_each_option(name):
+    actions = {option: of for of in parser_of(name)._actions for option in of.option_strings}
+    assert {"--json", "--quiet", "--help"} <= set(actions)
+    assert all(of.help for of in parser_of(name)._actions)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("words", [["--json", ""], ["--json"], ["--quiet=yes"]])
+def test_an_option_of_another_kind_is_one_line_on_standard_error_and_status_2(name, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parser().parse_args([*shlex.split(COMMANDS[name].EXAMPLES[0])[1:], *words])
+    assert stopped.value.code == 2
+    out, errors = capsys.readouterr()
+    (line,) = errors.splitlines()
+    assert out == ""
+    says(line, what=(f"ks {name}: error: argument {words[0].partition('=')[0]}",), remedy=f"see ks {name} --help")
+
+
+MISSING = {
+    "audit": ["no.json"],
+    "compare": ["no.json", "nor.json"],
+    "diff": ["./no", "./nor"],
+    "edit": ["no.json", "--out", "folder"],
+    "measure": ["./no"],
+    "models": ["./no"],
+    "moments": ["./no"],
+    "report": ["no"],
+    "stream": ["--model", "./no"],
+    "undo": ["no", "--case", "3"],
+    "verify": ["no"],
+}
+OTHER_KIND = {
+    "audit": ["e.json", "--layer", "first"],
+    "compare": ["a", "b", "--top", "many"],
+    "diff": ["toy", "toy", "--tokens", "many"],
+    "edit": ["e.json", "--tokens", "many"],
+    "measure": ["toy", "--seed", "one"],
+    "models": ["toy", "--json", " "],
+    "moments": ["toy", "--memory", "much"],
+    "report": ["ks-results", "--out", " "],
+    "stream": ["--edits", "0"],
+    "undo": ["folder", "--case", "one"],
+    "verify": ["folder", "--model", ""],
+}
+CONFLICTING = {
+    "audit": ["e.json", "--stated-text", "a text"],
+    "compare": ["a.json", "b.json", "--strict"],
+    "diff": ["toy", "toy", "--fail-over", "1"],
+    "edit": ["e.json"],
+    "measure": ["toy", "--revision", "main", "--parts", "pairs"],
+    "models": ["toy", "--revision", "main"],
+    "moments": ["toy", "--batches", "3"],
+    "report": ["e.json", "--json", "page", "--out", "page"],
+    "stream": ["--model", "toy", "--revision", "main"],
+    "undo": ["toy"],
+    "verify": ["folder", "nor"],
+}
+
+
+def test_every_command_is_given_bad_input_of_each_kind():
+    assert set(MISSING) == set(OTHER_KIND) == set(CONFLICTING) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words", [[name, *words] for of in (MISSING, OTHER_KIND, CONFLICTING) for name, words in of.items()]
+)
+def test_bad_input_ends_with_2_and_one_line_and_nothing_is_written(words, tmp_path):
+    (tmp_path / "e.json").write_text(json.dumps(FACTS))
+    found = run(tmp_path, *words, "--quiet")
+    assert (found.returncode, found.stdout) == (2, ""), found.stderr
+    (line,) = found.stderr.splitlines()
+    assert line.startswith(f"ks {words[0]}: error: ")
+    assert {path.name for path in tmp_path.iterdir()} <= {"e.json", "cache"}
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+FACTS = [
+    {
+        "case_id": 1,
+        "requested_rewrite": {
+            "prompt": "{} lies in",
+            "relation_id": "P17",
+            "subject": "Nara",
+            "target_true": {"str": "Japan"},
+            "target_new": {"str": "Peru"},
+        },
+        "paraphrase_prompts": [],
+        "neighborhood_prompts": [],
+    }
+]
+
+
+def test_json_names_its_format_first_and_has_no_nan(tmp_path):
+    write_json(tmp_path / "out.json", "ks_core/test/1", {"number": float("nan"), "pair": (1, 2)})
+    assert list(json.loads((tmp_path / "out.json").read_text()).items()) == [
+        ("format", "ks_core/test/1"),
+        ("number", None),
+        ("pair", [1, 2]),
+    ]
+
+
+def test_no_command_is_one_line_too(tmp_path):
+    found = run(tmp_path)
+    assert found.returncode == 2
+    assert found.stderr == "ks: error: the following arguments are required: COMMAND; see ks --help\n"
