@@ -15,10 +15,9 @@ from older_results import as_format_3, as_older
 from pages import changed, write_run
 
 import ks_core as ks
-from ks_core.claims.finding import Bound
 from ks_core.errors import InputError, MissingExtraError
 from ks_core.formatting import plus_minus
-from ks_core.reporting.page.answers import answers_of, margin, verdict_of
+from ks_core.reporting.page.answers import answers_of
 from ks_core.reporting.page.build import page
 from ks_core.reporting.page.embedding import json_text
 
@@ -126,21 +125,6 @@ def test_a_claim_is_as_good_as_its_worst_part(results):
             assert answer.verdict == answer.worst.verdict
             ranks = [["does not hold", "undecided", "holds"].index(part.verdict) for part in answer.parts]
             assert ranks[answer.parts.index(answer.worst)] == min(ranks)
-    assert verdict_of([]) == "not judged"
-
-
-@pytest.mark.parametrize(
-    ("kind", "centre", "value", "far"),
-    [("above", 0.0, 5.0, 4.0), ("above", 0.0, 1.0, -4.0), ("below", 0.0, 1.0, 4.0), ("within", 3.0, 4.0, 4.0),
-     ("within", 3.0, 7.0, -2.0)],
-)  # fmt: skip
-def test_the_distance_from_a_bound_is_counted_in_errors(results, kind, centre, value, far):
-    finding = results.findings[0]
-    judged = dataclasses.replace(
-        finding.judged, value=value, facts_error=0.3, text_error=0.4,
-        bound=Bound(kind, 3.0, centre),
-    )  # fmt: skip
-    assert margin(dataclasses.replace(finding, judged=judged)) == pytest.approx(far)
 
 
 def test_statistics_are_those_of_the_results(results, text):

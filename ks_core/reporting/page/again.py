@@ -11,11 +11,11 @@ from ks_core.experiments.request.settings import Settings
 
 
 def options_of(settings: Mapping[str, Any]) -> list[str]:
-    """What was asked for besides the defaults, as options of `pytest -m paper`.
+    """What was asked for besides the defaults, as arguments of `ks measure`.
 
     Example:
         >>> options_of({"model": "gpt2", "num_facts": 64, "families": (("a", "b"),), "own_models": "x", "seed": 0})
-        ['--ks-model=gpt2', '--ks-num-facts=64', '--ks-family', 'a', 'b']
+        ['gpt2', '--num-facts=64', '--family', 'a', 'b']
     """
     defaults = {field.name: field.default for field in fields(Settings)}
     options: list[str] = []
@@ -25,10 +25,12 @@ def options_of(settings: Mapping[str, Any]) -> list[str]:
             continue
         if name == "families":
             for family in value:
-                families += ["--ks-family", *map(str, family)]
+                families += ["--family", *map(str, family)]
+        elif name == "model":
+            options.insert(0, str(value))
         else:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            options.append(f"--ks-{name.replace('_', '-')}={text}")
+            options.append(f"--{name.replace('_', '-')}={text}")
     return options + families
 
 
@@ -41,8 +43,7 @@ def commands_of(settings: Mapping[str, Any], path: str) -> tuple[str, str]:
 
     Example:
         >>> commands_of({"model": "my model"}, "ks-results/my model/results.json")[0]
-        "tox -e paper -- '--ks-model=my model'"
+        "ks measure 'my model'"
     """
     options = options_of(settings)
-    measure = shlex.join(["tox", "-e", "paper", *(["--", *options] if options else [])])
-    return measure, shlex.join(["ks", "report", path])
+    return shlex.join(["ks", "measure", *options]), shlex.join(["ks", "report", path])

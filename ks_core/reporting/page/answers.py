@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ks_core.claims.deciding import what_would_decide
-from ks_core.claims.finding import Finding, Verdict
+from ks_core.claims.finding import Finding
+from ks_core.claims.summing import Sum, distance, sums_of
 from ks_core.formatting import plus_minus
 from ks_core.reporting import words
 from ks_core.reporting.stored_results import StoredResults
@@ -20,8 +21,6 @@ NAMES = {"holds": "holds", "does not hold": "fails", "undecided": "open", NOT_JU
 """Verdict → its class in the style sheet."""
 
 NOT_MEASURED = "what it needs was not measured in this run"
-
-_WORST = (Verdict.FAILS, Verdict.UNDECIDED, Verdict.HOLDS)
 
 _BETWEEN = {"above": "above", "below": "below", "within": "within"}
 
@@ -80,40 +79,9 @@ class ClaimAnswer:
 def answers_of(results: StoredResults) -> tuple[ClaimAnswer, ...]:
     """A claim each, in the order of the results; claims that have findings and are not listed come last."""
     claims = results.content["claims"]
-    found: dict[str, list[Finding]] = {name: [] for name in claims}
-    for finding in results.findings:
-        found.setdefault(claim_of(finding, tuple(claims)), []).append(finding)
-    reasons = results.content["not_judged"]
-    return tuple(
-        _answer(
-            name,
-            claims[name]["claims"] if name in claims else name,
-            findings,
-            reasons.get(name, NOT_MEASURED),
-            claims[name]["untested"] if name in claims else "",
-        )
-        for name, findings in found.items()
-    )
-
-
-def claim_of(finding: Finding, claims: Sequence[str]) -> str:
-    """Which claim a finding is of: that of its variant, where there is one of that name.
-
-    Example:
-        >>> from ks_core.claims.finding import Bound, Judged
-        >>> judged = Judged(4.0, 0.1, 0.1, (3.5, 4.5), Bound("above", 3.0), Verdict.HOLDS)
-        >>> finding = Finding("methods", "score", judged, count=8, variant="long")
-        >>> claim_of(finding, ["methods", "methods@long"]), claim_of(finding, ["methods"])
-        ('methods@long', 'methods')
-    """
-    own = f"{finding.claim}@{finding.variant}"
-    return own if own in claims else finding.claim
-
-
-def verdict_of(findings: Sequence[Finding]) -> str:
-    """Of a claim: that of its worst part; a claim holds where all parts do."""
-    there = {finding.verdict for finding in findings}
-    return next((verdict.value for verdict in _WORST if verdict in there), NOT_JUDGED)
+    sums = {of.name: of for of in sums_of(results.findings, results.content["not_judged"])}
+    unknown = Sum("", "", "", "", ())
+    return tuple(_answer(name, sums.get(name, unknown), claims.get(name)) for name in dict.fromkeys([*claims, *sums]))
 
 
 def counts_of(answers: Sequence[ClaimAnswer]) -> Counter[str]:
@@ -144,34 +112,20 @@ def _count(number: int, one: str, several: str) -> str:
     return f"{number or 'none'} {one if number == 1 else several}"
 
 
-def _answer(name: str, sentence: str, findings: Sequence[Finding], reason: str, untested: str) -> ClaimAnswer:
-    parts = tuple(map(_part, findings))
-    verdict = verdict_of(findings)
-    worst = min(
-        (place for place, of in enumerate(findings) if of.verdict.value == verdict),
-        key=lambda place: margin(findings[place]),
-        default=None,
-    )
+def _answer(name: str, of: Sum, listed: Mapping[str, str] | None) -> ClaimAnswer:
+    parts = tuple(map(_part, of.findings))
     return ClaimAnswer(
         name=name,
-        sentence=sentence,
-        verdict=verdict,
+        sentence=listed["claims"] if listed else of.sentence or name,
+        verdict=NOT_JUDGED if of.verdict is None else of.verdict.value,
         parts=parts,
-        worst=None if worst is None else parts[worst],
-        reason="" if findings else reason,
-        untested=untested,
+        worst=None if of.weakest is None else parts[of.findings.index(of.weakest)],
+        reason="" if parts else of.reason or NOT_MEASURED,
+        untested=listed["untested"] if listed else of.untested,
     )
-
-
-def margin(finding: Finding) -> float:
-    """How far a number is on its required side, in its errors; negative beyond."""
-    value, bound = finding.value, finding.judged.bound
-    inside = bound.margin(value, value)
-    return inside / finding.error if finding.error > 0 else inside
 
 
 def _part(finding: Finding) -> PartAnswer:
-    is_open = finding.verdict is Verdict.UNDECIDED
     return PartAnswer(
         name=", ".join(of for of in (finding.part, finding.family, finding.variant) if of),
         verdict=finding.verdict.value,
@@ -183,7 +137,7 @@ def _part(finding: Finding) -> PartAnswer:
         place=words.place(finding),
         interval=words.interval(finding),
         references=words.references(finding),
-        decide=what_would_decide(finding) if is_open else "",
+        decide=what_would_decide(finding),
     )
 
 
@@ -196,7 +150,7 @@ def _required(finding: Finding) -> str:
 
 
 def _distance(finding: Finding) -> str:
-    far = margin(finding)
+    far = distance(finding)
     if not finding.error > 0 or far != far or abs(far) == float("inf"):
         return ""
     errors = f"{abs(far):.1f}" if abs(far) < 100 else f"{abs(far):.0f}"
