@@ -47,12 +47,17 @@ def test_an_edit_is_recorded_with_what_was_measured(prepared, patch):
     assert record["measured"]["kept_loss"]["value"] == certified["measured"]["means"]["kept_loss"]["value"]
 
 
-def test_an_edit_that_breaks_a_limit_is_recorded_as_not_written(prepared):
-    found = made(prepared, "--out", "broken", "--json", "broken.json", "--fail-over", 0, "--quiet")
+def test_edits_that_contradict_each_other_are_recorded_as_not_written(prepared):
+    first = json.loads((prepared[0] / "edits.json").read_text())[0]
+    second = json.loads(json.dumps(first)) | {"case_id": 999}
+    rewrite = second["requested_rewrite"]
+    rewrite["target_new"], rewrite["target_true"] = rewrite["target_true"], rewrite["target_new"]
+    (prepared[0] / "twice.json").write_text(json.dumps([first, second]))
+    found = run(prepared, "edit", "twice.json", "--out", "broken", "--json", "broken.json", "--quiet")
     assert found.returncode == 1
     assert all(line.startswith("ks edit: FAILED: ") for line in found.stderr.splitlines())
     record = json.loads((prepared[0] / "broken.json").read_text())
-    assert record["written"] is False
+    assert (record["format"], record["written"]) == ("ks_core/edited/1", False)
     assert record["failed"]
     assert not (prepared[0] / "broken").exists()
 

@@ -130,7 +130,7 @@ def test_every_command_has_the_arguments_that_it_is_shown_with(name, monkeypatch
 def unknown_options(text):
     """Options within a sentence that the command of `ks` before them does not have."""
     faults = []
-    for name, rest in re.findall(r"`ks (\w+)([^`]*)`", FENCE.sub("", text)):
+    for name, rest in re.findall(r"`ks ([a-z]\w*)([^`]*)`", FENCE.sub("", text)):
         known = []
         import_module("ks_core.cli.main").COMMANDS[name].declare(lambda *names, known=known, **_: known.extend(names))
         faults += [option for option in re.findall(r"(?<!\S)--[\w-]+", rest) if option not in known]

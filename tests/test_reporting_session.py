@@ -16,6 +16,7 @@ from ks_core.claims.finding import Bound, Finding
 from ks_core.claims.judging import judge_number
 from ks_core.errors import InputError, KsError
 from ks_core.reporting.figures.drawing import as_label, save_figures
+from ks_core.reporting.page.write import PAGE
 from ks_core.reporting.pairs_file import PAIRS
 from ks_core.reporting.results import RESULTS, check_results
 from ks_core.reporting.screen import Screen
@@ -50,7 +51,7 @@ def test_a_model_of_any_name_is_measured_shown_and_drawn(start, settings, tmp_pa
     session = start(folder)
     assert session.finish([], clean=True, whole=True), session.problems
     written = {path.name for path in (tmp_path / "results" / name).iterdir()}
-    assert written == FIGURES | {RESULTS, PAIRS}
+    assert written == FIGURES | {RESULTS, PAIRS, PAGE}
     assert all(line.text.isprintable() for line in session.summary(verbose=True))
 
 
@@ -77,7 +78,7 @@ def test_results_are_written_before_tests_and_a_figure_that_fails_loses_nothing_
     (problem,) = session.problems
     assert problem.startswith("figure kurtosis.png was not drawn: ")
     assert [of["id"] for of in json.loads((results / RESULTS).read_text())["findings"]] == ["mine"]
-    assert {path.name for path in results.iterdir()} == FIGURES | {RESULTS, PAIRS}
+    assert {path.name for path in results.iterdir()} == FIGURES | {RESULTS, PAIRS, PAGE}
     assert any(line.text.startswith("ERROR: figure kurtosis.png") for line in session.summary())
 
 
@@ -139,7 +140,7 @@ def test_long_streams_that_were_measured_are_shown_written_and_drawn(start, tmp_
     results = tmp_path / "results" / "model"
     assert json.loads((results / RESULTS).read_text())["editing"]["lifelong"]["layer"] == 1
     names = {path.name for path in results.iterdir()}
-    assert names == FIGURES | {RESULTS, PAIRS, "frontier.png", "lifelong.png", "forecast.png"}
+    assert names == FIGURES | {RESULTS, PAIRS, PAGE, "frontier.png", "lifelong.png", "forecast.png"}
     assert "methods as published, or as recommended" in [line.text for line in session.summary(verbose=True)]
 
 

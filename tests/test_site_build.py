@@ -45,6 +45,8 @@ def test_page_is_built_whole_and_fetches_nothing(tmp_path):
     status, said, html = build(tmp_path, GOOD)
     assert (status, said) == (0, "")
     assert html.count("<math") == 2
+    assert "<pre>" not in html  # a box that scrolls can be reached by keyboard
+    assert html.count('<pre tabindex="0">') == 1
     assert 'href="https://github.com/ks-core/ks_core/blob/main/ks_core/errors.py"' in html
     assert (tmp_path / "site" / "_images" / "dose.png").is_file()
     fetched = re.findall(r"<(?:script|img|iframe)[^>]* src=\"(https?:[^\"]+)|<link[^>]* href=\"(https?:[^\"]+)", html)

@@ -1,9 +1,13 @@
 """The pages of the documentation site, put together without Sphinx: links, docstrings, what is made from the code."""
 
+import doctest
 import re
 from functools import partial
 
 import pytest
+import site_docstrings
+import site_generated
+import site_links
 from checkout import ROOT
 from site_docstrings import as_rst
 from site_generated import GENERATED, plain, table
@@ -157,3 +161,8 @@ def test_doctests_stay_as_they_are():
         ["Example:", "    >>> a | *b_"],
     ):
         assert as_rst(lines) == lines
+
+
+@pytest.mark.parametrize("module", [site_docstrings, site_generated, site_links], ids=lambda module: module.__name__)
+def test_examples_in_docstrings_of_the_site_run(module):
+    assert doctest.testmod(module)[0] == 0

@@ -40,9 +40,25 @@ def read_docstring(_app: Any, what: str, _name: str, _of: Any, _options: Any, li
     lines[:] = [*(["..", ""] if what in ("attribute", "data", "property") else []), *as_rst(lines)]
 
 
+REACHED = {
+    "body": (("<pre>", '<pre tabindex="0">'), ('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')),
+    "furo_navigation_tree": (('role="heading"', 'role="heading" aria-level="2"'),),
+}
+"""What Sphinx and furo leave out of a page for those who use a keyboard or a reader: boxes that scroll can be reached,
+and headings have a level."""
+
+
+def finish_page(_app: Any, _page: str, _template: str, context: dict[str, Any], _tree: Any) -> None:
+    """Mend what is put into a page's template."""
+    for place, pairs in REACHED.items():
+        for written, wanted in pairs if context.get(place) else ():
+            context[place] = context[place].replace(written, wanted)
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Connect all of it; Sphinx calls this."""
     app.connect("source-read", read_source)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)  # napoleon's is 500
+    app.connect("html-page-context", finish_page, priority=900)  # after furo's own
     app.add_html_math_renderer("mathml", inline_renderers=(visit_inline, None), block_renderers=(visit_block, None))
     return {"parallel_read_safe": False, "parallel_write_safe": True}

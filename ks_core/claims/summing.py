@@ -136,15 +136,15 @@ def count_of(sums: Sequence[Sum]) -> str:
 
     Example:
         >>> count_of([Sum("mine", "", "", "", (), "no data")])
-        '0 of 1 claim hold, 1 not judged'
+        '0 of 1 claim holds, 1 not judged'
     """
-    verdicts = [of.verdict for of in sums]
+    verdicts, of_one = [of.verdict for of in sums], len(sums) == 1
     others = {
-        "do not": verdicts.count(Verdict.FAILS),
+        "does not" if of_one else "do not": verdicts.count(Verdict.FAILS),
         "undecided": verdicts.count(Verdict.UNDECIDED),
         "not judged": verdicts.count(None),
     }
-    told = [f"{verdicts.count(Verdict.HOLDS)} of {len(sums)} claim{'s' * (len(sums) != 1)} hold"]
+    told = [f"{verdicts.count(Verdict.HOLDS)} of {len(sums)} {'claim holds' if of_one else 'claims hold'}"]
     return ", ".join(told + [f"{number} {words}" for words, number in others.items() if number])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, inputs, warn
+from ks_core.cli.dry_run import declare_dry_run, dry_run_of_edits
 from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, integers, path
@@ -68,6 +69,7 @@ def declare(add: Add) -> None:
     )
     declare_limits(add)
     add("--top", type=integer(0), default=5, metavar="N", help="facts shown for each edit (default: 5)")
+    declare_dry_run(add)
     declare_output(add, "write everything to FILE, and matrices to FILE's stem.safetensors")
     add("--csv", type=path, metavar="FILE", help="write every simulated pair to FILE, a row each")
 
@@ -101,6 +103,8 @@ def execute(options: argparse.Namespace) -> int:
             check_audit_files(options.json, {**read, "--csv": options.csv})
         if options.csv is not None:
             check_output("--csv", options.csv, {**read, "--json": options.json})
+        if options.dry_run:
+            return dry_run_of_edits(options, len(edits), keep)
         model = load_model(options.model, revision=options.revision, device=options.device, dtype=options.dtype)
         if options.keep == PACKAGED_FACTS:
             keep = keep.subset(known_facts(model, keep).case_ids)

@@ -7,11 +7,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_keep, declare_limits, declare_model, declare_text, warn
+from ks_core.cli.dry_run import declare_dry_run, dry_run_of_edits
 from ks_core.cli.given_moments import check_moments, declare_moments, moments_given
 from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.cli.records import patch_record
@@ -83,6 +85,7 @@ def declare(add: Add) -> None:
     declare_moments(add)
     add("--allow-unreached", action="store_true", help="write edits too whose value does not make their object likely")
     add("--no-certificate", action="store_true", help="do not measure what was written")
+    declare_dry_run(add)
     declare_output(add)
 
 
@@ -100,6 +103,8 @@ def execute(options: argparse.Namespace) -> int:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         asked = _read(options)
+        if options.dry_run:
+            return dry_run_of_edits(options, len(asked.facts), asked.keep)
         stops = contradictions(asked.every, options.method)
         if stops:
             return _stopped(options, stops)
@@ -145,16 +150,23 @@ class _Asked:
     Attributes:
         facts: to edit
         keep: to keep
-        corpus: of the second moments and of held-out text
+        text: name of the corpus, of the second moments and of held-out text
         stored: the folder that the edits are added to, if there is one
         place: to write to: a new folder, or `stored`
     """
 
     facts: FactSet
     keep: FactSet
-    corpus: Corpus
+    text: str
     stored: StoredPatch | None
     place: Path | StoredPatch
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The text, read when it is first asked for."""
+        from ks_core.data.corpus import load_corpus
+
+        return load_corpus(self.text)
 
     @property
     def every(self) -> tuple[Fact, ...]:
@@ -164,7 +176,6 @@ class _Asked:
 
 def _read(options: argparse.Namespace) -> _Asked:
     """The files that were given and the places to write to, before a model is loaded; fills in what was not given."""
-    from ks_core.data.corpus import load_corpus
     from ks_core.patches.folder import check_new_folder, check_patch_folder, read_patch
     from ks_core.patches.patch import refuse_repeated
 
@@ -188,14 +199,17 @@ def _read(options: argparse.Namespace) -> _Asked:
     else:
         check_patch_folder("--onto", options.onto)
         place = stored
-    corpus = load_corpus(options.corpus)
-    if stored is not None:
-        _require_text_of(stored, corpus, options)
-    return _Asked(facts, keep, corpus, stored, place)
+    asked = _Asked(facts, keep, options.corpus, stored, place)
+    if not options.dry_run:  # for which nothing is fetched
+        _require_text_of(asked, options)
+    return asked
 
 
-def _require_text_of(stored: StoredPatch, corpus: Corpus, options: argparse.Namespace) -> None:
+def _require_text_of(asked: _Asked, options: argparse.Namespace) -> None:
     """Refuse a corpus with other texts than the folder's edits were made with; its name changes no number."""
+    corpus, stored = asked.corpus, asked.stored
+    if stored is None:
+        return
     made_from = stored.patch.like(options.layer).moments.provenance
     if not made_from.text_known and options.moments is None:
         raise InputError(

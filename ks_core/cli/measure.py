@@ -8,19 +8,24 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import check_json, declare_output
 from ks_core.command import given
+from ks_core.data.facts import PACKAGED_FACTS
 from ks_core.errors import InputError, KsError, TooFewFactsError
 from ks_core.formatting import one_line, printable, shown
 from ks_core.pytest_options import OPTIONS
 
 if TYPE_CHECKING:
     from ks_core.experiments.measured import Part
+    from ks_core.models.listing import ModelEntry
+    from ks_core.reporting.dry_run import Step
     from ks_core.reporting.session import PaperSession
 
 HELP = "measure a model, and judge the claims of the paper on it"
@@ -72,6 +77,7 @@ def declare(add: Add) -> None:
         metavar="MODULE:NAME",
         help="run edit(weight, keys, values, second_moment) -> new weight too; can be given several times",
     )
+    declare_dry_run(add)
     add("-v", "--verbose", action="store_true", help="print the parts of each claim and the tables of methods too")
     declare_output(add, "write a copy of results.json to FILE")
 
@@ -93,6 +99,8 @@ def execute(options: argparse.Namespace) -> int:
     check_json(options.json, {"--facts": options.facts, "--corpus": options.corpus, "MODEL": options.model})
     check_folder("--results", Path(options.results))
     named_editors("--editor", options.editor)
+    if options.dry_run:
+        return _planned(options)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         with _aloud():
@@ -110,6 +118,27 @@ def execute(options: argparse.Namespace) -> int:
     if failed:
         return 2
     return 0 if whole and not differing else 1
+
+
+def _planned(options: argparse.Namespace) -> int:
+    from ks_core.data.facts import load_facts
+    from ks_core.experiments.request.settings import Settings
+    from ks_core.reporting import dry_steps
+
+    given, names = settings_given(options), {of.name for of in fields(Settings)}
+    settings = Settings(**{name: value for name, value in given.items() if name in names})
+    facts = load_facts(settings.facts or PACKAGED_FACTS)
+
+    def steps(model: ModelEntry) -> list[Step]:
+        measured = [
+            *dry_steps.fetch_steps(model, settings.corpus),
+            dry_steps.known_step(facts),
+            dry_steps.moments_step(model, settings.tokens, settings.layers),
+            dry_steps.pairs_step(model, settings),
+        ]
+        return measured + [step for part in options.parts for step in dry_steps.part_steps(model, settings, part)]
+
+    return told(options, steps)
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:

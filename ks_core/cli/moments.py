@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, declare_spread, loading, warn
+from ks_core.cli.moments_plan import planned, room_for_weights, timed
 from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.command import given, integer, integers, number, path, size
 from ks_core.data.facts import PACKAGED_FACTS
@@ -20,9 +21,7 @@ from ks_core.formatting import printable
 
 if TYPE_CHECKING:
     from ks_core.data.corpus import Corpus
-    from ks_core.measurement.moments.plan import MomentPlan
     from ks_core.measurement.moments.ranks import Ranks
-    from ks_core.measurement.moments.rate import Rate
     from ks_core.measurement.moments.second_moments import SecondMoments
     from ks_core.models.loaded import LoadedModel
 
@@ -42,9 +41,6 @@ EXAMPLES = (
 FORMAT = "ks_core/collected/1"
 
 FINDING = ""
-
-
-MANY = 1 << 20
 
 
 def declare(add: Add) -> None:
@@ -101,7 +97,7 @@ def execute(options: argparse.Namespace) -> int:
     with ranks_of_environment(cuda=options.device.startswith("cuda")) as ranks:  # inside, an error is said once
         _check(options)
         if options.dry_run and not options.batches:
-            return _planned(options) if ranks.is_first else 0
+            return planned(options) if ranks.is_first else 0
         return _collected(options, ranks)
 
 
@@ -138,41 +134,6 @@ def _check(options: argparse.Namespace) -> None:
         check_output("--trace", options.trace, {"--facts": options.facts, "--corpus": options.corpus})
 
 
-def _planned(options: argparse.Namespace) -> int:
-    """What it would take, from the model's config alone."""
-    from ks_core.reporting.moments import plan_text
-
-    print(plan_text(_plan(options), options.memory, options.rate))
-    return 0
-
-
-def _plan(options: argparse.Namespace) -> MomentPlan:
-    from ks_core.measurement.moments.planning import plan_by_name
-
-    return plan_by_name(
-        options.model,
-        revision=options.revision,
-        tokens=options.tokens or MANY,  # of 'auto', which memory does not go by
-        layers=options.layers,
-        batch_tokens=options.batch_tokens,
-        longest_text=options.longest_text,
-        dtype=options.dtype,
-        device=options.device if options.device_map is None else "cuda",
-        memory=options.memory,
-        offload=options.device_map is not None,
-    )
-
-
-def _room_for_weights(options: argparse.Namespace) -> dict[int | str, int]:
-    """What a map may put on each GPU, so that sums find room beside: of all layers, however many GPUs share them."""
-    import torch
-
-    from ks_core.measurement.moments.resident import host_memory
-
-    weights = _plan(options).device["weights"]
-    return {**dict.fromkeys(range(torch.cuda.device_count()), weights), "cpu": host_memory()}
-
-
 def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     from ks_core.data.corpus import load_corpus
     from ks_core.models.loading import load_model
@@ -182,14 +143,14 @@ def _collected(options: argparse.Namespace, ranks: Ranks) -> int:
     if asked["device"] is not None:
         asked["device"] = ranks.device(asked["device"])
     elif options.memory is not None:
-        asked["max_memory"] = _room_for_weights(options)
+        asked["max_memory"] = room_for_weights(options)
     with _said_by_the_first(ranks):
         with ranks.first_then_others():
             if asked["device_map"] is not None:
                 ranks.require_own_node()
             model, corpus = load_model(options.model, **asked), load_corpus(options.corpus)
         if options.dry_run:
-            plan, rate = _timed(options, model, corpus)
+            plan, rate = timed(options, model, corpus)
             if ranks.is_first:
                 print(plan_text(plan, options.memory, rate.tokens_per_second, rate))
             return 0
@@ -213,20 +174,6 @@ def _said_by_the_first(ranks: Ranks) -> Iterator[None]:
         finally:
             if ranks.is_first:
                 warn(said)
-
-
-def _timed(options: argparse.Namespace, model: LoadedModel, corpus: Corpus) -> tuple[MomentPlan, Rate]:
-    """The plan of the model as it is loaded, and how fast a few batches of its last pass were."""
-    from ks_core.measurement.moments.planning import plan_of_model
-    from ks_core.measurement.moments.rate import measured_rate
-    from ks_core.measurement.moments.second_moments import layers_of
-
-    longest = min(options.longest_text or model.context_length, model.context_length)
-    layers = layers_of(model, options.layers)
-    reads = {"batch_tokens": options.batch_tokens, "longest": longest}
-    plan = plan_of_model(model, options.tokens, layers, memory=options.memory, **reads)
-    of_pass = {"batches_timed": options.batches, "batch_tokens": options.batch_tokens, "longest": longest}
-    return plan, measured_rate(model, corpus, plan.passes[-1], plan.placing, **of_pass)
 
 
 def _moments(options: argparse.Namespace, model: LoadedModel, corpus: Corpus, ranks: Ranks) -> SecondMoments:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, declare_model, declare_text, warn
+from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
 from ks_core.data.facts import PACKAGED_FACTS
@@ -53,6 +54,7 @@ def declare(add: Add) -> None:
     )
     declare_text(add)
     add("--seed", type=integer(0), default=0, help="of orders and samples (default: %(default)s)")
+    declare_dry_run(add)
     declare_output(add)
     add("--figures", type=path, metavar="DIR", help="draw frontier.png, lifelong.png and forecast.png into DIR")
 
@@ -66,6 +68,8 @@ def execute(options: argparse.Namespace) -> int:
     settings = _settings(options)
     _check_outputs(options)
     editors = named_editors("--editor", options.editor)
+    if options.dry_run:
+        return _planned(options, settings)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         inputs = stream_inputs(settings, options.layer)
@@ -74,6 +78,23 @@ def execute(options: argparse.Namespace) -> int:
             inputs, selection, editors, num_edits=options.edits, orders=options.orders, layer=options.layer
         )
     return _told(options, inputs, measured, said)
+
+
+def _planned(options: argparse.Namespace, settings: Settings) -> int:
+    from ks_core.data.facts import load_facts
+    from ks_core.reporting import dry_steps
+
+    facts = load_facts(settings.facts or PACKAGED_FACTS)
+    layers = None if options.layer is None else [options.layer]
+    return told(
+        options,
+        lambda model: [
+            *dry_steps.fetch_steps(model, settings.corpus),
+            dry_steps.known_step(facts),
+            dry_steps.moments_step(model, settings.tokens, layers),
+            *dry_steps.long_stream_steps(model, min(options.edits, len(facts)), options.orders),
+        ],
+    )
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -102,7 +102,8 @@ def legend(sums: Sequence[Sum], screen: Screen, *, more: str = "") -> list[Line]
 
 def last_line(sums: Sequence[Sum], model: str, screen: Screen) -> list[Line]:
     """How many claims hold on the model."""
-    counted = count_of(sums).replace(" hold", f" hold on {model}" if model else " hold", 1)
+    first, comma, rest = count_of(sums).partition(",")
+    counted = f"{first} on {model}{comma}{rest}" if model else first + comma + rest
     return [Line(line) for line in screen.wrapped(screen.text(counted))]
 
 

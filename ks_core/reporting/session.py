@@ -38,9 +38,11 @@ from ks_core.reporting.claim_lines import claim_lines, last_line, legend
 from ks_core.reporting.figures.drawing import save_figures
 from ks_core.reporting.figures.every import figures_of
 from ks_core.reporting.lifelong import lifelong_tables
+from ks_core.reporting.page.write import PAGE, write_page
 from ks_core.reporting.pairs_file import PAIRS, write_pairs
 from ks_core.reporting.results import RESULTS, check_results, write_results
 from ks_core.reporting.screen import Line, Screen, columns
+from ks_core.reporting.stored_results import load_results
 from ks_core.reporting.streams import methods_table
 from ks_core.theory.editors import EditFunction
 
@@ -138,7 +140,7 @@ class PaperSession:
         return [] if self.baseline is None else measurement_problems(self.baseline, self.measured.pairs)
 
     def finish(self, collected: Collection[str], *, clean: bool, whole: bool) -> bool:
-        """Write results.json, the baseline when asked to, and then the figures.
+        """Write results.json, the baseline when asked to, and then the figures and the page.
 
         Args:
             collected: the tests of the run.
@@ -160,6 +162,10 @@ class PaperSession:
             self.problems.append(f"{RESULTS} not written: {error}")
         self.figures, undrawn = save_figures(self.folder, figures_of(self.measured))
         self.problems += undrawn
+        try:
+            write_page(self.folder / PAGE, [load_results(self.folder / RESULTS)])
+        except (KsError, OSError) as error:
+            self.problems.append(f"{PAGE} not written: {error}")
         return not self.problems
 
     def write(self) -> None:
@@ -187,7 +193,7 @@ class PaperSession:
         """Lines for the end of the run: one a claim, what they mean, and where everything was written.
 
         Args:
-            screen: no line is longer than it is wide, but for a path.
+            screen: no line is longer than it is wide, but for a path and for an error, which is one line.
             verbose: whether parts of claims and tables of methods follow.
         """
         sums = sums_of([of.finding for of in self.recorded.values()], self.not_applicable, self.claims)
@@ -197,7 +203,7 @@ class PaperSession:
             *legend(sums, screen, more="" if verbose else "-v"),
             *(_lines(self._tables(screen.width), screen) if verbose else ()),
             Line(""),
-            *_lines([f"ERROR: {one_line(problem)}" for problem in self.problems], screen),
+            *(Line(f"ERROR: {screen.text(one_line(problem))}") for problem in self.problems),
             *_lines(self._written(), screen, indent=" " * 10),
             Line(""),
             *last_line(sums, self.measured.pairs.settings.model_name, screen),
@@ -221,6 +227,7 @@ class PaperSession:
             f"{pairs.selection.asked} in the file (results.json says what makes one usable)",
             f"baseline: {self.baseline_note}",
             *(f"          has nothing of {test}: judged alone" for test in dict.fromkeys(alone)),
+            f"page:     {self.folder / PAGE}",
             f"results:  {self.folder / RESULTS} and {len(self.figures)} figures (PNG) beside it",
             *([f"seconds:  {seconds}"] if seconds else []),
         ]
