@@ -44,23 +44,21 @@ def report(results: Source | Iterable[Source], out: str | os.PathLike[str] = PAG
         ...
         ks_core.errors.InputError: nowhere is not there; expected a results.json, or a folder that holds one: ...
     """
-    require("paper", "report")
+    found = stored(results)
     target = Path(arguments.word("out", out))
-    write_page(target, runs_of(results, target))
+    check_output("out", target, {str(of.path): of.path for of in found})
+    write_page(target, found)
     return target
 
 
-def runs_of(results: Source | Iterable[Source], out: Path, option: str = "out") -> list[StoredResults]:
-    """The results that are named, read; refuses a page that could not be written, or is one of the files.
-
-    Args:
-        results: as `report` takes them.
-        out: the page to be.
-        option: by which it was given, for the message.
+def stored(results: Source | Iterable[Source]) -> list[StoredResults]:
+    """What `report` takes, read; each once.
 
     Raises:
-        InputError: as `report`.
+        MissingExtraError: `ks_core[paper]` is not installed.
+        InputError: no results there, or results that cannot be read.
     """
+    require("paper", "report")
     given = [results] if isinstance(results, (str, os.PathLike, StoredResults)) else _several(results)
     found: dict[str | int, StoredResults | Path] = {}
     for source in given:
@@ -70,7 +68,6 @@ def runs_of(results: Source | Iterable[Source], out: Path, option: str = "out") 
             found.update({str(file.resolve()): file for file in _files(source)})
     if not found:
         raise InputError("results is empty; expected one results.json at least, or the folder that holds it")
-    check_output(option, out, {str(of): of for of in found.values() if isinstance(of, Path)})
     return [load_results(of) if isinstance(of, Path) else of for of in found.values()]
 
 
