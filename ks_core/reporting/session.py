@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ks_core import __version__
+from ks_core import __version__, defaults
 from ks_core.claims.claim import Claim
 from ks_core.claims.finding import Finding, NotApplicable
 from ks_core.claims.registry import CLAIMS
@@ -272,6 +272,13 @@ def start_session(given: Mapping[str, Any]) -> PaperSession:
     return session
 
 
+TIME = (
+    "  time      on two cores: about 11 minutes the first time, one when its parts are cached, 6 more for claims about",
+    "            edits, 3 for those about sizes, 45 for those about hundreds of edits",
+)
+"""Of the packaged model, as it was measured."""
+
+
 def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
     """What a run is going to do, about how long it takes, and where it keeps what."""
     return [
@@ -279,9 +286,11 @@ def plan(settings: Settings, folder: Path, baseline_note: str) -> list[str]:
         f"{settings.device})",
         f"  text      {settings.corpus}, {settings.tokens:,} tokens, read once for all layers",
         f"  facts     {settings.facts or 'packaged'}, the first {settings.num_facts} that the model knows",
-        "  time      the packaged model on two cores: about 11 minutes the first time, one when its parts are cached,",
-        "            6 more for claims about edits, 3 for those about sizes, 45 for those about hundreds of edits;",
-        "            others in proportion to their size",
+        *(
+            TIME
+            if settings.model == defaults.MODEL
+            else (f"  time      ks measure {settings.model} --dry-run estimates it",)
+        ),
         f"  cache     {cache_dir()} (model, text, second moments; delete it to start anew)",
         f"  results   {folder}",
         f"  baseline  {baseline_note}",

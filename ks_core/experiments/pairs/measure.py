@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ks_core import __version__
@@ -163,5 +165,6 @@ def _provenance(
         "ridge": settings.ridge,
         "ks_core": __version__,
         "libraries": {name: version(name) for name in libraries},
-        "machine": f"{platform.system()} {platform.machine()}, {settings.device}",
+        "machine": f"{platform.system()} {platform.machine()}, {settings.device}, {torch.get_num_threads()} of "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}",
     }

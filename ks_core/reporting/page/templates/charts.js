@@ -5,6 +5,7 @@ const charts = (() => {
 
   /* Vega's number of the level. */
   const ERRORS = 1;
+  const NARROW = 600;
 
   function config() {
     const [text, quiet, line] = ["text", "quiet", "line"].map(theme.colour);
@@ -15,7 +16,7 @@ const charts = (() => {
       font: getComputedStyle(document.body).fontFamily,
       view: { stroke: null },
       axis: { ...words, gridColor: line, domainColor: quiet, tickColor: quiet, labelLimit: 160 },
-      legend: { ...words, orient: "top", labelLimit: 220, columns: innerWidth < 600 ? 2 : 0 },
+      legend: { ...words, labelLimit: 220 },
       header: words,
       title: { color: text, subtitleColor: quiet, fontSize: 13, fontWeight: 600 },
       text: { color: text, fill: text },
@@ -25,6 +26,12 @@ const charts = (() => {
       errorband: { opacity: 0.2 },
       range: { category: series, ramp: [theme.colour("cell-zero"), series[0]], diverging: ["low", "zero", "high"].map((end) => theme.colour(`cell-${end}`)) },
     };
+  }
+
+  /* On a phone one name a line: two of them side by side would be cut. */
+  function fitted(spec) {
+    if (innerWidth >= NARROW) return spec;
+    return { ...spec, config: { ...spec.config, legend: { ...spec.config?.legend, columns: 1 } } };
   }
 
   async function draw(place, spec) {
@@ -38,7 +45,7 @@ const charts = (() => {
       logLevel: ERRORS,
     };
     place.nextElementSibling.replaceChildren();
-    const made = await vegaEmbed(place, spec, options);
+    const made = await vegaEmbed(place, fitted(spec), options);
     drawn.set(place, made);
     /* The chart's own text alternative stands on its box: what is inside would be read a second time. */
     for (const inside of place.querySelectorAll("[role], [aria-label]")) {
