@@ -159,5 +159,5 @@ def gain(dose: Array, predicted: Array, response: Array) -> float:
 
 
 SENTENCE = "an edit changes the facts whose P is near 1 and leaves those near 0"
-CLAIM = Claim("bound-pairs", SENTENCE, "dose", judge, short="edits act where P nears 1")
-LONG = Claim("bound-pairs@long", SENTENCE, "long_dose", partial(judge, variant="long"), short="P near 1 in 3 relations")
+CLAIM = Claim("bound-pairs", SENTENCE, "dose", judge, short="P is the dose of an edit")
+LONG = Claim("bound-pairs@long", SENTENCE, "long_dose", partial(judge, variant="long"), short="long: P is the dose")

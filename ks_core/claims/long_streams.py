@@ -127,4 +127,4 @@ def _apart(by_order: list[Array]) -> Array:
 
 
 SENTENCE = "over hundreds of edits joint ones keep more and break more, protected ones keep the neighbourhood"
-CLAIM = Claim("methods@long", SENTENCE, "lifelong", judge, short="joint edits keep and break")
+CLAIM = Claim("methods@long", SENTENCE, "lifelong", judge, short="long: joint keeps, breaks")
