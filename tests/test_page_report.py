@@ -79,6 +79,21 @@ def test_what_is_no_results_is_refused_by_the_command(folder, tmp_path, capsys):
     assert not (tmp_path / "page.html").exists()
 
 
+@pytest.mark.parametrize("name", ["results.json", "pairs.safetensors"])
+def test_a_page_is_written_over_nothing_that_it_is_of(folder, tmp_path, capsys, name):
+    run = shutil.copytree(folder / "a-model", tmp_path / "run")
+    content = json.loads((run / "results.json").read_text())
+    content["matrices"] = {"file": "pairs.safetensors", "sha256": "0" * 64, "names": ["P"], "dtype": "float32"}
+    (run / "results.json").write_text(json.dumps(content))
+    (run / "pairs.safetensors").write_bytes(b"what was measured")
+    before = (run / name).read_bytes()
+    (tmp_path / "link.html").symlink_to(run / name)
+    for out in (run / name, tmp_path / "link.html"):
+        assert main(["report", str(run), "--out", str(out)]) == 2
+        says(capsys.readouterr().err, what=name if out == run / name else "link.html", expected="another file")
+    assert (run / name).read_bytes() == before
+
+
 def test_json_has_the_verdicts(folder, tmp_path, capsys):
     out, told = tmp_path / "page.html", tmp_path / "told.json"
     assert main(["report", str(folder), "--out", str(out), "--json", str(told), "--quiet"]) == 0

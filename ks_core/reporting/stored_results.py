@@ -85,6 +85,12 @@ class StoredResults:
     rows: tuple[ResultRow, ...]
     content: Mapping[str, Any]
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the results are read from: their own file, and that of the matrices where they name one."""
+        matrices = self.content["matrices"]
+        return (self.path,) if matrices is None else (self.path, self.path.parent / matrices["file"])
+
     def statistic(self, matrix: str, name: str, layer: int, *, facts: str = "all") -> ResultRow:
         """One number: `statistic("P", "kurtosis", 5).value`.
 

@@ -46,7 +46,7 @@ def report(results: Source | Iterable[Source], out: str | os.PathLike[str] = PAG
     """
     found = stored(results)
     target = Path(arguments.word("out", out))
-    check_output("out", target, {str(of.path): of.path for of in found})
+    check_output("out", target, {str(file): file for of in found for file in of.files})
     write_page(target, found)
     return target
 
