@@ -14,6 +14,8 @@ from ks_core.data.corpus import load_corpus
 from ks_core.measurement.moments.collecting import collect_second_moments
 from ks_core.measurement.moments.planning import plan_by_name
 from ks_core.models.loading import load_model
+from ks_core.models.packaged import PACKAGED_MODELS
+from ks_core.models.shape import shape_by_name
 
 
 @pytest.fixture(autouse=True)
@@ -47,14 +49,26 @@ def test_a_plan_says_passes_bytes_and_time_and_touches_nothing(capsys, model, tm
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_plan_without_a_rate_says_so_and_a_measured_one_has_an_error(capsys, model, text):
-    assert "not estimated: give --rate" in run(capsys, model, "--dry-run")[1]
+def test_a_plan_without_a_rate_is_rough_and_a_measured_one_has_an_error(capsys, model, text):
+    assert "to a factor of two or three; --batches N times it" in run(capsys, model, "--dry-run")[1]
+    assert "not estimated: give --rate" in run(capsys, model, "--dry-run", "--device", "cuda")[1]
     status, out, _ = run(
         capsys, model, "--dry-run", "--batches", 3, "--corpus", text, "--tokens", 512, "--batch-tokens", 64
     )
     assert status == 0
     assert "measured over 3 batches" in out
     assert "±" in out
+
+
+def test_a_plan_of_the_packaged_model_fetches_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path / "empty"))
+    status, out, err = run(capsys, "smollm2-135m-instruct", "--dry-run")
+    assert (status, err, (tmp_path / "empty").exists()) == (0, "", False)
+    known = PACKAGED_MODELS["smollm2-135m-instruct"].shape
+    shape = shape_by_name("smollm2-135m-instruct")
+    for name in ("layers", "d_key", "d_value", "parameters", "context_length"):
+        assert getattr(shape, name) == getattr(known, name), name
+    assert "0.13 billion parameters in float32, 30 layers, d_key 1,536" in out
 
 
 def test_what_is_collected_is_what_the_call_collects(capsys, model, text):

@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from checkout import MODELS
@@ -14,6 +15,7 @@ from ks_core.measurement.known import known_facts
 from ks_core.models import toys
 from ks_core.models.packaged import is_packaged, packaged_folder
 from ks_core.models.toys import TOYS, ensure_toy, toy_folder
+from ks_core.patches import merging
 
 (NAME,) = TOYS
 
@@ -72,3 +74,10 @@ def test_edits_of_the_toy_name_it_and_are_verified_with_it(tmp_path, monkeypatch
     monkeypatch.setenv("KS_CORE_CACHE", str(tmp_path))
     base = Base.of(ks.load_model(NAME))
     assert (base.name, base.commit, base.location) == (NAME, None, str(toy_folder(NAME)))
+
+
+def test_an_adapter_of_the_toy_is_not_said_to_be_of_another_model(recwarn):
+    merging._warn_of_another_base(SimpleNamespace(base=str(toy_folder("toy")), folder="mine"), ks.load_model("toy"))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="made for 'elsewhere/other'"):
+        merging._warn_of_another_base(SimpleNamespace(base="elsewhere/other", folder="mine"), ks.load_model("toy"))

@@ -20,20 +20,23 @@ MANY = 1 << 20
 
 
 def planned(options: argparse.Namespace) -> int:
-    """Say what it would take, from the model's config alone."""
+    """Say what it would take, from the model's config alone; on a GPU, which may be another machine's, no time."""
+    from ks_core.reporting.dry_run import SHARE, measured_speed
     from ks_core.reporting.moments import plan_text
 
-    plan = _plan(options)
-    write_json(options.json, FORMAT, _record(plan, options.rate))
-    print(plan_text(plan, options.memory, options.rate))
+    plan, rate = _plan(options), options.rate
+    speed = SHARE * measured_speed() if plan.kind == "cpu" and rate is None else None
+    seconds = plan.seconds(rate) if rate is not None else None if speed is None else plan.operations / speed
+    write_json(options.json, FORMAT, _record(plan, seconds))
+    print(plan_text(plan, options.memory, rate, speed=speed))
     return 0
 
 
-def _record(plan: MomentPlan, rate: float | None) -> dict[str, Any]:
+def _record(plan: MomentPlan, seconds: float | None) -> dict[str, Any]:
     return {
         "command": "moments",
         "model": plan.shape.name,
-        "about_seconds": None if rate is None else plan.seconds(rate),
+        "about_seconds": seconds,
         "tokens": plan.tokens * len(plan.passes),
         "passes": plan.passes,
         "operations": plan.operations,

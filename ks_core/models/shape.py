@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from ks_core.models.adapter import Adapter
+from ks_core.models.packaged import PACKAGED_MODELS, packaged_folder
 from ks_core.models.quiet import quiet_unless_terminal
 from ks_core.models.settings import load_config
-from ks_core.models.sources import source_of
+from ks_core.models.sources import Source, source_of
 from ks_core.models.weights import architecture_of
 
 
@@ -72,8 +73,11 @@ def shape_by_name(name: str, revision: str | None = None) -> ModelShape:
 
     Raises:
         InputError: no such model, or one that cannot be measured.
-        AssetError: a packaged or hub model that cannot be fetched.
+        AssetError: a hub model that cannot be reached.
     """
+    if revision is None and name in PACKAGED_MODELS and not packaged_folder(name).exists():
+        known = AutoConfig.for_model(**PACKAGED_MODELS[name].config)
+        return shape_of(architecture_of(Source(name, None, None), known), name)
     source = source_of(name, revision)
     with quiet_unless_terminal():
         return shape_of(architecture_of(source, load_config(source)), name)

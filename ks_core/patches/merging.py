@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ks_core.formatting import printable, shown
 from ks_core.models.loaded import LoadedModel
+from ks_core.models.packaged import is_packaged, packaged_folder
 from ks_core.patches.foreign import CheckedAdapter, check_adapter, fitting
 
 
@@ -65,7 +66,8 @@ def merged(base: LoadedModel, folder: Path) -> Iterator[dict[str, Tensor]]:
 
 def _warn_of_another_base(adapter: CheckedAdapter, base: LoadedModel) -> None:
     """Names of folders say little: a warning, where the hash of a certificate is an error."""
-    if adapter.base and Path(adapter.base).name != Path(base.name).name:
+    names = {Path(base.name).name} | ({packaged_folder(base.name).name} if is_packaged(base.name) else set())
+    if adapter.base and Path(adapter.base).name not in names:
         warnings.warn(
             f"the adapter {printable(adapter.folder)} says that it was made for {shown(adapter.base)}; it is loaded on "
             f"{shown(base.name)}, which has the same shapes",

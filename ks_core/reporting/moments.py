@@ -13,20 +13,29 @@ from ks_core.measurement.moments.rate import Rate
 from ks_core.measurement.moments.resident import peak_bytes
 from ks_core.measurement.moments.second_moments import SecondMoments
 from ks_core.outputs import write_text
+from ks_core.reporting.dry_run import duration
 from ks_core.reporting.results import plain
 from ks_core.reporting.words import span
 
 TRACE_FORMAT = "ks_core/enough-text/1"
 
 
-def plan_text(plan: MomentPlan, memory: int | None, rate: float | None, measured: Rate | None = None) -> str:
+def plan_text(
+    plan: MomentPlan,
+    memory: int | None,
+    rate: float | None,
+    measured: Rate | None = None,
+    *,
+    speed: float | None = None,
+) -> str:
     """A plan as lines for the terminal.
 
     Args:
         plan: what is planned.
         memory: the budget, bytes.
-        rate: tokens a second, for the time, of a pass for all layers; none is told without it.
+        rate: tokens a second, for the time, of a pass for all layers.
         measured: where that is from, if it was measured, in the plan's last pass.
+        speed: operations a second, for a rough time where no rate is known; none is told without either.
     """
     shape, budget = plan.shape, "" if memory is None else f" of {_gb(memory)}"
     where = {"cpu": "process", "cuda": "device"}[plan.kind]
@@ -41,6 +50,9 @@ def plan_text(plan: MomentPlan, memory: int | None, rate: float | None, measured
         f"disk    {_gb(sum(plan.disk.values()))}: {_parts(plan.disk)}",
         f"work    {_operations(plan.operations)}",
     ]
+    if rate is None and speed is not None:
+        told = f"about {duration(plan.operations / speed)}, to a factor of two or three; --batches N times it"
+        return "\n".join([*lines, f"time    {told}"])
     if rate is None:
         return "\n".join([*lines, "time    not estimated: give --rate TOKENS a second, or let --batches N be timed"])
     of = "as given"

@@ -59,9 +59,10 @@ def hottest_sentence(pairs: Sequence[HotPair]) -> str:
         return ""
     most = max(apart, key=lambda of: abs(of.superposition))
     subjects = " about different subjects" if not most.same_subject else ""
+    share = f"{most.superposition:.0%}".replace("-", "−")
     return (
-        f"The most entangled facts{subjects}: in layer {most.layer}, {abs(most.superposition):.0%} of an edit of "
-        f"“{most.edited.sentence}” reaches “{most.disturbed.sentence}”."
+        f"The most entangled facts{subjects}: an edit of “{most.edited.sentence}” moves “{most.disturbed.sentence}” by "
+        f"{share} of what it moves the edited fact itself (layer {most.layer})."
     )
 
 

@@ -16,8 +16,8 @@ from ks_core.reporting.page.tables import Table, methods_table, plain_table, sta
 from ks_core.reporting.stored_results import StoredResults
 
 HEATMAP_BYTES = 3_200_000
-"""Of all heatmaps of a page, as text: with the plotting library (0.9 MB) and its tables the page of a run stays below 5 MB.
-Of several runs each adds about 0.6 MB of charts and tables."""
+"""Of all heatmaps of a page, as text: with the plotting library (0.9 MB) and its tables the page of a run stays below
+5 MB. Of several runs each adds about 0.6 MB of charts and tables."""
 
 MACHINE = ("machine", "libraries", "ks_core", "dtype")
 """Fields of the provenance that say where a run was made; the others say of what."""
