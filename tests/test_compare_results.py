@@ -53,6 +53,15 @@ def test_results_are_within_their_own_bands(stored, findings, measurement):
     assert f"kurtosis of P, one fact per subject, layer {measurement.layers[-1]}" in names
 
 
+def test_a_folder_of_results_is_taken_for_the_results_in_it(measurement, findings, tmp_path):
+    for name in ("before", "now"):
+        (tmp_path / name).mkdir()
+        write_results(tmp_path / name / "results.json", Measured(measurement), findings, {}, "none")
+    found = ks.compare(tmp_path / "before", tmp_path / "now")
+    assert found.before.endswith("before/results.json")
+    assert set(found.marks) == {Mark.SAME.value}
+
+
 @pytest.mark.parametrize(("moved", "mark"), [(0.5 * BAND, Mark.SAME), (3 * BAND, Mark.MOVED), (-3 * BAND, Mark.MOVED)])
 def test_a_planted_value_is_caught_where_it_leaves_its_band(stored, moved, mark):
     content, compared = stored

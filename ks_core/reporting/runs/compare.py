@@ -11,6 +11,7 @@ from pathlib import Path
 from ks_core import arguments
 from ks_core.errors import InputError
 from ks_core.formatting import shown_path
+from ks_core.reporting.results import RESULTS
 from ks_core.reporting.runs.benchmarks import benchmark_run
 from ks_core.reporting.runs.numbers import Mark, Row
 from ks_core.reporting.runs.reading import Kind, read
@@ -88,7 +89,7 @@ def compare(before: str | os.PathLike[str], now: str | os.PathLike[str]) -> Comp
     against the band that a baseline gives them.
 
     Args:
-        before: the file of the first run.
+        before: the file of the first run; of results their folder will do.
         now: that of the second.
 
     Raises:
@@ -111,7 +112,7 @@ def compare(before: str | os.PathLike[str], now: str | os.PathLike[str]) -> Comp
         >>> found.complaints(fail=0.1)
         ['test_sort: seconds is worse by 50.0%; at most 10.0% is allowed']
     """
-    first, second = (Path(arguments.word(name, path)) for name, path in (("before", before), ("now", now)))
+    first, second = (_file(Path(arguments.word(name, path))) for name, path in (("before", before), ("now", now)))
     (kind, content), (other, other_content) = read(first), read(second)
     if first.resolve() == second.resolve() or first.samefile(second):
         raise InputError(f"{shown_path(first)} and {shown_path(second)} are one file; expected two runs")
@@ -131,6 +132,15 @@ def compare(before: str | os.PathLike[str], now: str | os.PathLike[str]) -> Comp
         sciences = science_of_baseline(first), science_of_baseline(second)
     held = [[*of.findings, *of.statistics] for of in sciences]
     return _comparison(names, kind, science_rows(*sciences), other_inputs(*sciences), held)
+
+
+def _file(path: Path) -> Path:
+    """The results.json in a folder of results; any other path is that of a file."""
+    inside = path / RESULTS
+    try:
+        return inside if inside.is_file() else path
+    except (OSError, ValueError):  # no path at all: what reads it says so
+        return path
 
 
 def _comparison(
