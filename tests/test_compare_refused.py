@@ -42,7 +42,7 @@ def results(measurement, findings, tmp_path):
         (b'{"benchmarks": []}', "the fields ['benchmarks']"),
         (b'{"format": "ks_core/diff/1"}', "the format 'ks_core/diff/1'"),
         (b'{"format": "ks_core/results/1"}', "the format 'ks_core/results/1'"),
-        (b'{"format": "ks_core/results/4"}', "the format 'ks_core/results/4'"),
+        (b'{"format": "ks_core/results/5"}', "the format 'ks_core/results/5'"),
         (b'{"format": ["ks_core/results/3"]}', "the format ['ks_core/results/3']"),
     ],
 )
