@@ -48,7 +48,7 @@ from ks_core.theory.editors import EditFunction
 
 logger = logging.getLogger(__name__)
 
-SCREEN = Screen()
+SCREEN, LABEL = Screen(), 10  # columns of the word that a line begins with
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class PaperSession:
             *(_lines(self._tables(screen.width), screen) if verbose else ()),
             Line(""),
             *(Line(f"ERROR: {screen.text(one_line(problem))}") for problem in self.problems),
-            *_lines(self._written(), screen, indent=" " * 10),
+            *_lines(self._written(), screen, label=LABEL),
             Line(""),
             *last_line(sums, self.measured.pairs.settings.model_name, screen),
         ]
@@ -220,7 +220,10 @@ class PaperSession:
 
     def _written(self) -> list[str]:
         pairs = self.measured.pairs
-        seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in pairs.seconds.items() if taken >= 0.5)
+        steps = {
+            name: taken for of in vars(self.measured).values() for name, taken in getattr(of, "seconds", {}).items()
+        }
+        seconds = ", ".join(f"{name} {taken:.0f}" for name, taken in steps.items() if taken >= 0.5)
         alone = [] if not self.has_baseline else [of.test for of in self.recorded.values() if not self.gates(of.test)]
         return [
             f"facts:    {len(pairs.selection.measured)} of {len(pairs.selection.usable)} usable, "
@@ -233,12 +236,12 @@ class PaperSession:
         ]
 
 
-def _lines(texts: Sequence[str], screen: Screen, indent: str = "  ") -> list[Line]:
+def _lines(texts: Sequence[str], screen: Screen, label: int = 0) -> list[Line]:
     """Anyone's texts in lines that fit; a word that is longer, such as a path, is left whole to be copied."""
     lines = []
     for said in map(screen.text, texts):
         fits = columns(said) <= screen.width
-        lines += [said] if fits else screen.wrapped(said, indent, "", whole_words=True)
+        lines += [said] if fits else screen.wrapped(said[label:], " " * (label or 2), said[:label], whole_words=True)
     return [*map(Line, lines)]
 
 
