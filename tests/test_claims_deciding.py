@@ -193,3 +193,21 @@ def test_results_of_an_older_version_say_at_least():
     assert what_would_decide(finding) == "at least 1.5 × the facts"
     exact = replace(finding, judged=replace(of, familywise=(0.5, 3.5)))
     assert what_would_decide(exact) == "2.3 × the facts"
+
+
+def test_what_stands_out_alone_and_not_among_all_says_why_it_is_undecided():
+    """Its own interval is clear of the threshold; that of all layers is not, or is not known."""
+    of = Judged(3.9, 0.15, 0.0, (3.6, 4.2), Bound("within", 0.5, centre=3.0), Verdict.UNDECIDED, (2.0, 4.2))
+    finding = Finding("mine", "a number", of, count=8, layers=(0, 1), layer=1)
+    assert what_would_decide(finding).endswith(" × the facts: it stands out alone, not among all layers")
+    unknown = replace(finding, judged=replace(of, familywise=None))
+    assert what_would_decide(unknown) == "more facts: it stands out alone, not among all layers"
+    assert needed(unknown).short == "alone, not among all"
+    depths = replace(unknown, layers=(), depth="last")
+    assert what_would_decide(depths) == "more facts: it stands out alone, not among all depths"
+
+
+def test_the_shortest_keeps_units_and_leaves_out_what_is_beyond_reason():
+    assert Needed(37.0, 41.0, "orders and samples").shortest == "37 × text, 41 × orders"
+    assert Needed(54.0, 600.0, "edits").shortest == "too near"
+    assert Needed(1.0, 600.0, "facts", is_of_sizes=True).shortest == "models too small"

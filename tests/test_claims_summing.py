@@ -113,6 +113,7 @@ def test_claims_are_counted():
     told = {Verdict.HOLDS: 4.0, Verdict.FAILS: 2.0, Verdict.UNDECIDED: 3.01}
     sums = sums_of([finding(f"{value}{n}", value) for value in told.values() for n in range(3)], {"layers": "few"})
     assert count_of(sums) == "3 of 10 claims hold, 3 do not, 3 undecided, 1 not judged"
+    assert count_of(sums, "gpt2") == "3 of 10 claims hold on gpt2, 3 do not, 3 undecided, 1 not judged"
     assert count_of(sums[:0]) == "0 of 0 claims hold"
     assert count_of([Sum("a", "", "", "", (finding(),))]) == "1 of 1 claim holds"
 
@@ -123,3 +124,14 @@ def test_short_sentences_are_short():
     for claim in CLAIMS.values():
         most = 35 if claim.name in one_part | {"lossless"} else 26
         assert len(claim.short or claim.sentence) <= most, claim.name
+
+
+def test_that_interference_grows_is_not_what_fails_where_it_is_not_linear():
+    """The exponent is held against 1, and the sentence says so."""
+    for name in ("accumulation", "accumulation@long"):
+        assert "linearly" in CLAIMS[name].sentence
+
+
+def test_parts_of_the_verdict_of_the_whole_are_told_apart():
+    found = [finding(part="a"), finding(part="b", value=3.01), finding(part="c", value=3.02)]
+    assert sums_of(found)[0].resting == tuple(found[1:])

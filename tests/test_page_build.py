@@ -15,11 +15,15 @@ from older_results import as_format_3, as_older
 from pages import changed, write_run
 
 import ks_core as ks
+from ks_core.claims.summing import sums_of
 from ks_core.errors import InputError, MissingExtraError
 from ks_core.formatting import plus_minus
+from ks_core.reporting.claim_lines import last_line
 from ks_core.reporting.page.answers import answers_of
 from ks_core.reporting.page.build import page
 from ks_core.reporting.page.embedding import json_text
+from ks_core.reporting.screen import Screen
+from ks_core.reporting.words import how_far, interval, requirement
 
 LARGEST = 5_000_000
 """Bytes: what a mail or a chat takes, and a phone reads at once."""
@@ -112,10 +116,45 @@ def test_the_sentence_counts_the_claims(results, text):
     fail = sum("does not hold" in of for of in verdicts.values())
     hold = sum(of == {"holds"} for of in verdicts.values())
     assert fail + hold < len(verdicts), "some are undecided, or this says little"
-    counts = ((hold, "holds", "hold"), (fail, "does not", "do not"), (len(verdicts) - hold - fail, "is", "are"))
-    words = [f"{number or 'none'} {one if number == 1 else many}" for number, one, many in counts]
-    sentence = f"Of the 22 claims, {words[0]} on model, {words[1]}, and {words[2]} undecided; "
-    assert sentence + f"{22 - len(verdicts)} could not be judged in this run." in visible(text)
+    asked = len(verdicts) + len(results.content["not_judged"])
+    sentence = f"{hold} of {asked} claims hold on model, {fail} do not, {len(verdicts) - hold - fail} undecided, "
+    assert sentence + f"{len(results.content['not_judged'])} not judged." in visible(text)
+    sums = sums_of(results.findings, results.content["not_judged"])
+    assert f"{last_line(sums, 'model', Screen(200))[0].text}." in visible(text), "the words of the terminal"
+
+
+def test_claims_that_were_no_part_of_a_run_are_not_counted(results, path, tmp_path):
+    """As those on long streams: the terminal does not count them either."""
+    found = [of for of in results.findings if of.claim != "accumulation"]
+
+    def leave_out(content):
+        content["findings"] = [of for of in content["findings"] if of["claim"] != "accumulation"]
+
+    less = ks.load_results(changed(path, tmp_path / "less", leave_out))
+    assert len(less.findings) == len(found) < len(results.findings)
+    said = visible(page([less]))
+    asked = len({of.claim for of in found}) + len(less.content["not_judged"])
+    assert f" of {asked} claims hold on model" in said
+    assert "1 more claim was no part of this run" in said
+    assert f"{len(less.content['not_judged'])} claims were not judged in this run" in said
+
+
+def test_numbers_are_worded_as_on_the_terminal(results, text):
+    said = visible(text)
+    for finding in results.findings:
+        assert f"{requirement(finding.judged.bound)}; {how_far(finding)}" in said
+        assert interval(finding) in said
+
+
+def test_a_claim_names_the_part_that_its_number_is_of(results):
+    answers = [of for of in answers_of(results) if len(of.parts) > 1 and of.verdict != "holds"]
+    assert answers
+    for answer in answers:
+        assert f"the number is of {answer.worst.name}, " in answer.named
+        is_open = [part for part in answer.parts if part.verdict == "undecided"]
+        if answer.verdict == "undecided":
+            assert all(part.decide in answer.decide for part in is_open), "each, as all must be decided"
+    assert not any(of.named for of in answers_of(results) if len(of.parts) < 2 or of.verdict == "holds")
 
 
 def test_a_claim_is_as_good_as_its_worst_part(results):

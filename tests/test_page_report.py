@@ -9,8 +9,12 @@ from errors import refused, says
 from pages import write_run
 
 import ks_core as ks
+from ks_core.claims.deciding import what_would_decide
+from ks_core.claims.summing import distance
 from ks_core.cli import main
 from ks_core.errors import InputError
+from ks_core.reporting.results import plain
+from ks_core.reporting.words import how_far, requirement
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,24 @@ def test_python_and_command_give_the_same_page(folder, tmp_path):
     assert (tmp_path / "python.html").read_bytes() == (tmp_path / "command.html").read_bytes()
     several = ks.report([stored, folder / "b-model"], os.fspath(tmp_path / "several.html"))
     assert "2 runs side by side" in several.read_text(encoding="utf-8")
+
+
+def test_json_has_the_numbers_of_each_claim_and_of_each_part(folder, tmp_path):
+    told = tmp_path / "told.json"
+    assert main(["report", str(folder / "a-model"), "--out", str(tmp_path / "page.html"), "--json", str(told)]) == 0
+    [run] = json.loads(told.read_text(encoding="utf-8"))["runs"]
+    stored = ks.load_results(folder / "a-model" / "results.json")
+    parts = {part["finding"]: part for of in run["claims"].values() for part in of.get("parts", ())}
+    assert set(parts) == {of.id for of in stored.findings}
+    for of in stored.findings:
+        part = parts[of.id]
+        assert (part["verdict"], part["unit"], part["count"]) == (of.verdict.value, of.unit, of.count)
+        assert [part[name] for name in ("value", "error", "distance")] == plain([of.value, of.error, distance(of)])
+        assert (part["how_far"], part["required"]) == (how_far(of), requirement(of.judged.bound))
+        assert part["would_decide"] == what_would_decide(of)
+        assert part["all_at_once"] == plain(of.judged.familywise if of.is_of_all_at_once else None)
+    for claim in run["claims"].values():
+        assert claim.get("verdict") is None or {k: v for k, v in claim.items() if k != "parts"} in claim["parts"]
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,6 @@ def _earlier(growth: Growth, layer: int, edits: int) -> Finding:
     )
 
 
-SENTENCE = "interference grows with the number of edits, and earlier edits suffer more"
-CLAIM = Claim("accumulation", SENTENCE, "stream", judge, short="interference accumulates")
+SENTENCE = "interference grows linearly with the number of edits, and earlier edits suffer more"
+CLAIM = Claim("accumulation", SENTENCE, "stream", judge, short="interference grows")
 LONG = Claim("accumulation@long", SENTENCE, "lifelong", judge_long, short="long: interference grows")

@@ -16,7 +16,8 @@ about its error, and half of the numbers that are one error from their threshold
 
 Exact where the interval is that of one number. Of numbers of several layers (or depths) only the weakest is known: to
 decide that *it* holds is the least that is needed, hence "at least". That one place breaks the claim must stand out
-among all of them, and is taken on the wider interval of all at once.
+among all of them, and is taken on the wider interval of all at once. Where that one is not known, as in results of
+an older version, and the number's own is clear of the threshold, nothing can be counted: only the reason is given.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ UNITS = {
 }
 """What is in a `counted` → what was drawn anew, and there would have to be more of; the first that is there."""
 
+UNIT_WORDS = {"orders and samples": "orders", "held-out texts": "texts", "watched facts": "facts"}
+"""Unit → the same in a word, where there is hardly any room."""
+
 MOST_COUNTED = 10_000
 """Models or seeds; further is not looked."""
 
@@ -88,6 +92,7 @@ class Needed:
         counted: `seeds` or `models`
         at_least: whether other layers may need more
         is_of_sizes: whether the number is of models of several sizes
+        alone: the places among all of which the number does not stand out, while it does alone: `layers`
     """
 
     text: float
@@ -97,6 +102,7 @@ class Needed:
     counted: str = ""
     at_least: bool = False
     is_of_sizes: bool = False
+    alone: str = ""
 
     @property
     def cost(self) -> float:
@@ -114,7 +120,8 @@ class Needed:
         if math.isnan(self.others):
             return f"more {self.unit}, as some samples leave it undefined"
         if self.is_within_reason:
-            return f"at least {self.amounts}" if self.at_least else self.amounts
+            least = "at least " if self.at_least and self._factors else ""
+            return least + self.amounts + (f": it stands out alone, not among all {self.alone}" if self.alone else "")
         if self.is_of_sizes:
             return "not decidable with models this small"
         return f"too near to its threshold ({'needs ' + self.amounts if math.isfinite(self.cost) else 'it is at it'})"
@@ -122,9 +129,11 @@ class Needed:
     @property
     def short(self) -> str:
         """The same where there is little room: `4 × text, 9 × facts`."""
-        amounts = self.amounts.replace("the ", "").replace(" and ", ", ")
+        amounts = ", ".join(self._factors).replace("the ", "") or self.amounts
         if math.isnan(self.others):
             return f"more {self.unit}"
+        if self.alone and not self._factors:
+            return "alone, not among all"
         if self.is_within_reason:
             return amounts
         if self.is_of_sizes:
@@ -132,13 +141,23 @@ class Needed:
         return f"too near: {amounts}" if math.isfinite(self.cost) else "too near"
 
     @property
+    def shortest(self) -> str:
+        """The same with each unit in a word, and without numbers that are beyond reason."""
+        word = UNIT_WORDS.get(self.unit, self.unit)
+        return self.short.replace(self.unit, word) if self.is_within_reason else self.short.partition(":")[0]
+
+    @property
     def amounts(self) -> str:
         """How much of what: `4 × the text and 9 × the facts`, `12 models`."""
+        return " and ".join(self._factors) or f"more {self.unit}"
+
+    @property
+    def _factors(self) -> list[str]:
         factors = {"text": self.text, self.unit: self.others}
         named = [f"{_times(times)} × the {unit}" for unit, times in factors.items() if times > 1]
         over = "over " if self.count >= MOST_COUNTED else ""
         named += [f"{over}{self.count:,} {self.counted}"] if self.count else []
-        return " and ".join(named) or f"more {self.unit}"
+        return named
 
 
 def what_would_decide(finding: Finding) -> str:
@@ -160,10 +179,9 @@ def needed(finding: Finding) -> Needed | None:
     if judged.verdict is not Verdict.UNDECIDED:
         return None
     unit = next((unit for word, unit in UNITS.items() if word in finding.counted), "data")
-    several = bool(finding.depth) or (finding.across == "each" and len(finding.layers) > 1)
-    holds = judged.bound.margin(judged.value, judged.value) > 0
-    at_least = several and (holds or judged.familywise is None)
-    say = partial(Needed, at_least=at_least, is_of_sizes=bool(finding.depth))
+    at_least = bool(finding.places) and (not finding.is_of_all_at_once or judged.familywise is None)
+    alone = finding.places if finding.stands_out_alone else ""
+    say = partial(Needed, at_least=at_least, is_of_sizes=bool(finding.depth), alone=alone)
     arms = _arms(finding)
     if not all(map(math.isfinite, (judged.value, judged.error, *judged.interval))):
         return say(1, math.nan, unit)

@@ -173,6 +173,27 @@ class Finding:
         return self.claim + part + "".join(f"@{of}" for of in (self.family, self.variant) if of)
 
     @property
+    def places(self) -> str:
+        """`layers` or `depths` where the number is the weakest of several; else empty."""
+        if self.depth:
+            return "depths"
+        return "layers" if self.across == "each" and len(self.layers) > 1 else ""
+
+    @property
+    def is_of_all_at_once(self) -> bool:
+        """Whether it is on the breaking side of its bound, the weakest of several places: it fails on `familywise`."""
+        judged = self.judged
+        outside = math.isfinite(judged.value) and judged.bound.margin(judged.value, judged.value) <= 0
+        return bool(self.places) and outside
+
+    @property
+    def stands_out_alone(self) -> bool:
+        """Whether its own interval is wholly on the breaking side, and it is undecided as one of several places."""
+        judged = self.judged
+        is_clear = judged.bound.judge(*judged.interval) is Verdict.FAILS
+        return self.is_of_all_at_once and is_clear and judged.verdict is Verdict.UNDECIDED
+
+    @property
     def value(self) -> float:
         """Of the number."""
         return self.judged.value

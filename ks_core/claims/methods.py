@@ -115,4 +115,4 @@ def _paired(measured: StreamMeasurement, of: Callable[[Answers], Array], method:
 
 
 SENTENCE = "joint edits keep early ones, protected edits keep the neighbourhood, sequential ones cost the text"
-CLAIM = Claim("methods", SENTENCE, "stream", judge, short="methods keep their promise")
+CLAIM = Claim("methods", SENTENCE, "stream", judge, short="methods as promised")

@@ -13,6 +13,9 @@ from ks_core.claims.judging import everywhere
 from ks_core.claims.published import INNER_PRODUCTS, SUPERPOSITION
 from ks_core.claims.registry import CLAIMS
 
+NOT_JUDGED = "not judged"
+"""In place of a verdict, of a claim that has none."""
+
 
 @dataclass(frozen=True)
 class Sum:
@@ -40,9 +43,19 @@ class Sum:
         return everywhere([of.verdict for of in self.findings]) if self.findings else None
 
     @property
+    def label(self) -> str:
+        """The verdict in words."""
+        return NOT_JUDGED if self.verdict is None else self.verdict.value
+
+    @property
     def holding(self) -> int:
         """How many parts hold."""
         return sum(of.verdict is Verdict.HOLDS for of in self.findings)
+
+    @property
+    def resting(self) -> tuple[Finding, ...]:
+        """The parts that have the verdict of the whole."""
+        return tuple(of for of in self.findings if of.verdict is self.verdict)
 
     @property
     def weakest(self) -> Finding | None:
@@ -51,7 +64,7 @@ class Sum:
         Of a claim that fails the one that breaks it most clearly, of one that holds the one that comes nearest to
         breaking it, both in errors; of an undecided one that which takes the most to decide, as all must be.
         """
-        resting = [of for of in self.findings if of.verdict is self.verdict]
+        resting = self.resting
         if not resting:
             return None
         if self.verdict is Verdict.UNDECIDED:
@@ -131,20 +144,21 @@ def claim_of(finding: Finding, claims: Mapping[str, Claim] = CLAIMS) -> str:
     return long if finding.variant and long in claims else finding.claim
 
 
-def count_of(sums: Sequence[Sum]) -> str:
-    """How many claims hold, in one sentence.
+def count_of(sums: Sequence[Sum], model: str = "") -> str:
+    """How many claims hold, on a model, in one sentence.
 
     Example:
-        >>> count_of([Sum("mine", "", "", "", (), "no data")])
-        '0 of 1 claim holds, 1 not judged'
+        >>> count_of([Sum("mine", "", "", "", (), "no data")], "gpt2")
+        '0 of 1 claim holds on gpt2, 1 not judged'
     """
     verdicts, of_one = [of.verdict for of in sums], len(sums) == 1
     others = {
         "does not" if of_one else "do not": verdicts.count(Verdict.FAILS),
         "undecided": verdicts.count(Verdict.UNDECIDED),
-        "not judged": verdicts.count(None),
+        NOT_JUDGED: verdicts.count(None),
     }
-    told = [f"{verdicts.count(Verdict.HOLDS)} of {len(sums)} {'claim holds' if of_one else 'claims hold'}"]
+    hold = f"{verdicts.count(Verdict.HOLDS)} of {len(sums)} {'claim holds' if of_one else 'claims hold'}"
+    told = [f"{hold} on {model}" if model else hold]
     return ", ".join(told + [f"{number} {words}" for words, number in others.items() if number])
 
 

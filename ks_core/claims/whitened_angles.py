@@ -43,4 +43,4 @@ def _judge_space(measurement: Measurement, space: str, bound: Bound, references:
 
 
 SENTENCE = "angles concentrate at 90 degrees, but only after whitening"
-CLAIM = Claim("whitened-angles", SENTENCE, "pairs", judge, short="90° only after whitening")
+CLAIM = Claim("whitened-angles", SENTENCE, "pairs", judge, short="90° only when whitened")

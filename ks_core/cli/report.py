@@ -10,6 +10,7 @@ from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.command import path
 
 if TYPE_CHECKING:
+    from ks_core.claims.finding import Finding
     from ks_core.claims.summing import Sum
     from ks_core.reporting.stored_results import StoredResults
 
@@ -62,12 +63,32 @@ def _told(results: StoredResults) -> dict[str, Any]:
 
 
 def _sum(of: Sum) -> dict[str, Any]:
-    from ks_core.claims.deciding import what_would_decide
-    from ks_core.claims.finding import Verdict
-
+    """A claim: the number that its verdict rests on, then those of all its parts."""
     weakest = of.weakest
     if weakest is None:
         return {"verdict": None, "reason": of.reason}
-    decide = what_would_decide(weakest) if of.verdict is Verdict.UNDECIDED else ""
-    numbers = {"value": weakest.value, "error": weakest.error, "unit": weakest.unit, "count": weakest.count}
-    return {"verdict": weakest.verdict.value, "finding": weakest.id, **numbers, "would_decide": decide}
+    return {**_part(weakest), "parts": [_part(finding) for finding in of.findings]}
+
+
+def _part(finding: Finding) -> dict[str, Any]:
+    """A number: what the page and the terminal say of it."""
+    from ks_core.claims.deciding import what_would_decide
+    from ks_core.claims.summing import distance
+    from ks_core.reporting.words import how_far, requirement
+
+    judged = finding.judged
+    return {
+        "verdict": finding.verdict.value,
+        "finding": finding.id,
+        "value": finding.value,
+        "error": finding.error,
+        "unit": finding.unit,
+        "count": finding.count,
+        "counted": finding.counted,
+        "required": requirement(judged.bound),
+        "distance": distance(finding),
+        "how_far": how_far(finding),
+        "interval": judged.interval,
+        "all_at_once": judged.familywise if finding.is_of_all_at_once else None,
+        "would_decide": what_would_decide(finding),
+    }

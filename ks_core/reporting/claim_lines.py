@@ -4,62 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from ks_core.claims.deciding import needed
 from ks_core.claims.finding import Finding, Verdict
 from ks_core.claims.published import NOT_COMPARED
-from ks_core.claims.summing import Sum, count_of, distance
+from ks_core.claims.summing import Sum, count_of
 from ks_core.formatting import plus_minus
 from ks_core.reporting import words
-from ks_core.reporting.screen import Line, Screen, columns, padded
-
-NOT_JUDGED = "not judged"
-
-HEADINGS = ("verdict", "claim", "value ± error", "required, how far; what decides")
-
-LEAST_WIDE = 92
-"""Columns from which on a claim has one line; below it has its number in a second."""
-
-LEAST_INDENTED = 60
-"""Columns from which on verdicts stand in a column of their own."""
-
-GAP = "  "
-VERDICT = max(len(of.value) for of in Verdict)
-NUMBER = 15
-"""Columns of a number, at most: `0.9792 ± 0.0059`; a longer one takes of the column beside it."""
-
-ROOM = 31
-"""Columns of what is required, how far off it is and what decides, at least: `± 0.25, 9.9 errors outside`."""
-
-FAR = 100.0
-"""Errors from which on they are not counted."""
+from ks_core.reporting.claim_columns import LEAST_WIDE, Narrow, Row, Wide
+from ks_core.reporting.screen import Line, Screen
 
 ALL_PARTS = "each part with its layers, interval, n and references"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What stands in the columns of a line, each said in one or more ways, the longest first.
-
-    Attributes:
-        indent: 0 for a claim, 2 for a part of it
-        said: what is claimed
-        number: with its error; empty for what was not judged
-        told: what is required of it and how far off it is, and what would decide, if anything; or why it was not judged
-    """
-
-    verdict: Verdict | None
-    said: tuple[str, ...]
-    number: str
-    told: tuple[tuple[str, str], ...]
-    indent: int = 0
-
-    @property
-    def label(self) -> str:
-        """The verdict in words."""
-        return NOT_JUDGED if self.verdict is None else self.verdict.value
 
 
 def claim_lines(sums: Sequence[Sum], screen: Screen, *, parts: bool = False) -> list[Line]:
@@ -72,7 +28,7 @@ def claim_lines(sums: Sequence[Sum], screen: Screen, *, parts: bool = False) -> 
     """
     blocks = [(_row(of, screen), _below(of, screen) if parts else []) for of in sums]
     rows = [row for row, below in blocks for row in (row, *(part for part, _ in below if part is not None))]
-    layout = _Wide(rows, screen) if screen.width >= LEAST_WIDE else _Narrow(screen)
+    layout = Wide(rows, screen) if screen.width >= LEAST_WIDE else Narrow(screen)
     lines = layout.heading()
     for row, below in blocks:
         lines += layout.lines(row)
@@ -90,8 +46,13 @@ def legend(sums: Sequence[Sum], screen: Screen, *, more: str = "") -> list[Line]
         "± is one standard error, over facts and text together, and how far off is counted in it. A verdict rests on "
         "the interval: 95 % over facts, widened by twice the error over text."
     ]
+    if any(part.is_of_all_at_once for of in sums for part in of.findings):
+        told[0] = f"{told[0].removesuffix('.')}; {words.ALL_AT_ONCE}."
     if any(len(of.findings) > 1 for of in sums):
-        told.append("(2 of 4): so many of a claim's parts hold; the number is that of the weakest.")
+        named = [of for of in sums if _names_its_part(of)]
+        told.append("(2 of 4): so many of a claim's parts hold; the number is that of the weakest")
+        told[-1] += ", which is named" if named else ""
+        told[-1] += "; +1: so many more have the same verdict." if any(len(of.resting) > 1 for of in named) else "."
     if any(of.verdict is Verdict.UNDECIDED for of in weakest):
         told.append("× the text, × the facts: so much, at least, would decide, if the number stays.")
     if any(not math.isfinite(of.error) for of in weakest):
@@ -102,9 +63,7 @@ def legend(sums: Sequence[Sum], screen: Screen, *, more: str = "") -> list[Line]
 
 def last_line(sums: Sequence[Sum], model: str, screen: Screen) -> list[Line]:
     """How many claims hold on the model."""
-    first, comma, rest = count_of(sums).partition(",")
-    counted = f"{first} on {model}{comma}{rest}" if model else first + comma + rest
-    return [Line(line) for line in screen.wrapped(screen.text(counted))]
+    return [Line(line) for line in screen.wrapped(screen.text(count_of(sums, model)))]
 
 
 def claims_text(sums: Sequence[Sum], model: str, screen: Screen, *, parts: bool = False, more: str = "") -> str:
@@ -119,13 +78,41 @@ def _row(of: Sum, screen: Screen) -> Row:
         reason = of.reason.removeprefix(f"{NOT_COMPARED}: ")
         return Row(None, _said(of, of.name, screen), "", ((screen.text(reason), ""),))
     known_as = of.name if of.name == weakest.quantity else f"{of.name}: {weakest.quantity}"
-    return replace(_part(weakest, screen), said=_said(of, known_as, screen), indent=0)
+    named = _said_with_part(of, known_as, screen)
+    parts = tuple(map(screen.text, _names(weakest))) if named else ()
+    return replace(
+        _part(weakest, screen), said=named + _said(of, known_as, screen), named=len(named), parts=parts, indent=0
+    )
 
 
 def _said(of: Sum, otherwise: str, screen: Screen) -> tuple[str, ...]:
     held = f" ({of.holding} of {len(of.findings)})" if len(of.findings) > 1 else ""
-    ways = filter(None, (of.sentence, of.short)) if of.sentence else (otherwise,)
-    return tuple(f"{screen.text(way)}{held}" for way in ways)
+    return tuple(f"{screen.text(way)}{held}" for way in _sentences(of, otherwise))
+
+
+def _sentences(of: Sum, otherwise: str) -> tuple[str, ...]:
+    return tuple(filter(None, (of.sentence, of.short))) if of.sentence else (otherwise,)
+
+
+def _names_its_part(of: Sum) -> bool:
+    """Whether it must be said which part fails, or is undecided: what is claimed may still hold of the others."""
+    return len(of.findings) > 1 and of.verdict is not Verdict.HOLDS
+
+
+def _said_with_part(of: Sum, otherwise: str, screen: Screen) -> tuple[str, ...]:
+    """The claim and the part that its number is of: `interference grows (2 of 3: linear)`; then without the count."""
+    if of.weakest is None or not _names_its_part(of):
+        return ()
+    held, more = f"{of.holding} of {len(of.findings)}: ", f" +{len(of.resting) - 1}" if len(of.resting) > 1 else ""
+    parts = _names(of.weakest)
+    told = [*(f"{held}{part}{more}" for part in parts), *(f"{part}{more}" for part in parts), parts[-1]]
+    return tuple(screen.text(f"{way} ({part})") for way in _sentences(of, otherwise) for part in told)
+
+
+def _names(finding: Finding) -> tuple[str, ...]:
+    """A part with its family and variant, and without."""
+    whole = words.part(finding)
+    return (whole, finding.part) if finding.part not in ("", whole) else (whole,)
 
 
 def _below(of: Sum, screen: Screen) -> list[tuple[Row | None, str]]:
@@ -140,9 +127,8 @@ def _below(of: Sum, screen: Screen) -> list[tuple[Row | None, str]]:
 
 
 def _part(finding: Finding, screen: Screen) -> Row:
-    name = finding.id.removeprefix(f"{finding.claim}:")
     told = tuple((screen.text(held), screen.text(decides)) for held, decides in _told(finding))
-    return Row(finding.verdict, (screen.text(name),), screen.text(_number(finding)), told, indent=2)
+    return Row(finding.verdict, (screen.text(words.part(finding)),), screen.text(_number(finding)), told, indent=2)
 
 
 def _number(finding: Finding) -> str:
@@ -150,7 +136,7 @@ def _number(finding: Finding) -> str:
 
 
 def _told(finding: Finding) -> tuple[tuple[str, str], ...]:
-    required, off = words.required(finding.judged.bound), how_far(finding)
+    required, off = words.requirement(finding.judged.bound), words.how_far(finding)
     few = off.replace(" errors", "")
     needs = needed(finding)
     if needs is None:
@@ -160,36 +146,9 @@ def _told(finding: Finding) -> tuple[tuple[str, str], ...]:
         (f"{required}, {off}", needs.short),
         (f"{required}, {few}", needs.short),
         (few, needs.short),
-        ("", needs.short),
+        (few, needs.shortest),
+        ("", needs.shortest),
     )
-
-
-def how_far(finding: Finding) -> str:
-    """How far a number is from its threshold, in words.
-
-    Example:
-        >>> from ks_core.claims.finding import Bound, Judged
-        >>> judged = Judged(4.0, 0.3, 0.4, (3.2, 4.8), Bound("above", 3.0), Verdict.HOLDS)
-        >>> how_far(Finding("mine", "a number", judged, count=8))
-        '2.0 errors inside'
-    """
-    off = distance(finding)
-    if math.isnan(off):
-        bound, value = finding.judged.bound, finding.value
-        off = bound.margin(value, value)  # -inf for a value that is not known
-        return "not known" if off == -math.inf else f"? errors {_side(off)}"
-    if off == 0:
-        return "at it"
-    if math.isinf(off):
-        return _side(off)
-    size = abs(off)
-    if size >= FAR:
-        return f"over {FAR:.0f} errors {_side(off)}"
-    return f"{size:.1f} errors {_side(off)}" if size < 9.95 else f"{size:.0f} errors {_side(off)}"
-
-
-def _side(off: float) -> str:
-    return "inside" if off > 0 else "outside"
 
 
 def _details(finding: Finding) -> str:
@@ -205,82 +164,3 @@ def _details(finding: Finding) -> str:
         finding.tolerance and f"tolerance: {finding.tolerance}",
     ]
     return "; ".join(filter(None, told))
-
-
-class _Wide:
-    """Verdict, claim, number and the rest in columns."""
-
-    details = VERDICT + len(GAP)
-
-    def __init__(self, rows: Sequence[Row], screen: Screen) -> None:
-        self.screen = screen
-        judged = [row for row in rows if row.number]
-        self.number = min(NUMBER, max([columns(row.number) for row in judged] + [columns(self._headings()[2])]))
-        room = screen.width - VERDICT - self.number - 3 * len(GAP)
-        shortest = max([columns(row.said[-1]) + row.indent for row in rows], default=0)
-        longest = max([columns(_joined(row.told[0])) for row in judged], default=0)
-        told = max(ROOM, min(longest, room - shortest))
-        fitting = [columns(_first_that_fits(row.said, room - told - row.indent)) + row.indent for row in rows]
-        self.said = min(room - told, max([*fitting, len(HEADINGS[1])]))
-        self.told = room - self.said
-
-    def _headings(self) -> list[str]:
-        return [self.screen.text(of) for of in HEADINGS]
-
-    def heading(self) -> list[Line]:
-        return [self._line(self._headings(), 0)]
-
-    def lines(self, row: Row) -> list[Line]:
-        said = self.screen.cut(_first_that_fits(row.said, self.said - row.indent), self.said - row.indent)
-        if not row.number:
-            rest = self.number + len(GAP) + self.told
-            line = self._line([row.label, said, self.screen.cut(row.told[0][0], rest)], row.indent)
-            return [Line(line.text)]
-        room = self.number + len(GAP) + self.told
-        beside = room - columns(row.number) - len(GAP)
-        ways = list(map(_joined, row.told))
-        told = next((way for way in ways[:3] if columns(way) <= self.told), _first_that_fits(ways[2:], beside))
-        told = self.screen.cut(told, beside)
-        start = min(self.number + len(GAP), room - columns(told))  # where it is long, nearer to the number
-        line = self._line([row.label, said, padded(row.number, start - len(GAP)) + GAP + told], row.indent)
-        return [Line(line.text, row.verdict, row.indent, row.indent + len(row.label))]
-
-    def _line(self, cells: Sequence[str], indent: int) -> Line:
-        widths = (VERDICT, self.said - indent, self.number, self.told)
-        padding = [padded(cell, width) for cell, width in zip(cells, widths, strict=False)]
-        return Line(" " * indent + GAP.join(padding).rstrip())
-
-
-class _Narrow:
-    """Verdict and claim, and the number in the next line."""
-
-    def __init__(self, screen: Screen) -> None:
-        self.screen = screen
-        self.details = VERDICT + len(GAP) if screen.width >= LEAST_INDENTED else 4
-
-    def heading(self) -> list[Line]:
-        return []
-
-    def lines(self, row: Row) -> list[Line]:
-        screen, margin = self.screen, " " * row.indent
-        label = padded(row.label, VERDICT) if screen.width >= LEAST_INDENTED else row.label
-        start = f"{margin}{label}{GAP}"
-        said = _first_that_fits(row.said, screen.width - len(start))
-        indent = " " * (row.indent + self.details)
-        lines = screen.wrapped(said, indent, start)
-        if row.number:
-            ways = [_joined((f"{row.number} ({held})", decides)) for held, decides in row.told[:3] if held]
-            below = screen.wrapped(_first_that_fits(ways, screen.width - len(indent)), indent)
-        else:
-            below = [indent + screen.cut(row.told[0][0], screen.width - len(indent))]
-        return [Line(lines[0], row.verdict, row.indent, row.indent + len(row.label)), *map(Line, lines[1:] + below)]
-
-
-def _joined(told: tuple[str, str]) -> str:
-    """What is required and how far off it is; what would decide."""
-    return "; ".join(filter(None, told))
-
-
-def _first_that_fits(ways: Sequence[Any], width: int) -> Any:
-    """The longest way of saying something that has room, the shortest where none has."""
-    return next((way for way in ways if columns(way) <= width), ways[-1])

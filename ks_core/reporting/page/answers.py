@@ -7,22 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ks_core.claims.deciding import what_would_decide
-from ks_core.claims.finding import Finding
-from ks_core.claims.summing import Sum, distance, sums_of
+from ks_core.claims.finding import Finding, Verdict
+from ks_core.claims.summing import NOT_JUDGED, Sum, count_of, sums_of
 from ks_core.formatting import plus_minus
 from ks_core.reporting import words
 from ks_core.reporting.stored_results import StoredResults
 
-NOT_JUDGED = "not judged"
 SYMBOLS = {"holds": "✓", "does not hold": "✗", "undecided": "?", NOT_JUDGED: "–"}
 """Verdict → what stands beside its word, so that no colour has to say it."""
 
 NAMES = {"holds": "holds", "does not hold": "fails", "undecided": "open", NOT_JUDGED: "none"}
 """Verdict → its class in the style sheet."""
-
-NOT_MEASURED = "what it needs was not measured in this run"
-
-_BETWEEN = {"above": "above", "below": "below", "within": "within"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +43,8 @@ class ClaimAnswer:
 
     Attributes:
         worst: the part that the verdict rests on; None where the claim was not judged
+        named: which part that is, and how many hold, where not all of several do
+        decide: what would decide it; of several undecided parts, each; empty where it is decided
         reason: why it was not
         untested: what the claim says besides
     """
@@ -57,6 +54,8 @@ class ClaimAnswer:
     verdict: str
     parts: tuple[PartAnswer, ...]
     worst: PartAnswer | None
+    named: str
+    decide: str
     reason: str
     untested: str
 
@@ -77,11 +76,19 @@ class ClaimAnswer:
 
 
 def answers_of(results: StoredResults) -> tuple[ClaimAnswer, ...]:
-    """A claim each, in the order of the results; claims that have findings and are not listed come last."""
+    """A claim each of those that the run asked: the same that its last line counts on the terminal."""
     claims = results.content["claims"]
-    sums = {of.name: of for of in sums_of(results.findings, results.content["not_judged"])}
-    unknown = Sum("", "", "", "", ())
-    return tuple(_answer(name, sums.get(name, unknown), claims.get(name)) for name in dict.fromkeys([*claims, *sums]))
+    return tuple(_answer(of, claims.get(of.name)) for of in _sums(results))
+
+
+def unasked_of(results: StoredResults) -> tuple[str, ...]:
+    """What the claims say that were no part of the run, as claims on long streams often are not."""
+    asked = {of.name for of in _sums(results)}
+    return tuple(of["claims"] for name, of in results.content["claims"].items() if name not in asked)
+
+
+def _sums(results: StoredResults) -> list[Sum]:
+    return sums_of(results.findings, results.content["not_judged"])
 
 
 def counts_of(answers: Sequence[ClaimAnswer]) -> Counter[str]:
@@ -89,49 +96,57 @@ def counts_of(answers: Sequence[ClaimAnswer]) -> Counter[str]:
     return Counter(answer.verdict for answer in answers)
 
 
-def summary(answers: Sequence[ClaimAnswer], model: str) -> str:
-    """The answer in a sentence.
-
-    Example:
-        >>> summary([], "gpt2")
-        'Of the 0 claims, none could be judged on gpt2.'
-    """
-    counts = counts_of(answers)
-    judged = len(answers) - counts[NOT_JUDGED]
-    if not judged:
-        return f"Of the {len(answers)} claims, none could be judged on {model}."
-    fail, is_open = counts["does not hold"], counts["undecided"]
-    rest = f"; {counts[NOT_JUDGED]} could not be judged in this run" if counts[NOT_JUDGED] else ""
-    return (
-        f"Of the {len(answers)} claims, {_count(counts['holds'], 'holds', 'hold')} on {model}, "
-        f"{_count(fail, 'does not', 'do not')}, and {_count(is_open, 'is', 'are')} undecided{rest}."
-    )
+def summary(results: StoredResults, model: str) -> str:
+    """The answer in a sentence: that which the terminal ends with."""
+    return f"{count_of(_sums(results), model)}."
 
 
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number or 'none'} {one if number == 1 else several}"
-
-
-def _answer(name: str, of: Sum, listed: Mapping[str, str] | None) -> ClaimAnswer:
+def _answer(of: Sum, listed: Mapping[str, str] | None) -> ClaimAnswer:
     parts = tuple(map(_part, of.findings))
+    worst = None if of.weakest is None else parts[of.findings.index(of.weakest)]
     return ClaimAnswer(
-        name=name,
-        sentence=listed["claims"] if listed else of.sentence or name,
-        verdict=NOT_JUDGED if of.verdict is None else of.verdict.value,
+        name=of.name,
+        sentence=listed["claims"] if listed else of.sentence or of.name,
+        verdict=of.label,
         parts=parts,
-        worst=None if of.weakest is None else parts[of.findings.index(of.weakest)],
-        reason="" if parts else of.reason or NOT_MEASURED,
+        worst=worst,
+        named=_named(of, worst),
+        decide=_decide(of),
+        reason=of.reason,
         untested=listed["untested"] if listed else of.untested,
     )
 
 
+def _named(of: Sum, worst: PartAnswer | None) -> str:
+    """Which part fails or is undecided: what is claimed may still hold of the others."""
+    if worst is None or len(of.findings) < 2 or of.verdict is Verdict.HOLDS:
+        return ""
+    is_open, alike = of.verdict is Verdict.UNDECIDED, len(of.resting)
+    several = f"one of {alike} that {'are undecided' if is_open else 'do not'}"
+    one = "which is undecided" if is_open else "which does not"
+    holding = f"{of.holding or 'none'} of {len(of.findings)} parts {'holds' if of.holding == 1 else 'hold'}"
+    return f"{holding}; the number is of {worst.name}, {several if alike > 1 else one}"
+
+
+def _decide(of: Sum) -> str:
+    if of.verdict is not Verdict.UNDECIDED:
+        return ""
+    if len(of.resting) == 1:
+        return what_would_decide(of.resting[0])
+    return "; ".join(f"{_name(part)}: {what_would_decide(part)}" for part in of.resting)
+
+
+def _name(finding: Finding) -> str:
+    return ", ".join(of for of in (finding.part, finding.family, finding.variant) if of)
+
+
 def _part(finding: Finding) -> PartAnswer:
     return PartAnswer(
-        name=", ".join(of for of in (finding.part, finding.family, finding.variant) if of),
+        name=_name(finding),
         verdict=finding.verdict.value,
         number=plus_minus(finding.value, finding.error),
-        required=_required(finding),
-        distance=_distance(finding),
+        required=words.requirement(finding.judged.bound),
+        distance=words.how_far(finding),
         quantity=words.quantity(finding),
         tested=f"{finding.count:,} {finding.counted}",
         place=words.place(finding),
@@ -139,19 +154,3 @@ def _part(finding: Finding) -> PartAnswer:
         references=words.references(finding),
         decide=what_would_decide(finding),
     )
-
-
-def _required(finding: Finding) -> str:
-    bound = finding.judged.bound
-    threshold = f"{bound.threshold:.3g}"
-    return (
-        f"within {threshold} of {bound.centre:.3g}" if bound.kind == "within" else f"{_BETWEEN[bound.kind]} {threshold}"
-    )
-
-
-def _distance(finding: Finding) -> str:
-    far = distance(finding)
-    if not finding.error > 0 or far != far or abs(far) == float("inf"):
-        return ""
-    errors = f"{abs(far):.1f}" if abs(far) < 100 else f"{abs(far):.0f}"
-    return f"{errors} errors {'inside' if far >= 0 else 'beyond'} the bound"

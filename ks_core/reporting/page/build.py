@@ -8,6 +8,7 @@ from typing import Any
 from ks_core.errors import InputError
 from ks_core.extras import require
 from ks_core.formatting import printable
+from ks_core.reporting import words
 from ks_core.reporting.stored_results import StoredResults
 
 
@@ -47,6 +48,7 @@ def page(results: Sequence[StoredResults]) -> str:
             scripts=scripts,
             styles=embedding.styles(),
             policy=embedding.policy(scripts),
+            all_at_once=words.ALL_AT_ONCE,
         )
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ks_core.reporting.page import entangled
 from ks_core.reporting.page.again import commands_of
-from ks_core.reporting.page.answers import ClaimAnswer, answers_of, summary
+from ks_core.reporting.page.answers import ClaimAnswer, answers_of, summary, unasked_of
 from ks_core.reporting.page.figure import Heatmap, PageFigure
 from ks_core.reporting.page.figures.every import figures_of
 from ks_core.reporting.page.figures.heatmap import heatmap_of
@@ -30,6 +30,7 @@ class RunView:
     Attributes:
         key: prefix of its ids
         name: of its model, and a number where several runs are of one model
+        unasked: what the claims say that were no part of the run
         entangled: the facts that disturb each other most; none where the results have no matrices
         missing: what the page does not show of it, and why
     """
@@ -39,6 +40,7 @@ class RunView:
     summary: str
     hottest: str
     answers: tuple[ClaimAnswer, ...]
+    unasked: tuple[str, ...]
     entangled: tuple[entangled.EntangledRow, ...]
     heatmap: Heatmap | None
     figures: tuple[PageFigure, ...]
@@ -97,9 +99,10 @@ def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, 
     return RunView(
         key=key,
         name=name,
-        summary=summary(answers, name),
+        summary=summary(results, name),
         hottest=entangled.hottest_sentence(pairs),
         answers=answers,
+        unasked=unasked_of(results),
         entangled=entangled.rows_of(pairs),
         heatmap=heatmap,
         figures=tuple(figures_of(results)),
