@@ -13,7 +13,7 @@ from checkout import ROOT
 from errors import says
 from warm import run_module
 
-from ks_core.cli.main import BEGINNING, COMMANDS, parser
+from ks_core.cli.main import BEGINNING, COMMANDS, parsed, parser
 from ks_core.cli.output import write_json
 
 
@@ -67,6 +67,15 @@ def test_an_option_of_another_kind_is_one_line_on_standard_error_and_status_2(na
     (line,) = errors.splitlines()
     assert out == ""
     says(line, what=(f"ks {name}: error: argument {words[0].partition('=')[0]}",), remedy=f"see ks {name} --help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("words", [["--jso", "x"], ["--quie"], ["--qui"]])
+def test_options_are_taken_by_their_whole_names_only(name, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parsed([*shlex.split(COMMANDS[name].EXAMPLES[0])[1:], *words])
+    assert stopped.value.code == 2
+    says(capsys.readouterr().err, what=(f"ks {name}: error: unrecognized arguments: {words[0]}",))
 
 
 MISSING = {
