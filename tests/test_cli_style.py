@@ -161,6 +161,37 @@ def test_json_names_its_format_first_and_has_no_nan(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "words", [["models"], ["models", "toy"], ["measure", "toy", "--dry-run"], ["moments", "toy", "--dry-run"]]
+)
+@pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1"])
+def test_json_on_the_standard_output_is_all_that_is_there(words, place, tmp_path):
+    found = run(tmp_path, *words, "--json", place)
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["format"].startswith("ks_core/")
+    page = run(tmp_path, *words).stdout.splitlines()
+    assert found.stderr.splitlines()[0] == page[0], "the page is on the other stream"
+    quiet = run(tmp_path, *words, "--json", place, "--quiet")
+    assert json.loads(quiet.stdout).keys() == json.loads(found.stdout).keys()
+    assert quiet.stderr == ""
+
+
+@pytest.mark.parametrize("streams", [{"stderr": subprocess.STDOUT}, {"stderr": None}])
+def test_json_is_not_mixed_with_the_page_where_both_streams_are_one_file(streams, tmp_path):
+    """A redirected `> file 2>&1`, and a file that is named twice."""
+    target = tmp_path / "out.json"
+    with target.open("w") as out:
+        command = [sys.executable, "-m", "ks_core.cli", "models", "--json", str(target)]
+        subprocess.run(command, cwd=ROOT, stdout=out, check=True, **streams)
+    assert len(json.loads(target.read_text())["models"]) == 2
+
+
+def test_json_that_goes_nowhere_leaves_the_page_where_it_is(tmp_path):
+    found = run(tmp_path, "models", "--json", "/dev/null")
+    assert found.stdout.startswith("name ")
+    assert found.stderr == ""
+
+
 def test_no_command_is_one_line_too(tmp_path):
     found = run(tmp_path)
     assert found.returncode == 2
