@@ -25,8 +25,8 @@ class Parser(argparse.ArgumentParser):
     It takes options by their whole names only: `--jso` would be `--json`, until another option begins alike.
     """
 
-    def __init__(self, *words: Any, allow_abbrev: bool = False, **settings: Any) -> None:
-        super().__init__(*words, allow_abbrev=allow_abbrev, **settings)
+    def __init__(self, *, allow_abbrev: bool = False, **settings: Any) -> None:
+        super().__init__(allow_abbrev=allow_abbrev, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Print the error; exit with status 2."""

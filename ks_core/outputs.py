@@ -78,7 +78,7 @@ def is_standard_output(path: Path) -> bool:
     """Whether a path is where the standard output goes to, however it is spelt; not so where that is nowhere."""
     with _refusing("output", path):
         there = _status(path)
-    return there is not None and not os.path.samestat(there, os.stat(os.devnull)) and _goes_to(1, there)
+    return there is not None and not os.path.samestat(there, Path(os.devnull).stat()) and _goes_to(1, there)
 
 
 def standard_streams_are_one() -> bool:

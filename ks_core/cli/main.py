@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
 
     def execute() -> int:
-        with quietly(options.quiet), unmixed(*(getattr(options, name, None) for name in FILES)):
+        files = (getattr(options, name, None) for name in FILES)
+        with quietly(options.quiet), unmixed(*files, quiet=options.quiet):
             return int(COMMANDS[options.command].execute(options))
 
     return run(f"ks {options.command}", execute, interrupted=INTERRUPTED)
