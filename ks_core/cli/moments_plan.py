@@ -21,8 +21,10 @@ MANY = 1 << 20
 
 def planned(options: argparse.Namespace) -> int:
     """Say what it would take, from the model's config alone."""
+    from ks_core.data.corpus import check_corpus
     from ks_core.reporting.moments import plan_text
 
+    check_corpus(options.corpus)
     plan = _plan(options)
     write_json(options.json, FORMAT, _record(plan, options.rate))
     print(plan_text(plan, options.memory, options.rate))
