@@ -18,6 +18,7 @@ from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import check_json, declare_output
 from ks_core.command import given
 from ks_core.data.facts import PACKAGED_FACTS
+from ks_core.defaults import ALL_PARTS, PARTS
 from ks_core.errors import InputError, KsError, TooFewFactsError
 from ks_core.formatting import one_line, printable, shown
 from ks_core.pytest_options import OPTIONS
@@ -43,12 +44,6 @@ EXAMPLES = (
 )
 
 FINDING = "a number is not what the baseline of this request has, or a claim that must hold everywhere does not"
-
-ALL_PARTS = ("pairs", "stream", "dose", "sizes", "lifelong", "capacity", "long_dose")
-"""As `Part` has them, without importing it."""
-
-PARTS = ALL_PARTS[:4]
-"""What `pytest -m paper` measures; the others take many minutes."""
 
 LEFT_TO_PYTEST = ("--ks-model", "--ks-update-baseline")
 """Of its options: the model is an argument here, and a baseline holds names of tests."""

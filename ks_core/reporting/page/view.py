@@ -124,7 +124,7 @@ def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, 
         ),
         machine=plain_table("machine", "Where it ran", [(of, provenance[of]) for of in MACHINE if of in provenance]),
         seconds=plain_table("seconds", "Seconds of each part", seconds_of(results)),
-        commands=commands_of(results.settings, _path(results)),
+        commands=commands_of(content, _path(results)),
         missing=missing,
     )
 
