@@ -20,7 +20,13 @@ _LONGEST_NUMBER = 15
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose errors are one line however long and odd the argument is."""
+    """argparse's parser, whose errors are one line however long and odd the argument is.
+
+    It takes options by their whole names only: `--jso` would be `--json`, until another option begins alike.
+    """
+
+    def __init__(self, *, allow_abbrev: bool = False, **settings: Any) -> None:
+        super().__init__(allow_abbrev=allow_abbrev, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Print the error; exit with status 2."""

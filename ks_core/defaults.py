@@ -30,3 +30,9 @@ RESAMPLES = 400
 DEVICE = "cpu"
 DTYPE = "float32"
 """of the forward passes; the mathematics is float64"""
+
+ALL_PARTS = ("pairs", "stream", "dose", "sizes", "lifelong", "capacity", "long_dose")
+"""what can be measured, in its order; `Part` has those besides the pairs"""
+
+PARTS = ALL_PARTS[:4]
+"""what `ks measure` and `pytest -m paper` measure; the others take many minutes"""

@@ -122,6 +122,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
             _replace(made, target, holder / REPLACED)
 
 
+def check_storable(target: Path) -> None:
+    """Refuse a place that nothing can be written to, before the work or the download that is for it.
+
+    Its folder is made where it is missing, and written to once: what a system permits, only trying tells.
+
+    Raises:
+        StorageError: no space, or no permission.
+    """
+    with _holder(target):
+        pass
+
+
 @contextmanager
 def _holder(target: Path) -> Iterator[Path]:
     """A fresh folder beside `target`, locked while this process lives and removed at the end."""

@@ -74,6 +74,21 @@ def is_regular(path: Path) -> bool:
     return there is None or (stat.S_ISREG(there.st_mode) and _standard_stream(there) is None)
 
 
+def is_standard_output(path: Path) -> bool:
+    """Whether a path is where the standard output goes to, however it is spelt; not so where that is nowhere."""
+    with _refusing("output", path):
+        there = _status(path)
+    return there is not None and not os.path.samestat(there, Path(os.devnull).stat()) and _goes_to(1, there)
+
+
+def standard_streams_are_one() -> bool:
+    """Whether output and errors go to one place: a terminal, or one file."""
+    try:
+        return _goes_to(1, os.fstat(2))
+    except OSError:  # closed
+        return False
+
+
 @contextmanager
 def output_path(target: Path) -> Iterator[Path]:
     """Yield a fresh path; what is written there stands at `target` when the block ends, or nothing of it does.
@@ -128,13 +143,14 @@ def _write_into(target: Path, content: Path) -> None:
 
 def _standard_stream(there: os.stat_result) -> int | None:
     """The descriptor of the standard stream that goes to this file, if one does."""
-    for descriptor in STANDARD_STREAMS:
-        try:
-            if os.path.samestat(os.fstat(descriptor), there):
-                return descriptor
-        except OSError:  # closed
-            continue
-    return None
+    return next((descriptor for descriptor in STANDARD_STREAMS if _goes_to(descriptor, there)), None)
+
+
+def _goes_to(descriptor: int, there: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), there)
+    except OSError:  # closed
+        return False
 
 
 def _files(given: str | Path | None) -> Iterator[os.stat_result]:

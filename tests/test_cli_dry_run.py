@@ -119,13 +119,48 @@ def test_a_dry_run_of_a_model_that_is_not_fetched_counts_the_download(tmp_path):
         (["measure", "toy", "--facts", "no.json"], {"got": "no.json"}),
         (["stream", "--model", "toy", "--layer", "9"], {"what": "layer 9 does not exist"}),
         (["edit", "no.json", "--out", "patch"], {"got": "no.json"}),
+        (["edit", "facts.json", "--model", "toy", "--out", "p", "--protect", "no.json"], {"got": "no.json"}),
+        (["measure", "toy", "--num-facts", "5000"], {"what": "--num-facts is 5,000", "got": "has 664 facts"}),
+        (["measure", "toy", "--num-edits", "665"], {"what": "--num-edits is 665", "got": "has 664 facts"}),
+        (["moments", "toy", "--offload-dir", "there"], {"what": "--offload-dir", "expected": "both or none"}),
     ],
 )
 def test_a_dry_run_refuses_what_the_run_would_refuse(words, parts, tmp_path):
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS))
     found = run(tmp_path, *words, "--dry-run")
     assert (found.returncode, found.stdout) == (2, "")
     (line,) = found.stderr.splitlines()
     says(line, **parts)
+
+
+COMMON = {
+    "--dtype": ("float33", "int8", "half"),
+    "--device": ("bogus", "cpux", "meta"),
+    "--corpus": ("./no.txt", "facts.pdf", "hub:no-split"),
+    "--tokens": ("100", "297", "1"),
+}
+"""Of each option that these commands share, what none can use; the toy's keys have 149 dimensions."""
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("option", COMMON)
+def test_a_dry_run_and_the_run_refuse_alike(name, option, tmp_path):
+    """Each of the run's own refusals, word for word where a name is at fault; nothing is fetched to find it."""
+    (tmp_path / "facts.json").write_text(json.dumps(FACTS))
+    (tmp_path / "facts.pdf").write_text("no text")
+    (tmp_path / "text.txt").write_text("A text, so that none is fetched.")
+    for value in COMMON[option]:
+        if (name, option) == ("moments", "--tokens"):  # it collects as much as was asked for, of full rank or not
+            continue
+        words = [name, *WORDS[name], "--corpus", "text.txt", option, value]
+        said = run(tmp_path, *words, "--dry-run")
+        assert (said.returncode, said.stdout) == (2, ""), (option, value)
+        (line,) = said.stderr.splitlines()
+        if option in ("--dtype", "--device"):
+            real = run(tmp_path, *words, "--quiet")
+            assert real.returncode == 2
+            assert name == "moments" or real.stderr.splitlines() == [line]
+    assert {path.name for path in tmp_path.iterdir()} <= {"facts.json", "facts.pdf", "text.txt", "cache"}
 
 
 def test_time_is_operations_over_the_share_of_the_speed_that_is_assumed():

@@ -13,7 +13,7 @@ from checkout import ROOT
 from errors import says
 from warm import run_module
 
-from ks_core.cli.main import BEGINNING, COMMANDS, parser
+from ks_core.cli.main import BEGINNING, COMMANDS, parsed, parser
 from ks_core.cli.output import write_json
 
 
@@ -67,6 +67,15 @@ def test_an_option_of_another_kind_is_one_line_on_standard_error_and_status_2(na
     (line,) = errors.splitlines()
     assert out == ""
     says(line, what=(f"ks {name}: error: argument {words[0].partition('=')[0]}",), remedy=f"see ks {name} --help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("words", [["--jso", "x"], ["--quie"], ["--qui"]])
+def test_options_are_taken_by_their_whole_names_only(name, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parsed([*shlex.split(COMMANDS[name].EXAMPLES[0])[1:], *words])
+    assert stopped.value.code == 2
+    says(capsys.readouterr().err, what=(f"ks {name}: error: unrecognized arguments: {words[0]}",))
 
 
 MISSING = {
@@ -150,6 +159,37 @@ def test_json_names_its_format_first_and_has_no_nan(tmp_path):
         ("number", None),
         ("pair", [1, 2]),
     ]
+
+
+@pytest.mark.parametrize(
+    "words", [["models"], ["models", "toy"], ["measure", "toy", "--dry-run"], ["moments", "toy", "--dry-run"]]
+)
+@pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1"])
+def test_json_on_the_standard_output_is_all_that_is_there(words, place, tmp_path):
+    found = run(tmp_path, *words, "--json", place)
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["format"].startswith("ks_core/")
+    page = run(tmp_path, *words).stdout.splitlines()
+    assert found.stderr.splitlines()[0] == page[0], "the page is on the other stream"
+    quiet = run(tmp_path, *words, "--json", place, "--quiet")
+    assert json.loads(quiet.stdout).keys() == json.loads(found.stdout).keys()
+    assert quiet.stderr == ""
+
+
+@pytest.mark.parametrize("streams", [{"stderr": subprocess.STDOUT}, {"stderr": None}])
+def test_json_is_not_mixed_with_the_page_where_both_streams_are_one_file(streams, tmp_path):
+    """A redirected `> file 2>&1`, and a file that is named twice."""
+    target = tmp_path / "out.json"
+    with target.open("w") as out:
+        command = [sys.executable, "-m", "ks_core.cli", "models", "--json", str(target)]
+        subprocess.run(command, cwd=ROOT, stdout=out, check=True, **streams)
+    assert len(json.loads(target.read_text())["models"]) == 2
+
+
+def test_json_that_goes_nowhere_leaves_the_page_where_it_is(tmp_path):
+    found = run(tmp_path, "models", "--json", "/dev/null")
+    assert found.stdout.startswith("name ")
+    assert found.stderr == ""
 
 
 def test_no_command_is_one_line_too(tmp_path):

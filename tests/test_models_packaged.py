@@ -14,7 +14,7 @@ from errors import refused
 from tiny_models import byte_level_tokenizer
 from tiny_wheels import use_wheels_of, write_wheel
 
-from ks_core.errors import AssetError, InputError
+from ks_core.errors import AssetError, InputError, StorageError
 from ks_core.files import sha256_of
 from ks_core.models import loading
 from ks_core.models.packaged import MANIFEST, PACKAGED_MODELS, PackagedModel, ensure_packaged, packaged_folder
@@ -239,3 +239,12 @@ def test_packaged_folder_lies_in_the_cache_and_names_the_known(tmp_path, monkeyp
     assert packaged_folder("smollm2-135m-instruct") == tmp_path / "models" / "smollm2-135m-instruct"
     with refused(InputError, got="'smollm'", expected="smollm2-135m-instruct"):
         packaged_folder("smollm")
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_the_model_is_fetched(tmp_path, monkeypatch, capfd):
+    (tmp_path / "file").touch()
+    use_wheels_of(tmp_path / "empty", monkeypatch)
+    for place in (tmp_path / "file" / "cache", Path("/proc/nope"), Path("/dev/null/cache")):
+        with refused(StorageError, what="cannot be written", remedy="KS_CORE_CACHE"):
+            ensure_packaged(next(iter(PACKAGED_MODELS.values())), place / "models" / "name")
+    assert capfd.readouterr().err == "", "nothing was begun, and nothing said to be"

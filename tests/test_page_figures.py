@@ -1,15 +1,17 @@
 """Charts of pairs of facts on the page: what is drawn is what was measured, layer by layer, row by column."""
 
 import base64
+import itertools
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_results import WIDTH, chosen, drawn, frozen, planted, with_content
+from page_results import WIDTH, chosen, drawn, facts_of, frozen, planted, with_content
 
 from ks_core.data.published_numbers import published_gpt2_small
+from ks_core.reporting.page.entangled import hottest_sentence
 from ks_core.reporting.page.figures.angles import FILLED, STEP, angles_figure
 from ks_core.reporting.page.figures.density import RANDOM, binned, density_figure, edges_of
 from ks_core.reporting.page.figures.every import figures_of
@@ -167,14 +169,23 @@ def test_heatmap_stays_within_its_bytes(layers, facts):
     assert shown == facts or shown == 256 or 4 * layers * (shown + 1) ** 2 * 2 / 3 > 3_000_000, "no fewer than fit"
 
 
+def strongest(matrix, subjects, count):
+    """The largest entries, so many of pairs of two subjects and so many of one, strongest first; one by one."""
+    kinds = {False: [], True: []}
+    for i, j in itertools.product(range(len(matrix)), repeat=2):
+        if i != j:
+            kinds[subjects[i] == subjects[j]].append((-abs(matrix[i, j]), i, j))
+    return sorted(pair for of in kinds.values() for pair in sorted(of)[:count])
+
+
 def test_hottest_pairs_are_the_strongest_of_each_layer(results):
     found = hottest_pairs(results, 20)
     facts, matrix = results.content["facts"]["measured"], results.matrix("P").astype(float)
     for place, layer in enumerate(results.content["layers"]):
-        every = sorted((-abs(matrix[place, i, j]), i, j) for i in range(24) for j in range(24) if i != j)
+        every = strongest(matrix[place], [fact["subject"] for fact in facts], 20)
         of_layer = [pair for pair in found if pair.layer == layer]
-        assert len(of_layer) == 20
-        for pair, (strength, edited, disturbed) in zip(of_layer, every, strict=False):
+        assert len(of_layer) == 20 + 2, "and the pair of one subject, both ways round"
+        for pair, (strength, edited, disturbed) in zip(of_layer, every, strict=True):
             assert abs(pair.superposition) == -strength
             assert pair.superposition == matrix[place, edited, disturbed], "by the row, and not by the column"
             assert (pair.edited.case_id, pair.disturbed.case_id) == (1000 + edited, 1000 + disturbed)
@@ -182,15 +193,15 @@ def test_hottest_pairs_are_the_strongest_of_each_layer(results):
             assert pair.same_subject == ({edited, disturbed} == {0, 2})
             cosine = results.matrix("whitened_cosine")[place, edited, disturbed]
             assert pair.angle == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-4)
-    strongest = sorted(found, key=lambda pair: -abs(pair.superposition))[:20]
+    hottest = sorted(found, key=lambda pair: -abs(pair.superposition))[:20]
     everywhere = sorted(-abs(matrix[k, i, j]) for k in range(5) for i in range(24) for j in range(24) if i != j)
-    assert [abs(pair.superposition) for pair in strongest] == [-of for of in everywhere[:20]], "those of all layers"
+    assert [abs(pair.superposition) for pair in hottest] == [-of for of in everywhere[:20]], "those of all layers"
 
 
 @pytest.mark.parametrize("count", [1, 2, 132, 1000])
 def test_hottest_pairs_are_no_more_than_there_are(count):
     found = hottest_pairs(planted(layers=1, facts=12), count)
-    assert len(found) == min(count, 12 * 11)
+    assert len(found) == min(count, 12 * 11 - 2) + min(count, 2)
     assert all(pair.edited.case_id != pair.disturbed.case_id for pair in found), "the diagonal is no pair"
 
 
@@ -199,7 +210,23 @@ def test_one_layer_and_two_facts_have_figures_too(layers, facts):
     names = [figure.name for figure in figures_of(planted(layers, facts))]
     assert names == ["density", "kurtosis", "angles"]
     assert heatmap_of(planted(layers, facts)) is not None
-    assert len(hottest_pairs(planted(layers, facts))) == layers * min(20, facts * (facts - 1))
+    assert len(hottest_pairs(planted(layers, facts))) == layers * (2 if facts == 2 else 20 + 2)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_pairs_of_one_subject_do_not_push_out_those_of_two(count):
+    """Eight facts about one subject have 56 pairs, each stronger than any other here."""
+    results = planted(layers=2, facts=14)
+    records = [dict(of) | ({"subject": "Rome"} if n < 8 else {}) for n, of in enumerate(facts_of(14))]
+    results = with_content(results, facts=dict(results.content["facts"]) | {"measured": records})
+    results.planted["P"][:] = np.clip(results.planted["P"], -0.5, 0.5)
+    results.planted["P"][:, :8, :8] = 0.99
+    results.planted["P"][1, 9, 3] = -0.8
+    pairs = hottest_pairs(results, count)
+    assert [(pair.layer, pair.same_subject) for pair in pairs].count((4, False)) == count
+    assert [(pair.layer, pair.same_subject) for pair in pairs].count((4, True)) == count
+    said = hottest_sentence(pairs)
+    assert said.startswith("The most entangled facts about different subjects: in layer 5, 80% of an edit of “Town9 ")
 
 
 def test_older_results_have_no_figures_of_matrices():

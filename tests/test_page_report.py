@@ -137,3 +137,27 @@ def test_damaged_matrices_are_refused(folder, tmp_path):
     with refused(InputError, what="pairs.safetensors"):
         ks.report(tmp_path / "damaged", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_missing_matrices_are_said_on_the_page_and_the_other_runs_keep_theirs(folder, tmp_path):
+    shutil.copytree(folder / "a-model", tmp_path / "gone")
+    (tmp_path / "gone" / "pairs.safetensors").unlink()
+    several = ks.report([tmp_path / "gone", folder / "b-model"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert several.count("pairs.safetensors is not beside its results.json") == 1
+    assert 'id="run2-heatmap"' in several
+    assert 'id="run1-heatmap"' not in several
+    assert 'id="run2-entangled-table"' in several
+    assert 'id="run1-entangled-table"' not in several
+    alone = ks.report(tmp_path / "gone", tmp_path / "alone.html").read_text(encoding="utf-8")
+    assert "put that file back, or measure again" in alone
+    assert "1 runs" not in alone
+    assert "its results are of" not in alone, "which is said of older results"
+
+
+def test_matrices_of_another_run_are_refused(folder, tmp_path):
+    shutil.copytree(folder / "a-model", tmp_path / "other")
+    content = json.loads((tmp_path / "other" / "results.json").read_text())
+    content["matrices"]["sha256"] = "0" * 64
+    (tmp_path / "other" / "results.json").write_text(json.dumps(content))
+    with refused(InputError, what="pairs.safetensors", got="has not the sha256"):
+        ks.report([folder / "b-model", tmp_path / "other"], tmp_path / "page.html")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ks_core import defaults
 from ks_core.cli.arguments import Add
 from ks_core.cli.output import write_json
 from ks_core.data.facts import PACKAGED_FACTS
@@ -31,15 +32,30 @@ def told(options: argparse.Namespace, steps_of: Callable[[ModelEntry], list[Step
     Raises:
         KsError: inputs that the command could not use.
     """
+    from ks_core.measurement.moments.planning import check_halves
     from ks_core.models.listing import listed
     from ks_core.reporting.dry_run import FORMAT, DryRun, measured_speed
 
+    _refuse_what_no_model_could_use(options)
     (model,) = listed(options.model, revision=options.revision)
+    if getattr(options, "moments", None) is None:
+        check_halves(options.tokens or defaults.TOKENS, model.d_key)
     steps = steps_of(model)
     found = DryRun(options.command, model.name, model.parameters, measured_speed(), steps)
     write_json(options.json, FORMAT, found.record())
     print(found.text())
     return 0
+
+
+def _refuse_what_no_model_could_use(options: argparse.Namespace) -> None:
+    """What a run refuses as it loads its model and its text, without either."""
+    from ks_core.data.corpus import check_corpus
+    from ks_core.models.dtypes import dtype_of
+    from ks_core.models.loading import checked_device
+
+    dtype_of(options.dtype or defaults.DTYPE)
+    checked_device(options.device or defaults.DEVICE)
+    check_corpus(options.corpus or defaults.CORPUS)
 
 
 def dry_run_of_edits(options: argparse.Namespace, edits: int, keep: FactSet) -> int:

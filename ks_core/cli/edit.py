@@ -183,6 +183,8 @@ def _read(options: argparse.Namespace) -> _Asked:
     check_json(options.json, {**read, "--moments": options.moments, "--corpus": options.corpus})
     check_moments(options, tokens=None)
     facts, keep = load_facts(options.edits, "EDITS"), load_facts(options.keep, "--keep")
+    if options.protect is not None:
+        load_facts(options.protect, "--protect")  # before a model is loaded
     stored = None
     if options.onto is not None:
         stored = read_patch(options.onto)

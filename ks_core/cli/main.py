@@ -10,7 +10,7 @@ from types import ModuleType
 
 from ks_core import __version__
 from ks_core.cli import audit, compare, diff, edit, measure, models, moments, report, stream, undo, verify
-from ks_core.cli.output import quietly
+from ks_core.cli.output import quietly, unmixed
 from ks_core.command import Parser, run
 
 COMMANDS = {
@@ -30,6 +30,9 @@ COMMANDS = {
 status 1 means, `declare(add)` its arguments, `execute(options)` does the work and returns the exit status. What is
 large is imported in `execute`, so that `ks --help` is quick and what is not installed is one clear error."""
 
+FILES = ("json", "csv", "trace", "out")
+"""Options with a file that may be the standard output; its page is then printed elsewhere."""
+
 INTERRUPTED = "interrupted; what was measured is cached, the same command goes on there"
 
 
@@ -38,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parsed(arguments)
 
     def execute() -> int:
-        with quietly(options.quiet):
+        files = (getattr(options, name, None) for name in FILES)
+        with quietly(options.quiet), unmixed(*files, quiet=options.quiet):
             return int(COMMANDS[options.command].execute(options))
 
     return run(f"ks {options.command}", execute, interrupted=INTERRUPTED)

@@ -18,11 +18,13 @@ from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import check_json, declare_output
 from ks_core.command import given
 from ks_core.data.facts import PACKAGED_FACTS
+from ks_core.defaults import ALL_PARTS, PARTS
 from ks_core.errors import InputError, KsError, TooFewFactsError
 from ks_core.formatting import one_line, printable, shown
 from ks_core.pytest_options import OPTIONS
 
 if TYPE_CHECKING:
+    from ks_core.data.facts import FactSet
     from ks_core.experiments.measured import Part
     from ks_core.models.listing import ModelEntry
     from ks_core.reporting.dry_run import Step
@@ -42,12 +44,6 @@ EXAMPLES = (
 )
 
 FINDING = "a number is not what the baseline of this request has, or a claim that must hold everywhere does not"
-
-ALL_PARTS = ("pairs", "stream", "dose", "sizes", "lifelong", "capacity", "long_dose")
-"""As `Part` has them, without importing it."""
-
-PARTS = ALL_PARTS[:4]
-"""What `pytest -m paper` measures; the others take many minutes."""
 
 LEFT_TO_PYTEST = ("--ks-model", "--ks-update-baseline")
 """Of its options: the model is an argument here, and a baseline holds names of tests."""
@@ -128,6 +124,7 @@ def _planned(options: argparse.Namespace) -> int:
     given, names = settings_given(options), {of.name for of in fields(Settings)}
     settings = Settings(**{name: value for name, value in given.items() if name in names})
     facts = load_facts(settings.facts or PACKAGED_FACTS)
+    _require_as_many(facts, options)
 
     def steps(model: ModelEntry) -> list[Step]:
         measured = [
@@ -139,6 +136,17 @@ def _planned(options: argparse.Namespace) -> int:
         return measured + [step for part in options.parts for step in dry_steps.part_steps(model, settings, part)]
 
     return told(options, steps)
+
+
+def _require_as_many(facts: FactSet, options: argparse.Namespace) -> None:
+    """Refuse to measure or edit more facts than there are; how many of them the model knows, a dry run cannot say."""
+    for option in ("num_facts", "num_edits"):
+        asked = getattr(options, option)
+        if asked is not None and asked > len(facts):
+            raise InputError(
+                f"--{option.replace('_', '-')} is {asked:,}, and {facts.name} has {len(facts):,} facts; expected at "
+                "most so many: give more facts (--facts FILE), or ask for fewer"
+            )
 
 
 def settings_given(options: argparse.Namespace) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def _check(options: argparse.Namespace) -> None:
     from ks_core.theory.whitening import check_ridge
 
     check_ridge(options.ridge)
+    loading(options)  # refuses a device and a map at once
     if options.rate is not None and not options.rate > 0:
         raise InputError(f"--rate is {options.rate}; expected tokens a second, more than 0")
     if options.batches and not options.dry_run:

@@ -21,9 +21,11 @@ MANY = 1 << 20
 
 def planned(options: argparse.Namespace) -> int:
     """Say what it would take, from the model's config alone; on a GPU, which may be another machine's, no time."""
+    from ks_core.data.corpus import check_corpus
     from ks_core.reporting.dry_run import SHARE, measured_speed
     from ks_core.reporting.moments import plan_text
 
+    check_corpus(options.corpus)
     plan, rate = _plan(options), options.rate
     speed = SHARE * measured_speed() if plan.kind == "cpu" and rate is None else None
     seconds = plan.seconds(rate) if rate is not None else None if speed is None else plan.operations / speed

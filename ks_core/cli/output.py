@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -94,3 +94,22 @@ def quietly(quiet: bool) -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
+
+
+@contextmanager
+def unmixed(*targets: Path | None, quiet: bool) -> Iterator[None]:
+    """Inside the block the page is printed on standard error, where a file that is asked for is the standard output.
+
+    So what reads that gets JSON and nothing else. Where both streams go to one place the page is not printed at all.
+
+    Args:
+        targets: files that are asked for.
+        quiet: whether standard error is for errors only, so that the page is not printed there either.
+    """
+    from ks_core.outputs import is_standard_output, standard_streams_are_one
+
+    if not any(is_standard_output(target) for target in targets if target is not None):
+        yield
+        return
+    with redirect_stdout(io.StringIO() if quiet or standard_streams_are_one() else sys.stderr):
+        yield

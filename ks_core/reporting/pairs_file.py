@@ -42,6 +42,24 @@ def write_pairs(path: Path, measurement: Measurement) -> dict[str, Any]:
     return {"file": path.name, "sha256": sha256_of(path), "names": list(MATRICES), "dtype": "float32"}
 
 
+def missing_pairs(results: Path, stored: Mapping[str, Any] | None) -> Path | None:
+    """The file of matrices that a results.json names and that is not beside it; None where it names none, or it is.
+
+    Args:
+        results, stored: as `read_pairs` takes them.
+    """
+    if stored is None:
+        return None
+    path = results.parent / str(stored["file"])
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return path
+    except OSError:  # there, and what is wrong with it is for `read_pairs` to say
+        return None
+    return None
+
+
 def read_pairs(results: Path, stored: Mapping[str, Any] | None, name: str, shape: tuple[int, int, int]) -> NDArray[Any]:
     """One matrix of the file that a results.json names.
 

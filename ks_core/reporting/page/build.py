@@ -21,7 +21,8 @@ def page(results: Sequence[StoredResults]) -> str:
         results: one run, or several to be shown side by side.
 
     Raises:
-        InputError: no results, or matrices beside them that are damaged or of another run.
+        InputError: no results, or matrices beside them that are damaged or of another run; of
+            missing ones the page says that they are.
         MissingExtraError: `ks_core[paper]` is not installed.
     """
     require("paper", "a page of results")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ks_core.reporting.page import entangled
@@ -13,6 +15,7 @@ from ks_core.reporting.page.figure import Heatmap, PageFigure
 from ks_core.reporting.page.figures.every import figures_of
 from ks_core.reporting.page.figures.heatmap import heatmap_of
 from ks_core.reporting.page.tables import Table, methods_table, plain_table, statistics_tables
+from ks_core.reporting.pairs_file import missing_pairs
 from ks_core.reporting.stored_results import StoredResults
 
 HEATMAP_BYTES = 3_200_000
@@ -73,13 +76,22 @@ class RunView:
 
 
 def views_of(results: Sequence[StoredResults]) -> tuple[RunView, ...]:
-    """A view each; heatmaps of the first runs, as far as there is room for them."""
+    """A view each; heatmaps of the first runs, as far as there is room for them.
+
+    A run whose matrices are not beside it is shown without what is drawn of them, and says so.
+
+    Raises:
+        InputError: matrices that are there, and damaged or of another run.
+    """
     views, room = [], HEATMAP_BYTES
     for place, (of, name) in enumerate(zip(results, names_of(results), strict=True)):
+        gone = missing_pairs(of.path, of.content["matrices"])
+        of = of if gone is None else _without_matrices(of)
         heatmap = heatmap_of(of)
         fits = heatmap is not None and len(heatmap.values) <= room
         room -= len(heatmap.values) if heatmap is not None and fits else 0
-        views.append(_view(of, name, f"run{place + 1}", heatmap if fits else None, is_cut=heatmap is not None))
+        missing = _missing(of, heatmap, gone, fits=fits)
+        views.append(_view(of, name, f"run{place + 1}", heatmap if fits else None, missing))
     return tuple(views)
 
 
@@ -92,7 +104,7 @@ def names_of(results: Sequence[StoredResults]) -> tuple[str, ...]:
     )
 
 
-def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, *, is_cut: bool) -> RunView:
+def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, missing: tuple[str, ...]) -> RunView:
     answers = answers_of(results)
     content, provenance = results.content, results.provenance
     origin, pairs = content["facts"]["origin"], entangled.pairs_of(results)
@@ -116,8 +128,8 @@ def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, 
         ),
         machine=plain_table("machine", "Where it ran", [(of, provenance[of]) for of in MACHINE if of in provenance]),
         seconds=plain_table("seconds", "Seconds of each part", seconds_of(results)),
-        commands=commands_of(results.settings, _path(results)),
-        missing=_missing(results, heatmap, is_cut=is_cut),
+        commands=commands_of(content, _path(results)),
+        missing=missing,
     )
 
 
@@ -133,15 +145,25 @@ def _path(results: StoredResults) -> str:
     return str(getattr(results, "path", None) or "results.json")
 
 
-def _missing(results: StoredResults, heatmap: Heatmap | None, *, is_cut: bool) -> tuple[str, ...]:
+def _without_matrices(results: StoredResults) -> StoredResults:
+    return replace(results, content=MappingProxyType({**results.content, "matrices": None}))
+
+
+def _missing(results: StoredResults, heatmap: Heatmap | None, gone: Path | None, *, fits: bool) -> tuple[str, ...]:
     said = []
-    if heatmap is None and is_cut:
-        said.append("The heatmap of this run is left out, to keep the page small: make a page of this run alone.")
+    if gone is not None:
+        said.append(
+            f"The matrices of this run are not there: {gone.name} is not beside its {results.path.name}. So there is "
+            "no heatmap, no table of the most entangled facts and no chart of densities or angles: put that file back, "
+            "or measure again."
+        )
     elif heatmap is None:
         said.append(
             f"The matrices of this run are not there (its results are of {results.format}): no heatmap and no table of "
             "the most entangled facts. Measure again to have them."
         )
+    elif not fits:
+        said.append("The heatmap of this run is left out, to keep the page small: make a page of this run alone.")
     if not results.content["editing"]:
         said.append("No edits were made in this run: nothing is shown of methods.")
     return tuple(said)

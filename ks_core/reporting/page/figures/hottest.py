@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ks_core.reporting.page.figures.stored import NamedFact, matrix_of, measured_facts
 from ks_core.reporting.stored_results import StoredResults
+from ks_core.statistics.pairs import Array
 
 PAIRS = 20
-"""Of a layer: as many as can be read."""
+"""Of a layer and a kind: as many as can be read."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,15 @@ class HotPair:
 
 
 def hottest_pairs(results: StoredResults, count: int = PAIRS) -> tuple[HotPair, ...]:
-    """The pairs with the largest |P| of every layer.
+    """The pairs with the largest |P| of every layer, of two subjects and of one.
 
+    Of each kind so many: facts about one subject share their key, and their pairs alone could be the strongest ones.
     Those of all layers together are among them: a pair that is not among the strongest of its layer is not among the
     strongest of all either.
 
     Args:
         results: of a run.
-        count: pairs of a layer.
+        count: pairs of a layer, of each kind.
 
     Returns:
         By layer, then strongest first; equals in the order of the facts. Empty where the results have no matrices.
@@ -53,16 +56,26 @@ def hottest_pairs(results: StoredResults, count: int = PAIRS) -> tuple[HotPair, 
     cosines = matrix_of(results, "whitened_cosine")
     if matrix is None or cosines is None or not facts:
         return ()
+    subjects = np.array([fact.subject for fact in facts])
+    one_subject, itself = subjects[:, None] == subjects[None, :], np.eye(len(facts), dtype=bool)
     pairs = []
     for layer, superposition, cosine in zip(results.content["layers"], matrix, cosines, strict=True):
-        strength = np.where(np.eye(len(facts), dtype=bool) | ~np.isfinite(superposition), -1.0, np.abs(superposition))
-        order = np.argsort(-strength, axis=None, kind="stable")[:count]
-        places = [divmod(int(place), len(facts)) for place in order if strength.flat[place] >= 0]
+        strength = np.where(itself | ~np.isfinite(superposition), -1.0, np.abs(superposition))
+        of_kinds = [np.where(kind, strength, -1.0) for kind in (one_subject, ~one_subject)]
+        chosen = np.union1d(*(_strongest(of, count) for of in of_kinds))
+        order = chosen[np.argsort(-strength.flat[chosen], kind="stable")]
+        places = [divmod(int(place), len(facts)) for place in order]
         pairs += [
             _pair(layer, facts[row], facts[column], float(superposition[row, column]), float(cosine[row, column]))
             for row, column in places
         ]
     return tuple(pairs)
+
+
+def _strongest(strength: Array, count: int) -> NDArray[np.intp]:
+    """Flat places of the largest entries; of equals the first; none that is negative."""
+    order = np.argsort(-strength, axis=None, kind="stable")[:count]
+    return order[strength.flat[order] >= 0]
 
 
 def _pair(layer: int, edited: NamedFact, disturbed: NamedFact, superposition: float, cosine: float) -> HotPair:
