@@ -1,16 +1,19 @@
 """`ks models` and `ks.models`: what is said of a model before it is loaded is what the loaded one is."""
 
 import json
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from errors import says
+from errors import refused, says
 from tiny_models import save_tiny_checkpoint
 from warm import run_module
 
 import ks_core as ks
+from ks_core.errors import AssetError
+from ks_core.models import sources
 from ks_core.models.packaged import PACKAGED_MODELS, packaged_folder
 
 NAME = "smollm2-135m-instruct"
@@ -33,6 +36,27 @@ def test_the_packaged_models_are_listed_in_eighty_columns_and_nothing_is_fetched
     written = json.loads((tmp_path / "models.json").read_text())
     assert written["format"] == "ks_core/models/1"
     assert [of["cached"] for of in written["models"]] == [True, False]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+@pytest.mark.parametrize("words", [(), ("toy",)])
+def test_narrow_screens_get_a_block_a_model_and_no_line_beyond_their_width(columns, words, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = models(tmp_path, *words).stdout
+    assert "toy\n  family " in said
+    wide = [line for line in said.splitlines() if len(line) > columns]
+    assert all(max(map(len, line.split())) + 14 > columns for line in wide), "a word that is to be copied whole"
+
+
+def test_retries_of_the_hub_are_not_said_beside_the_error(monkeypatch, capfd):
+    def asked(*_, **__):
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        raise OSError("no network")
+
+    monkeypatch.setattr(sources, "cached_file", asked)
+    with refused(AssetError, what="nosuch cannot be fetched"):
+        ks.models("nosuch")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "llama"])

@@ -12,6 +12,7 @@ from ks_core.cli.arguments import Add, warn
 from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.command import given
 from ks_core.formatting import printable
+from ks_core.reporting.screen import WIDE, Screen, screen_of
 
 if TYPE_CHECKING:
     from ks_core.models.listing import ModelEntry
@@ -51,12 +52,13 @@ def execute(options: argparse.Namespace) -> int:
         found = listed(*options.model, revision=options.revision)
     write_json(options.json, FORMAT, {"models": [asdict(model) for model in found]})
     warn(said)
-    print("\n\n".join(map(page, found)) if options.model else table(found))
+    width = screen_of().width
+    print("\n\n".join(page(of, width) for of in found) if options.model else table(found, width))
     return 0
 
 
-def table(found: Sequence[ModelEntry]) -> str:
-    """A row each, in 80 columns: what is to be known before one is chosen."""
+def table(found: Sequence[ModelEntry], width: int = WIDE) -> str:
+    """A row each, or where that is wider than the screen a block each: what is to be known before one is chosen."""
     rows = [("name", "family", "layers", "d_key", "parameters", "size", "licence", "")]
     rows += [
         (
@@ -72,11 +74,14 @@ def table(found: Sequence[ModelEntry]) -> str:
         for model in found
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    if max(map(len, lines)) <= width:
+        return "\n".join(lines)
+    return "\n\n".join(page(of, width) for of in found)
 
 
-def page(model: ModelEntry) -> str:
-    """One model, a line for each thing that is seen."""
+def page(model: ModelEntry, width: int = WIDE) -> str:
+    """One model, a line for each thing that is seen; longer ones go on in the next line."""
     stored = f"{model.d_key:,} × {model.d_value:,}" if model.transposed else f"{model.d_value:,} × {model.d_key:,}"
     lines = {
         "family": printable(model.family),
@@ -90,7 +95,9 @@ def page(model: ModelEntry) -> str:
     }
     if not model.cached:
         lines["place"] = f"not here yet; {_size(model.download)} to fetch, then {_size(model.disk)} on disk"
-    return "\n".join([printable(model.name), *(f"  {name:<11} {said}" for name, said in lines.items())])
+    screen = Screen(width)
+    said = [screen.wrapped(said, " " * 4, f"  {name:<11} ", whole_words=True) for name, said in lines.items()]
+    return "\n".join([printable(model.name), *(line for of in said for line in of)])
 
 
 def _number(count: int) -> str:

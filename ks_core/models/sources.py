@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -156,8 +157,20 @@ def _refuse_files(spec: str) -> None:
         )
 
 
+@contextmanager
+def _retries_unsaid() -> Iterator[None]:
+    """Inside the block the hub's client says nothing of its retries: our own error says what came of them."""
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _hub_commit(hub_id: str, revision: str | None) -> str:
     """Commit that a branch or tag stands for now: it could move while one file after the other is fetched."""
-    with explained(hub_id):
+    with explained(hub_id), _retries_unsaid():
         config = cached_file(hub_id, "config.json", revision=revision)
     return Path(config).parent.name  # the hub's cache keeps files as snapshots/<commit>/<file>
