@@ -114,7 +114,8 @@ def test_what_are_no_claims_is_refused(found, claims, message):
         ks.judge(found, claims)
 
 
-def test_judgement_prints_one_line_a_claim(found):
+def test_judgement_prints_one_line_a_claim(found, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
     verdict = ks.judge(found)
     lines = str(verdict).splitlines()
     judged = lines[1 : 1 + len(CLAIMS)]

@@ -37,6 +37,7 @@ def test_the_gate_runs_and_fails_on_what_is_not_gpt2_small(tmp_path):
     arguments += ["-p", "stand_in", *(f"{name}={value}" for name, value in given.items())]
     path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])  # of the plugin
     environment = {**os.environ, "PYTHONPATH": path, "KS_CORE_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment["COLUMNS"] = "100"  # whatever this process is told of its own
     done = run_module("pytest", *arguments, cwd=ROOT, env=environment)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "2 failed" in done.stdout
