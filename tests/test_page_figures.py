@@ -226,7 +226,8 @@ def test_pairs_of_one_subject_do_not_push_out_those_of_two(count):
     assert [(pair.layer, pair.same_subject) for pair in pairs].count((4, False)) == count
     assert [(pair.layer, pair.same_subject) for pair in pairs].count((4, True)) == count
     said = hottest_sentence(pairs)
-    assert said.startswith("The most entangled facts about different subjects: in layer 5, 80% of an edit of “Town9 ")
+    assert said.startswith("The most entangled facts about different subjects: an edit of “Town9 ")
+    assert said.endswith("by −80% of what it moves the edited fact itself (layer 5).")
 
 
 def test_older_results_have_no_figures_of_matrices():
