@@ -49,6 +49,7 @@ def _no_worker():
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
             patch.delenv(name)
+        patch.delenv("COLUMNS", raising=False)  # of the terminal that the suite is run on
         yield
 
 
