@@ -14,7 +14,10 @@ from checkout import TOOLS
 from ks_core.extras import EXTRAS
 
 NOT_INSTALLED = os.environ.get("KS_CORE_ALONE") == "1"
-BEYOND = sorted({name for names in EXTRAS.values() for name in names} - set(EXTRAS["conformance"]))
+OF_TORCH = {"jinja2"}
+"""An extra's package that torch brings along."""
+
+BEYOND = sorted({name for names in EXTRAS.values() for name in names} - set(EXTRAS["conformance"]) - OF_TORCH)
 HIDE = f"""
 import importlib.abc, sys
 
