@@ -13,7 +13,7 @@ from checkout import ROOT
 from errors import says
 from warm import run_module
 
-from ks_core.cli.main import BEGINNING, COMMANDS, parsed, parser
+from ks_core.cli.main import BEGINNING, COMMANDS, EXAMPLES, parsed, parser
 from ks_core.cli.output import write_json
 
 
@@ -25,6 +25,16 @@ def parser_of(name):
 def run(folder, *words):
     environment = {**os.environ, "KS_CORE_CACHE": str(folder / "cache"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
     return run_module("ks_core.cli", *words, cwd=folder, env=environment)
+
+
+def test_help_of_all_begins_somewhere(capsys):
+    for words in (shlex.split(example)[1:] for example in EXAMPLES):
+        assert words[0] in COMMANDS
+    assert parser().format_help().endswith("examples:\n  ks measure toy\n  ks audit --help\n")
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(shlex.split(EXAMPLES[1])[1:])
+    assert ended.value.code == 0
+    assert "usage: ks audit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

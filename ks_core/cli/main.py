@@ -71,7 +71,12 @@ def complete(made: Parser) -> None:
 
 def parser() -> Parser:
     """The parser of all commands."""
-    made = Parser(prog="ks", description="knowledge superposition in language models", formatter_class=Formatter)
+    made = Parser(
+        prog="ks",
+        description="knowledge superposition in language models",
+        epilog="\n  ".join([BEGINNING, *EXAMPLES]),
+        formatter_class=Formatter,
+    )
     made.add_argument("--version", action="version", version=f"ks_core {__version__}")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
@@ -97,6 +102,8 @@ def epilog(command: ModuleType) -> str:
 
 
 BEGINNING = "examples:"
+
+EXAMPLES = ("ks measure toy", "ks audit --help")
 
 
 class Formatter(argparse.HelpFormatter):
