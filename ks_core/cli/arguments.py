@@ -83,6 +83,18 @@ def declare_keep(add: Add) -> None:
     )
 
 
+def declare_editors(add: Add) -> None:
+    """--editor: anyone's editors, which streams run too."""
+    add(
+        "--editor",
+        action="append",
+        default=[],
+        type=given,
+        metavar="MODULE:NAME",
+        help="run edit(weight, keys, values, second_moment) -> new weight too; can be given several times",
+    )
+
+
 def declare_limits(add: Add) -> None:
     """--fail-over, --fail-overtaken, --strict: what ends a command with status 1."""
     add("--fail-over", type=number, metavar="NATS", help="exit with 1 where a fact to keep loses more, in nats a token")

@@ -123,12 +123,11 @@ def execute(options: argparse.Namespace) -> int:
     if stops:
         tried = f"tried in layer {', '.join(map(str, patch.layers))}"
         remedy = ": try another (--layer), leave edits out, or write them all the same (--allow-unreached)"
-        return _stopped(
-            options, stops, [*found.worst, *not_asked(keep.left_out), tried + (remedy if unreached else "")]
-        )
+        details = [*found.worst, *not_asked(keep.left_out), tried + (remedy if unreached else "")]
+        return _stopped(options, stops, details)
     folder = options.onto if options.out is None else options.out
-    record = {"written": True, "folder": str(folder), "failed": [], **patch_record(patch, certificate)}
-    write_json(options.json, FORMAT, record)
+    made = {"written": True, "folder": str(folder), "failed": []}
+    write_json(options.json, FORMAT, made | patch_record(patch, certificate))
     print(report(patch, folder, found, certificate, keep.left_out))
     return 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ks_core import defaults
-from ks_core.cli.arguments import Add, warn
+from ks_core.cli.arguments import Add, declare_editors, warn
 from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import check_json, declare_output
 from ks_core.command import given
@@ -65,14 +65,7 @@ def declare(add: Add) -> None:
         if name not in LEFT_TO_PYTEST:
             own = {"dest": how["dest"].removeprefix("ks_")} if "dest" in how else {}
             add(name.replace("--ks-", "--", 1), **{**how, **own})
-    add(
-        "--editor",
-        action="append",
-        default=[],
-        type=given,
-        metavar="MODULE:NAME",
-        help="run edit(weight, keys, values, second_moment) -> new weight too; can be given several times",
-    )
+    declare_editors(add)
     declare_dry_run(add)
     add("-v", "--verbose", action="store_true", help="print the parts of each claim and the tables of methods too")
     declare_output(add, "write a copy of results.json to FILE")

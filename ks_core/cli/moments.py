@@ -73,6 +73,16 @@ def declare(add: Add) -> None:
     add("--layout", type=given, default="rome", help="rome, memit, pmet, kis, alphaedit, easyedit or anyedit")
     add("--replace", action="store_true", help="with --export: write over files that are there")
     add("--samples", type=integer(1), metavar="N", help="articles that it asks for (default: as many as were read)")
+    _declare_enough(add)
+    add("--revision", type=given, help="branch, tag or commit of a hub model")
+    add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
+    add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
+    declare_spread(add)
+    declare_output(add)
+
+
+def _declare_enough(add: Add) -> None:
+    """What `--tokens auto` looks at, and when it has enough."""
     add("--facts", metavar="FILE", type=given, default=PACKAGED_FACTS, help="with --tokens auto: whose P is looked at")
     add("--num-facts", type=integer(3), default=defaults.NUM_FACTS, metavar="N", help="of them (default: %(default)s)")
     add(
@@ -83,11 +93,6 @@ def declare(add: Add) -> None:
         "--ridge", type=number, default=0.0, help="with --tokens auto: of P, in mean eigenvalues (default: %(default)g)"
     )
     add("--trace", type=path, metavar="FILE", help="with --tokens auto: write how it was found, as JSON")
-    add("--revision", type=given, help="branch, tag or commit of a hub model")
-    add("--device", type=given, default=defaults.DEVICE, help="torch device (default: %(default)s)")
-    add("--dtype", type=given, default=defaults.DTYPE, help="of the forward passes (default: %(default)s)")
-    declare_spread(add)
-    declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:

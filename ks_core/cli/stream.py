@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ks_core.cli.arguments import Add, declare_model, declare_text, warn
+from ks_core.cli.arguments import Add, declare_editors, declare_model, declare_text, warn
 from ks_core.cli.dry_run import declare_dry_run, told
 from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, path
@@ -44,14 +44,7 @@ def declare(add: Add) -> None:
     add("--edits", type=integer(1), default=400, metavar="N", help="at most (default: %(default)s)")
     add("--orders", type=integer(1), default=3, metavar="R", help="orders of the edits (default: %(default)s)")
     add("--layer", type=integer(0), metavar="L", help="layer to edit (default: at a third of the depth)")
-    add(
-        "--editor",
-        action="append",
-        default=[],
-        type=given,
-        metavar="MODULE:NAME",
-        help="run edit(weight, keys, values, second_moment) -> new weight too; can be given several times",
-    )
+    declare_editors(add)
     declare_text(add)
     add("--seed", type=integer(0), default=0, help="of orders and samples (default: %(default)s)")
     declare_dry_run(add)

@@ -137,7 +137,7 @@ def _decide(of: Sum) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return ", ".join(of for of in (finding.part, finding.family, finding.variant) if of)
+    return "" if finding.id == finding.claim else words.part(finding)
 
 
 def _part(finding: Finding) -> PartAnswer:

@@ -128,7 +128,7 @@ def _view(results: StoredResults, name: str, key: str, heatmap: Heatmap | None, 
         ),
         machine=plain_table("machine", "Where it ran", [(of, provenance[of]) for of in MACHINE if of in provenance]),
         seconds=plain_table("seconds", "Seconds of each part", seconds_of(results)),
-        commands=commands_of(content, _path(results)),
+        commands=commands_of(content, str(results.path)),
         missing=missing,
     )
 
@@ -139,10 +139,6 @@ def seconds_of(results: StoredResults) -> list[tuple[str, str]]:
     for part, of in (results.content["editing"] or {}).items():
         found += [(f"{part}: {name}", value) for name, value in ((of or {}).get("seconds") or {}).items()]
     return [(name, "–" if value is None else f"{value:,.1f}") for name, value in found]
-
-
-def _path(results: StoredResults) -> str:
-    return str(getattr(results, "path", None) or "results.json")
 
 
 def _without_matrices(results: StoredResults) -> StoredResults:

@@ -166,3 +166,12 @@ def listed(words: Sequence[str]) -> str:
         ('a, b and c', 'a')
     """
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def error_bars(x: Row, y: Row, colour: Row, opacity: float) -> Row:
+    """Rules from `low` to `high` of each row that has both."""
+    return {
+        "transform": [{"filter": "isValid(datum.low)"}],
+        "mark": {"type": "rule", "opacity": opacity},
+        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+    }

@@ -15,6 +15,7 @@ from ks_core.reporting.page.figures.chart import (
     chart,
     colour_of,
     colours,
+    error_bars,
     kept,
     label,
     shown_number,
@@ -153,11 +154,7 @@ def _forecast_spec(rows: list[Row]) -> Row:
     dash = {"field": "kind", "type": "nominal", "title": None,
             "scale": {"domain": list(kinds), "range": list(kinds.values())}, "legend": OF_LINES}  # fmt: skip
     x, y = edits_axis(rows), axis("value", "score", scale={"domainMin": 0})
-    bars = {
-        "transform": [{"filter": "isValid(datum.low)"}],
-        "mark": {"type": "rule", "opacity": 0.5},
-        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-    }
+    bars = error_bars(x, y, colour, 0.5)
     lines = {
         "mark": {"type": "line", "strokeWidth": 1.6},
         "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash},

@@ -17,6 +17,7 @@ from ks_core.reporting.page.figures.chart import (
     colour_of,
     colours,
     dashes,
+    error_bars,
     label,
     shapes,
     tooltip,
@@ -104,11 +105,7 @@ def edits_axis(rows: Iterable[Row]) -> Row:
 def _spec(rows: list[Row], scores: list[str], methods: list[str]) -> Row:
     colour, shape, dash = looks(methods)
     x, y = edits_axis(rows), axis("value", "score")
-    bars = {
-        "transform": [{"filter": "isValid(datum.low)"}],
-        "mark": {"type": "rule", "opacity": 0.6},
-        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-    }
+    bars = error_bars(x, y, colour, 0.6)
     lines = {
         "mark": {"type": "line", "strokeWidth": 1.4},
         "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash},

@@ -17,6 +17,7 @@ from ks_core.reporting.page.figures.chart import (
     chart,
     colour_of,
     colours,
+    error_bars,
     kept,
     label,
     listed,
@@ -131,11 +132,7 @@ def _spec(rows: Rows, families: list[str]) -> Row:
              "padding": 10}, format="~s", tickCount=5)  # fmt: skip
     y = axis("value", "statistic (log scale)", scale={"type": "log", "nice": False, "padding": 6}, format="~g",
              tickCount=5)  # fmt: skip
-    bars = {
-        "transform": [{"filter": "isValid(datum.low)"}],
-        "mark": {"type": "rule", "opacity": 0.7},
-        "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-    }
+    bars = error_bars(x, y, colour, 0.7)
     lines = {
         "transform": [{"filter": {"not": {"field": "kind", "equal": SEED}}}],
         "mark": {"type": "line", "strokeWidth": 1.5},
