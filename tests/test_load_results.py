@@ -194,6 +194,8 @@ FAULTS = {
     "statistics.P.kurtosis.unit is not there": lambda c: kurtosis(c).pop("unit"),
     "statistics.P.kurtosis.count is None": lambda c: kurtosis(c).update(count=None),
     "d_key has 3 numbers": lambda c: c["d_key"].append(1),
+    "facts.measured has 7 facts": lambda c: c["facts"]["measured"].pop(),
+    "facts.measured has 8 facts": lambda c: c["facts"]["measured"].reverse(),
     "facts.measured[0].text is None": lambda c: c["facts"]["measured"][0].update(text=None),
     "matrices.sha256 is not there": lambda c: c.update(matrices={"file": "x", "names": [], "dtype": "float32"}),
     "rank has 3 numbers": lambda c: c["rank"].append(1),

@@ -43,6 +43,7 @@ def read_results(path: Path) -> tuple[str, dict[str, Any]]:
     if problem is not None:
         raise InputError(f"{place}: {problem}: {AGAIN}")
     _check_lengths(place, content)
+    _check_facts(place, content["facts"])
     return str(form), content
 
 
@@ -160,3 +161,13 @@ def _check_lengths(place: str, content: dict[str, Any]) -> None:
             raise InputError(
                 f"{place}: {name} has {len(numbers)} numbers; expected one for each of {layers} layers: {AGAIN}"
             )
+
+
+def _check_facts(place: str, facts: dict[str, Any]) -> None:
+    """Facts are told in the order of the matrices' rows, or, in an older format, not at all."""
+    told = [of["case_id"] for of in facts["measured"]]
+    if told and told != facts["measured_case_ids"]:
+        raise InputError(
+            f"{place}: facts.measured has {len(told)} facts, {shown(told[:3])} first; expected those of "
+            f"measured_case_ids, {len(facts['measured_case_ids'])} in its order: {AGAIN}"
+        )
