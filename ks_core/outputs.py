@@ -75,9 +75,14 @@ def is_regular(path: Path) -> bool:
 
 
 def is_standard_output(path: Path) -> bool:
-    """Whether a path is where the standard output goes to, however it is spelt; not so where that is nowhere."""
-    with _refusing("output", path):
+    """Whether a path is where the standard output goes to, however it is spelt; not so where that is nowhere.
+
+    Nor is a path that leads nowhere, such as a loop of links: what is wrong with it `check_output` says.
+    """
+    try:
         there = _status(path)
+    except (OSError, RuntimeError, ValueError):
+        return False
     return there is not None and not os.path.samestat(there, Path(os.devnull).stat()) and _goes_to(1, there)
 
 

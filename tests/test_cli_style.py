@@ -202,6 +202,13 @@ def test_json_that_goes_nowhere_leaves_the_page_where_it_is(tmp_path):
     assert found.stderr == ""
 
 
+def test_a_file_that_leads_nowhere_is_called_by_its_option(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    found = run(tmp_path, "models", "--json", "loop")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("ks models: error: --json: loop cannot be written: ")
+
+
 def test_no_command_is_one_line_too(tmp_path):
     found = run(tmp_path)
     assert found.returncode == 2
