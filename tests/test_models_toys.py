@@ -21,7 +21,10 @@ from ks_core.patches import merging
 
 
 def test_a_toy_is_the_trained_model_of_the_repository():
-    assert ensure_toy(NAME) == toy_folder(NAME) == packaged_folder(NAME) == MODELS / TOYS[NAME].folder
+    folder = ensure_toy(NAME)  # among the installed files, which are the repository's own or copies of them
+    assert folder == toy_folder(NAME) == packaged_folder(NAME)
+    for file in TOYS[NAME].files:
+        assert (folder / file).read_bytes() == (MODELS / TOYS[NAME].folder / file).read_bytes()
     assert is_packaged(NAME)
     assert not is_packaged(TOYS[NAME].folder), "which is a folder's name, wherever that lies"
     by_name, by_folder = ks.load_model(NAME), ks.load_model(MODELS / TOYS[NAME].folder)

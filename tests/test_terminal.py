@@ -55,10 +55,11 @@ def project(tmp_path_factory):
 
 
 def environment(**more):
-    """That of a user: nothing of the tests' own terminal."""
+    """That of a user: nothing of the tests' own terminal; the planted claims can be imported."""
     ours = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLUMNS", "CI", "BUILD_NUMBER", "PYTHONIOENCODING", "PYTHONUTF8")
     kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("LC_")}
-    return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", **more}
+    planted = str(Path(__file__).parent)
+    return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": planted, **more}
 
 
 def on_terminal(command, folder, columns, **more):
