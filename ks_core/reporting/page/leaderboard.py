@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import harmonic_mean
+from typing import Any
 
 from ks_core.claims.finding import Finding
 from ks_core.reporting.page.answers import SYMBOLS, answers_of, counts_of
@@ -22,6 +24,9 @@ COLUMNS = (
     "whitened cosine over chance",
     "P against dose",
 )
+
+SHARES = ("efficacy", "paraphrase", "neighbourhood")
+"""Of the scores, those that ROME and MEMIT join to one: shares of prompts that are answered as they should be."""
 
 
 def leaderboard(results: Sequence[StoredResults], names: Sequence[str]) -> Table:
@@ -56,15 +61,44 @@ def _verdict(word: str) -> str:
 
 
 def methods_of_runs(results: Sequence[StoredResults], names: Sequence[str]) -> Table | None:
-    """A row for each run and method, or anyone's editor; None where no run has streams."""
-    rows = tuple(
-        (Cell(name), Cell(method), Cell(f"{edits:,}", edits), *score_cells(scores))
+    """A row for each run and method, or anyone's editor, the best score first; None where no run has streams."""
+    rows = [
+        (Cell(name), Cell(method), Cell(f"{edits:,}", edits), score_cell(scores), *score_cells(scores))
         for of, name in zip(results, names, strict=True)
         for method, (edits, scores) in last_scores(of).items()
+    ]
+    columns = ("run", "method", "edits", "score", *SCORES.values())
+    score = columns.index("score")
+    ranked = sorted(rows, key=lambda row: _falling(row[score]))
+    caption = (
+        "Methods of editing, and anyone's editors, after the last edit of their streams, the best score first. Score: "
+        "harmonic mean of efficacy, paraphrase and locality, as in ROME and MEMIT; its error is as if the three erred "
+        "together, which is no less than what it is."
     )
-    columns = ("run", "method", "edits", *SCORES.values())
-    caption = "Methods of editing, and anyone's editors, after the last edit of their streams."
-    return Table("methods-of-runs", caption, columns, rows, frozenset(columns[2:])) if rows else None
+    return Table("methods-of-runs", caption, columns, tuple(ranked), frozenset(columns[2:])) if rows else None
+
+
+def score_cell(scores: Mapping[str, Any]) -> Cell:
+    """The harmonic mean of efficacy, paraphrase and locality; a dash where one of them is missing.
+
+    It rises with each, so half of the way from all one error lower to all one error higher bounds its error, however
+    the three depend on each other.
+    """
+    found = [of for of in map(scores.get, SHARES) if of is not None and of["value"] is not None]
+    if len(found) < len(SHARES):
+        return number(None)
+    values = [of["value"] for of in found]
+    errors = [of["error"] for of in found]
+    if None in errors:
+        return number(harmonic_mean(values), math.nan)
+    pairs = list(zip(values, errors, strict=True))
+    low = harmonic_mean([max(value - error, 0.0) for value, error in pairs])
+    high = harmonic_mean([value + error for value, error in pairs])
+    return number(harmonic_mean(values), (high - low) / 2)
+
+
+def _falling(cell: Cell) -> float:
+    return math.inf if cell.key is None else -cell.key
 
 
 def _row(results: StoredResults, name: str) -> tuple[Cell, ...]:
