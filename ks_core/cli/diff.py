@@ -8,6 +8,8 @@ import warnings
 
 from ks_core import defaults
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.dry_run import declare_dry_run
+from ks_core.cli.dry_run_patches import dry_run_of_diff
 from ks_core.cli.output import declare_output
 from ks_core.command import given, integer, integers, number
 from ks_core.errors import InputError
@@ -41,6 +43,7 @@ def declare(add: Add) -> None:
     add("--fail-overtaken", type=integer(0), metavar="N", help="exit 1 where more facts to keep are overtaken")
     add("--only-layers", type=integers, metavar="L,L", help="exit 1 where a tensor outside these layers differs")
     add("--top", type=integer(0), default=5, metavar="N", help="tensors, facts and layers shown (default: %(default)s)")
+    declare_dry_run(add)
     declare_output(add)
     add("--revision", type=given, help="branch, tag or commit of BASE on the hub")
     add("--device", type=given, help="torch device, where a model is loaded (default: cpu)")
@@ -63,6 +66,8 @@ def execute(options: argparse.Namespace) -> int:
         raise InputError(
             "--fail-over and --fail-overtaken are about facts to keep; expected some: name them with --keep"
         )
+    if options.dry_run:
+        return dry_run_of_diff(options)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         how = {name: getattr(options, name) for name in ("tokens", "ridge", "revision", "device", "dtype")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ks_core import defaults
@@ -34,28 +34,33 @@ def told(options: argparse.Namespace, steps_of: Callable[[ModelEntry], list[Step
     """
     from ks_core.measurement.moments.planning import check_halves
     from ks_core.models.listing import listed
-    from ks_core.reporting.dry_run import FORMAT, DryRun, measured_speed
 
-    _refuse_what_no_model_could_use(options)
+    refuse_what_no_model_could_use(options)
     (model,) = listed(options.model, revision=options.revision)
     if getattr(options, "moments", None) is None:
         check_halves(options.tokens or defaults.TOKENS, model.d_key)
-    steps = steps_of(model)
-    found = DryRun(options.command, model.name, model.parameters, measured_speed(), steps)
+    return said(options, model.name, model.parameters, steps_of(model))
+
+
+def said(options: argparse.Namespace, model: str, parameters: int, steps: Sequence[Step]) -> int:
+    """Print what steps on a model come to; --json gets it too."""
+    from ks_core.reporting.dry_run import FORMAT, DryRun, measured_speed
+
+    found = DryRun(options.command, model, parameters, measured_speed(), steps)
     write_json(options.json, FORMAT, found.record())
     print(found.text())
     return 0
 
 
-def _refuse_what_no_model_could_use(options: argparse.Namespace) -> None:
-    """What a run refuses as it loads its model and its text, without either."""
+def refuse_what_no_model_could_use(options: argparse.Namespace) -> None:
+    """What a run refuses as it loads its model and its text, without either; a command need not have all of these."""
     from ks_core.data.corpus import check_corpus
     from ks_core.models.dtypes import dtype_of
     from ks_core.models.loading import checked_device
 
-    dtype_of(options.dtype or defaults.DTYPE)
+    dtype_of(getattr(options, "dtype", None) or defaults.DTYPE)
     checked_device(options.device or defaults.DEVICE)
-    check_corpus(options.corpus or defaults.CORPUS)
+    check_corpus(getattr(options, "corpus", None) or defaults.CORPUS)
 
 
 def dry_run_of_edits(options: argparse.Namespace, edits: int, keep: FactSet) -> int:

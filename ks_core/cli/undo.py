@@ -7,6 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.dry_run import declare_dry_run
+from ks_core.cli.dry_run_patches import dry_run_of_undo
 from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.cli.records import patch_record
 from ks_core.command import given, integer, path
@@ -41,22 +43,31 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base to measure with, where it is not found by its name")
     add("--device", type=given, help="torch device to measure on (default: cpu)")
     add("--no-certificate", action="store_true", help="do not measure what was written; no model is needed then")
+    declare_dry_run(add)
     declare_output(add)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Take out, write, measure, and say what is left."""
+    from ks_core.files import is_stored
+    from ks_core.models.loading import checked_device
     from ks_core.patches.base import Base
+    from ks_core.patches.certificate import FILE
     from ks_core.patches.folder import check_patch_folder, read_patch
     from ks_core.patches.report import report
     from ks_core.patches.writing import write
 
     check_json(options.json, {"DIR": options.folder, "--model": options.model})
+    if options.device is not None:
+        checked_device(options.device)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         check_patch_folder("DIR", options.folder)
         stored = read_patch(options.folder)
         patch = stored.patch.without(options.case)
+        if options.dry_run:
+            measured = not options.no_certificate and is_stored(stored.folder / FILE)
+            return dry_run_of_undo(options, stored, patch, measured)
         measuring = None if options.no_certificate else _measuring(stored, options.model, options.device)
         if measuring is not None:
             patch = patch.on(Base.of(measuring.model))

@@ -7,6 +7,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ks_core.cli.arguments import Add, warn
+from ks_core.cli.dry_run import declare_dry_run
+from ks_core.cli.dry_run_patches import dry_run_of_verify
 from ks_core.cli.output import check_json, declare_output, write_json
 from ks_core.cli.records import verification_record
 from ks_core.command import given
@@ -38,6 +40,7 @@ def declare(add: Add) -> None:
     add("--model", type=given, metavar="BASE", help="the base, where it is not found by the certificate's name")
     add("--device", type=given, help="torch device (default: cpu)")
     add("--dtype", type=given, help="to measure in (default: that of the certificate)")
+    declare_dry_run(add)
     declare_output(add)
 
 
@@ -46,6 +49,8 @@ def execute(options: argparse.Namespace) -> int:
     from ks_core.patches.verification import verify
 
     check_json(options.json, {"DIR": options.folder, "--model": options.model})
+    if options.dry_run:
+        return dry_run_of_verify(options)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
         found = verify(options.folder, options.model, device=options.device, dtype=options.dtype)

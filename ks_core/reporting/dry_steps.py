@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ks_core.comparing.diff import RANKED
 from ks_core.data.corpus import PACKAGED_TEXTS
 from ks_core.data.facts import FactSet
 from ks_core.errors import InputError
@@ -44,6 +45,12 @@ LONG_LOOKS, LONG_PROMPTS, LONG_TOKENS = 40, 300, 12
 """Of long streams: looks at the edited model an order, of all methods and settings; prompts asked at each besides the
 first quarter of the edits; tokens of a prompt, whose beginning is run once. With them the default streams of
 SmolLM2-135M come out at about an hour on two cores; 50 minutes were measured."""
+
+BYTES_A_SECOND = 5e8
+"""Of files that are read and hashed, or compared, about."""
+
+RANK_SPEED = 3e9
+"""d_value² d_key of a matrix over the seconds that its rank takes: a minute for 4096 × 11008."""
 
 
 def fetch_steps(model: ModelEntry, corpus: str | None) -> list[Step]:
@@ -149,9 +156,26 @@ def folder_step(model: ModelEntry, kind: str, edits: int, kept: int, uncertified
     """Writing a patch, and measuring what was written."""
     thin = edits * (model.d_key + model.d_value) * 4
     size = model.parameters * 4 if kind == "model" else thin
-    tokens = 0 if uncertified else (kept + 4 * edits) * 40 + 2 * HELD_OUT_TOKENS
+    tokens = 0 if uncertified else answers_tokens(edits, kept, HELD_OUT_TOKENS)
     detail = f"a folder with {edits} edits" + ("" if uncertified else ", measured as it is written")
     return Step("written", detail, tokens, output=size + 2 * thin + 800 * (edits + kept))
+
+
+def answers_tokens(edits: int, kept: int, text: int) -> int:
+    """Tokens of asking a model before and after edits, with their paraphrases and neighbours, and reading a text."""
+    return (kept + 4 * edits) * 40 + 2 * text
+
+
+def hashed_step(files: int, size: int) -> Step:
+    """Files held against their hashes."""
+    return Step("files", f"{files} files of {size / 1e6:,.1f} MB by their hashes", seconds=size / BYTES_A_SECOND)
+
+
+def compared_step(model: ModelEntry) -> Step:
+    """Every number of two checkpoints, and the ranks of the matrices that differ most."""
+    ranks = RANKED * model.d_value**2 * model.d_key / RANK_SPEED
+    detail = f"{model.parameters:,} numbers of each model compared"
+    return Step("tensors", detail, seconds=8.0 * model.parameters / BYTES_A_SECOND + ranks)
 
 
 def _has_moments(model: ModelEntry, tokens: int, layers: Sequence[int]) -> bool:
