@@ -122,6 +122,16 @@ def test_names_of_others_forge_nothing_in_the_table(odd):
     assert all(line.isprintable() for line in forged.splitlines())
 
 
+def test_signs_move_no_column_of_the_table():
+    shares = np.array([[0.3149, -0.1697, 0.0891], [-0.0116, 0.5, -0.25]])
+    lines = table(planted(shares=shares, share_errors=np.full((2, 3), 0.0012)), 3).splitlines()
+    rows = [line for line in lines if " ± 0.0012  " in line]
+    assert len(rows) == shares.size
+    assert {line.index(" ± 0.0012") - len("-0.3149") for line in rows} == {
+        lines[lines.index("each edit alone") + 1].index(" P ± text")
+    }
+
+
 def test_very_long_names_are_cut_in_the_table():
     assert max(map(len, table(planted(subject="x" * 25_000)).splitlines())) < 1000
 

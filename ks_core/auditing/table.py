@@ -23,11 +23,11 @@ EDITS_SHOWN = 20
 TOLD = 0.1
 """Nats a token from which a loss is counted, and a better order or grouping is told: a probability a tenth smaller."""
 
-NAME, SENTENCE, FACT, OBJECT = 40, 120, 44, 16
-"""Characters that a subject, an edit, a kept fact and an object take in the table at most."""
+NAME, SENTENCE, FACT, OBJECT, LOSS = 40, 120, 44, 16, 7
+"""Characters that a subject, an edit, a kept fact, an object and a loss take in the table at most."""
 
-HEADING_TOGETHER = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  fact"
-HEADING = f"  {'loss':>6}  {'overtaken by':<{OBJECT}}  {'fact':<{FACT}}  {'P ± text':<15}  P at any token"
+HEADING_TOGETHER = f"  {'loss':>{LOSS}}  {'overtaken by':<{OBJECT}}  fact"
+HEADING = f"  {'loss':>{LOSS}}  {'overtaken by':<{OBJECT}}  {'fact':<{FACT}}  {' P ± text':<16}  P at any token"
 
 
 def table(audit: Audit, top: int = 5) -> str:
@@ -106,7 +106,9 @@ def _together(audit: Audit, top: int) -> list[str]:
     ]
     worst = found.worst(top)
     shown = worst + [of for of in overtaken[:top] if of not in worst]
-    lines += [f"  {of.loss:>+6.2f}  {_object(of.overtaken_by):<{OBJECT}}  {_fact(of.fact)}".rstrip() for of in shown]
+    lines += [
+        f"  {of.loss:>+{LOSS}.2f}  {_object(of.overtaken_by):<{OBJECT}}  {_fact(of.fact)}".rstrip() for of in shown
+    ]
     unseen = [of for of in overtaken if of not in shown]
     return lines + ([f"  and {len(unseen)} more that are overtaken"] if unseen else [])
 
@@ -135,10 +137,11 @@ def _summary(audit: Audit, shown: int) -> list[str]:
 
 
 def _row(of: Disturbance) -> str:
-    loss = f"{of.loss:>+6.2f}" if of.simulated else f"{'~' + format(of.first_order, '+.2f'):>6}"
+    loss = f"{of.loss:>+{LOSS}.2f}" if of.simulated else f"{'~' + format(of.first_order, '+.2f'):>{LOSS}}"
     by = _object(of.overtaken_by) if of.simulated else "only screened"
     share = plus_minus(of.share, of.share_error)
-    return f"  {loss}  {by:<{OBJECT}}  {_fact(of.fact)}  {share:<15}  {of.largest_share:+.2f}"
+    signed = share if share.startswith("-") else f" {share}"
+    return f"  {loss}  {by:<{OBJECT}}  {_fact(of.fact)}  {signed:<16}  {of.largest_share:+.2f}"
 
 
 def _not_reached(audit: Audit) -> list[str]:
