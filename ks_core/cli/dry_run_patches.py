@@ -36,7 +36,7 @@ def dry_run_of_verify(options: argparse.Namespace) -> int:
     there = [folder / name for name in certificate.files if (folder / name).is_file()]
     tokens = _tokens(len(certificate.edits), inputs)
     steps = [
-        *dry_steps.fetch_steps(base, None),
+        *dry_steps.model_steps(base),
         dry_steps.hashed_step(len(there), sum(path.stat().st_size for path in there)),
         Step("measured", f"{len(certificate.edits)} edits and {len(inputs.keep)} facts to keep, again", tokens),
     ]
@@ -48,7 +48,7 @@ def dry_run_of_undo(options: argparse.Namespace, stored: StoredPatch, patch: Pat
 
     Args:
         options: of the command.
-        stored: as it is.
+        stored: as it is; what would be written is no larger.
         patch: what would be left of it.
         measured: whether its certificate is made anew.
 
@@ -60,7 +60,6 @@ def dry_run_of_undo(options: argparse.Namespace, stored: StoredPatch, patch: Pat
     from ks_core.reporting import dry_steps
     from ks_core.reporting.dry_run import Step
 
-    refuse_what_no_model_could_use(options)
     size = sum(path.stat().st_size for path in stored.folder.rglob("*") if path.is_file())
     detail = f"the folder anew with {len(patch.facts)} edits, beside the old one until it is whole"
     if not measured:
@@ -68,7 +67,7 @@ def dry_run_of_undo(options: argparse.Namespace, stored: StoredPatch, patch: Pat
     (base,) = listed(options.model or stored.patch.base.name)
     tokens = _tokens(len(patch.facts), read_inputs(stored.folder))
     written = Step("written", f"{detail}, measured", tokens, output=size)
-    return said(options, base.name, base.parameters, [*dry_steps.fetch_steps(base, None), written])
+    return said(options, base.name, base.parameters, [*dry_steps.model_steps(base), written])
 
 
 def dry_run_of_diff(options: argparse.Namespace) -> int:
@@ -88,11 +87,11 @@ def dry_run_of_diff(options: argparse.Namespace) -> int:
     steps = _asked_steps(options)  # files of facts are read first, as the command does
     (base,) = listed(options.base, revision=options.revision)
     models = [base] if is_adapter(Path(options.edited)) else [base, *listed(options.edited)]
-    fetched = {model.name: dry_steps.fetch_steps(model, None) for model in models}
+    fetched = {model.name: dry_steps.model_steps(model) for model in models}
     moments: list[Step] = []
     if options.corpus is not None:
         check_halves(options.tokens, base.d_key)
-        moments = [*dry_steps.fetch_steps(replace(base, download=0), options.corpus), _most(base, options.tokens)]
+        moments = [*dry_steps.text_steps(options.corpus), _most(base, options.tokens)]
     every = [*(step for of in fetched.values() for step in of), dry_steps.compared_step(base), *moments, *steps]
     return said(options, base.name, base.parameters, every)
 
@@ -118,7 +117,7 @@ def _asked_steps(options: argparse.Namespace) -> list[Step]:
     text = 0 if options.corpus is None else HELD_OUT_TOKENS
     known = [dry_steps.known_step(keep)] if keep is not None and options.keep == PACKAGED_FACTS else []
     detail = f"{len(edits)} edits and {kept} facts to keep, of both models"
-    return [*known, Step("answers", detail, dry_steps.answers_tokens(len(edits), 2 * kept, text))]
+    return [*known, Step("answers", detail, dry_steps.answers_tokens(len(edits), kept, text))]
 
 
 def _tokens(edits: int, inputs: Inputs) -> int:

@@ -63,7 +63,13 @@ def _verdict(word: str) -> str:
 def methods_of_runs(results: Sequence[StoredResults], names: Sequence[str]) -> Table | None:
     """A row for each run and method, or anyone's editor, the best score first; None where no run has streams."""
     rows = [
-        (Cell(name), Cell(method), Cell(f"{edits:,}", edits), score_cell(scores), *score_cells(scores))
+        (
+            Cell(name),
+            Cell(method),
+            Cell(f"{edits:,}", edits),
+            number(*(score_of(scores) or (None,))),
+            *score_cells(scores),
+        )
         for of, name in zip(results, names, strict=True)
         for method, (edits, scores) in last_scores(of).items()
     ]
@@ -73,28 +79,25 @@ def methods_of_runs(results: Sequence[StoredResults], names: Sequence[str]) -> T
     caption = (
         "Methods of editing, and anyone's editors, after the last edit of their streams, the best score first. Score: "
         "harmonic mean of efficacy, paraphrase and locality, as in ROME and MEMIT; its error is as if the three erred "
-        "together, which is no less than what it is."
+        "together, an upper bound."
     )
     return Table("methods-of-runs", caption, columns, tuple(ranked), frozenset(columns[2:])) if rows else None
 
 
-def score_cell(scores: Mapping[str, Any]) -> Cell:
-    """The harmonic mean of efficacy, paraphrase and locality; a dash where one of them is missing.
+def score_of(scores: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The harmonic mean of efficacy, paraphrase and locality, and its error; None where one of them is no share.
 
-    It rises with each, so half of the way from all one error lower to all one error higher bounds its error, however
-    the three depend on each other.
+    It rises with each, so half of the way from all one error lower to all one error higher bounds its error to first
+    order, however the three depend on each other. An error that is unknown leaves it unknown (NaN).
     """
-    found = [of for of in map(scores.get, SHARES) if of is not None and of["value"] is not None]
+    found = [of for of in map(scores.get, SHARES) if of is not None and of["value"] is not None and of["value"] >= 0]
     if len(found) < len(SHARES):
-        return number(None)
-    values = [of["value"] for of in found]
-    errors = [of["error"] for of in found]
-    if None in errors:
-        return number(harmonic_mean(values), math.nan)
-    pairs = list(zip(values, errors, strict=True))
-    low = harmonic_mean([max(value - error, 0.0) for value, error in pairs])
-    high = harmonic_mean([value + error for value, error in pairs])
-    return number(harmonic_mean(values), (high - low) / 2)
+        return None
+    value = harmonic_mean([of["value"] for of in found])
+    if any(of["error"] is None for of in found):
+        return value, math.nan
+    low, high = (harmonic_mean([max(of["value"] + side * of["error"], 0.0) for of in found]) for side in (-1, 1))
+    return value, (high - low) / 2
 
 
 def _falling(cell: Cell) -> float:
